@@ -1,0 +1,1 @@
+"""Knowledge distillation from multi-task teachers for biomedical named entity recognition."""
