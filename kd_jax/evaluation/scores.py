@@ -1,0 +1,118 @@
+"""Entity scores of tagged sentences, by seqeval in its strict mode."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+from seqeval.scheme import IOB2, Tokens
+
+MODE = "strict"
+SCHEME = "IOB2"
+
+Span = tuple[str, int, int]
+
+
+class TypeScore(NamedTuple):
+    """Scores of one entity type in percent; support is its number of gold entities."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class EntityScores:
+    """Entity scores of a set of sentences.
+
+    Attributes:
+        precision: of all predicted entities, those that are gold ones too, in percent (micro average over types).
+        recall: of all gold entities, those predicted, in percent.
+        f1: harmonic mean of both, in percent; like the others 0 where it would divide by 0.
+        types: the same for each entity type of the gold or the predicted tags, in alphabetical order.
+        counts: entities that are correct, predicted and gold in each sentence, int32 [N, 3].
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    types: Mapping[str, TypeScore]
+    counts: np.ndarray
+
+
+@lru_cache(maxsize=1 << 16)
+def _run_spans(tags: tuple[str, ...]) -> tuple[Span, ...]:
+    return tuple((entity.tag, entity.start, entity.end) for entity in Tokens(list(tags), IOB2).entities)
+
+
+def entities(tags: Sequence[str]) -> set[Span]:
+    """Entities of one sentence as seqeval reads them under mode "strict", scheme IOB2.
+
+    An I- tag that continues no entity of its own type belongs to none. Every O ends what stands before it, so seqeval
+    is asked about the runs between them, and about each distinct run once.
+
+    Args:
+        tags: IOB2 tags.
+
+    Returns:
+        (type, first token, token after the last) of each entity.
+
+    Raises:
+        ValueError: for a tag that is not IOB2.
+    """
+    found: set[Span] = set()
+    start = 0
+    for outside, group in groupby(tags, key="O".__eq__):
+        run = tuple(group)
+        if not outside:
+            try:
+                found.update((kind, start + first, start + last) for kind, first, last in _run_spans(run))
+            except KeyError as unknown:
+                raise ValueError(f"a tag of {run} does not begin with B-, I- or O") from unknown
+        start += len(run)
+    return found
+
+
+def percentages(correct: int, predicted: int, gold: int) -> tuple[float, float, float]:
+    """Precision, recall and F1 in percent from entity counts; 0 where the formula divides by 0."""
+    precision = 100 * correct / predicted if predicted else 0.0
+    recall = 100 * correct / gold if gold else 0.0
+    f1 = 200 * correct / (predicted + gold) if predicted + gold else 0.0
+    return precision, recall, f1
+
+
+def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> EntityScores:
+    """Entity precision, recall and F1 as seqeval computes them with mode="strict", scheme=IOB2, zero_division=0.
+
+    Args:
+        gold: gold IOB2 tags of N sentences.
+        predicted: predicted IOB2 tags of the same sentences; sequences the scheme does not allow are welcome.
+
+    Returns:
+        Scores over all sentences, by entity type, and counts by sentence.
+
+    Raises:
+        ValueError: where gold and predicted differ in their number of sentences or tokens, or a tag is not IOB2.
+    """
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold sentences, {len(predicted)} predicted ones")
+    counts = np.zeros((len(gold), 3), np.int32)
+    by_type: tuple[Counter[str], Counter[str], Counter[str]] = (Counter(), Counter(), Counter())
+    for n, (gold_tags, predicted_tags) in enumerate(zip(gold, predicted, strict=True)):
+        if len(gold_tags) != len(predicted_tags):
+            raise ValueError(f"sentence {n}: {len(gold_tags)} gold tags, {len(predicted_tags)} predicted ones")
+        truth, guess = entities(gold_tags), entities(predicted_tags)
+        for column, spans in enumerate((truth & guess, guess, truth)):
+            counts[n, column] = len(spans)
+            by_type[column].update(kind for kind, _, _ in spans)
+    correct, guessed, true = by_type
+    types = {
+        kind: TypeScore(*percentages(correct[kind], guessed[kind], true[kind]), true[kind])
+        for kind in sorted(guessed | true)
+    }
+    precision, recall, f1 = percentages(*counts.sum(0, dtype=np.int64).tolist())
+    return EntityScores(precision, recall, f1, types, counts)
