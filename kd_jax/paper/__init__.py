@@ -24,6 +24,17 @@ TITLES: Mapping[int, str] = {
     6: "CRF students of the softmax teacher's logits",
     7: "Students of soft labels",
 }
+NUMBERS: Mapping[str, int] = {
+    "logits": 1,
+    "ensemble": 2,
+    "ensemble_crf": 3,
+    "intermediate": 4,
+    "crf": 5,
+    "crf_softmax": 6,
+    "soft_labels": 7,
+}
+"""The experiments that repeat a table, by name."""
+
 _BASELINES = {1: ("STM", "MTM"), 5: ("STM-CRF", "MTM-CRF")}
 
 
