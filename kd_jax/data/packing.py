@@ -1,0 +1,177 @@
+"""Sentences laid end to end in rows of one length, and rows grouped into the batches of an epoch.
+
+A token is known by its position in its corpora's flat token arrays; a batch is positions, so labels and a teacher's
+knowledge are gathered on the device and nothing is copied twice. Neighbours in a row have no influence on each other:
+the recurrent state is reset where a sentence starts.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kd_jax.types import Array
+
+NO_TOKEN = -1
+
+
+class Batches(NamedTuple):
+    """S batches of one shape.
+
+    Attributes:
+        token: position of each token in the flat arrays, NO_TOKEN on padding, [S, R, T] int32.
+        starts: whether a sentence starts here; True on padding too, [S, R, T] bool.
+        slot: which distinct form of the batch this is, [S, R, T] int32.
+        form: the batch's distinct forms, [S, U] int32.
+        form_word: which distinct word of the batch a form has, [S, U] int32.
+        word: the batch's distinct rows of the word table, the unknown word first; padded with a row that does not
+            exist, so that a scatter drops it, [S, V] int32.
+        task: index of the corpus that the batch is from, [S] int32.
+        rate: learning rate, 0 for a batch that only fills up the shape, [S] float32.
+    """
+
+    token: Array
+    starts: Array
+    slot: Array
+    form: Array
+    form_word: Array
+    word: Array
+    task: Array
+    rate: Array
+
+
+def pack(lengths: Sequence[int], row_length: int, order: Sequence[int], window: int = 16) -> list[list[int]]:
+    """Sentences into rows, first fit among the newest open rows.
+
+    Args:
+        lengths: tokens of each sentence, at most row_length.
+        row_length: tokens a row holds.
+        order: in which the sentences are placed.
+        window: how many rows stay open.
+
+    Returns:
+        The sentences of each row, in order.
+    """
+    rows: list[list[int]] = []
+    room: list[tuple[int, int]] = []  # (tokens left, row), the newest last
+    for sentence in order:
+        need = lengths[sentence]
+        for place, (left, row) in enumerate(room):
+            if need <= left:
+                rows[row].append(sentence)
+                room[place] = (left - need, row)
+                break
+        else:
+            rows.append([sentence])
+            room.append((row_length - need, len(rows) - 1))
+            if len(room) > window:
+                room.remove(min(room))
+    return rows
+
+
+def lay_out(
+    rows: Sequence[Sequence[int]], offsets: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows as token positions.
+
+    Args:
+        rows: the sentences of each row.
+        offsets: position of each sentence's first token and, last, the number of tokens, [N + 1].
+        shape: (rows a batch R, tokens a row T).
+
+    Returns:
+        token and starts, [S, R, T], the last batch filled up with empty rows.
+    """
+    n_rows, row_length = shape
+    steps = -(-len(rows) // n_rows)
+    token = np.full((steps * n_rows, row_length), NO_TOKEN, np.int32)
+    starts = np.ones((steps * n_rows, row_length), bool)
+    for r, row in enumerate(rows):
+        at = 0
+        for sentence in row:
+            first, last = offsets[sentence], offsets[sentence + 1]
+            token[r, at : at + last - first] = np.arange(first, last)
+            starts[r, at + 1 : at + last - first] = False
+            at += last - first
+    return token.reshape(steps, n_rows, row_length), starts.reshape(steps, n_rows, row_length)
+
+
+class Piece(NamedTuple):
+    """One batch on the host: fields as in `Batches`, without S, U and V as large as they need be, and no rate yet."""
+
+    token: np.ndarray
+    starts: np.ndarray
+    slot: np.ndarray
+    form: np.ndarray
+    form_word: np.ndarray
+    word: np.ndarray
+    task: int
+
+
+def index_forms(
+    token: np.ndarray, starts: np.ndarray, form_of: np.ndarray, word_of: np.ndarray, task: int
+) -> list[Piece]:
+    """Batches with their distinct forms and words.
+
+    Args:
+        token: [S, R, T] positions.
+        starts: [S, R, T].
+        form_of: form of each token, [N].
+        word_of: row of the word table of each form, [F].
+        task: the corpus they are from.
+    """
+    found = []
+    for positions, start in zip(token, starts, strict=True):
+        real = positions != NO_TOKEN
+        form, slot_of = np.unique(form_of[positions[real]], return_inverse=True)
+        slot = np.zeros(positions.shape, np.int32)
+        slot[real] = slot_of
+        word = np.unique(np.append(word_of[form], 0))  # row 0, the unknown word, sorts first
+        found.append(Piece(positions, start, slot, form, np.searchsorted(word, word_of[form]), word, task))
+    return found
+
+
+class Shape(NamedTuple):
+    """Shape of batches: steps S, rows R, tokens a row T, distinct forms U, distinct words V."""
+
+    steps: int
+    rows: int
+    row_length: int
+    forms: int
+    words: int
+
+
+def stack(pieces: Sequence[Piece], rates: Sequence[float], shape: Shape, absent_word: int) -> Batches:
+    """Batches of one shape, followed by empty ones.
+
+    Args:
+        pieces: at most S, none larger than the shape.
+        rates: the learning rate of each.
+        shape: of the result.
+        absent_word: a row that the word table does not have.
+
+    Returns:
+        Host arrays.
+    """
+    steps, rows, row_length, n_forms, n_words = shape
+    out = Batches(
+        token=np.full((steps, rows, row_length), NO_TOKEN, np.int32),
+        starts=np.ones((steps, rows, row_length), bool),
+        slot=np.zeros((steps, rows, row_length), np.int32),
+        form=np.zeros((steps, n_forms), np.int32),
+        form_word=np.zeros((steps, n_forms), np.int32),
+        word=np.full((steps, n_words), absent_word, np.int32),
+        task=np.zeros(steps, np.int32),
+        rate=np.zeros(steps, np.float32),
+    )
+    for s, (piece, rate) in enumerate(zip(pieces, rates, strict=True)):
+        out.token[s], out.starts[s], out.slot[s] = piece.token, piece.starts, piece.slot
+        out.form[s, : len(piece.form)], out.form_word[s, : len(piece.form)] = piece.form, piece.form_word
+        out.word[s, : len(piece.word)] = piece.word
+        out.task[s], out.rate[s] = piece.task, rate
+    return out
+
+
+def round_up(size: int, multiple: int) -> int:
+    """The smallest multiple that holds size."""
+    return -(-size // multiple) * multiple

@@ -1,0 +1,109 @@
+"""Vocabularies: which words have vectors of their own, and what the distinct forms of a text look like to a model."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from kd_jax.settings import Chars, Words
+from kd_jax.types import Array, Sentence
+
+UNKNOWN = 0  # the word vector of every word without one
+PADDING, UNKNOWN_CHAR = 0, 1
+
+
+class Forms(NamedTuple):
+    """Tables over distinct surface forms, to be gathered from on the device.
+
+    Attributes:
+        word: row of the word table, [F] int32.
+        chars: characters, 0 after the end, [F, C] int32.
+        single: whether the word occurs once in training, [F] bool.
+    """
+
+    word: Array
+    chars: Array
+    single: Array
+
+
+def normalise(form: str, words: Words) -> str:
+    """The key by which a surface form's word vector is looked up."""
+    if words.lowercase:
+        form = form.lower()
+    return re.sub(r"\d", "0", form) if words.zero_digits else form
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words and characters that a model knows.
+
+    Attributes:
+        words: keys of the word table's rows from row 1 on; row 0 is the unknown word.
+        singles: the words that occur once in training.
+        chars: characters from id 2 on; 0 is padding, 1 the unknown character.
+    """
+
+    words: tuple[str, ...]
+    singles: frozenset[str]
+    chars: str
+
+    @cached_property
+    def word_ids(self) -> dict[str, int]:
+        """Row of each word."""
+        return {word: row for row, word in enumerate(self.words, start=1)}
+
+    @cached_property
+    def char_ids(self) -> dict[str, int]:
+        """Id of each character."""
+        return {char: i for i, char in enumerate(self.chars, start=2)}
+
+    def describe(self, forms: Sequence[str], words: Words, chars: Chars) -> Forms:
+        """What a model sees of the given surface forms.
+
+        Args:
+            forms: F distinct surface forms.
+            words: how they are normalised.
+            chars: how many characters are read: of a longer form its first and last halves.
+
+        Returns:
+            Host tables with F rows.
+        """
+        keys = [normalise(form, words) for form in forms]
+        table = np.zeros((len(forms), chars.longest), np.int32)
+        half = chars.longest // 2
+        for row, form in enumerate(forms):
+            read = form if len(form) <= chars.longest else form[:half] + form[-half:]
+            table[row, : len(read)] = [self.char_ids.get(char, UNKNOWN_CHAR) for char in read]
+        return Forms(
+            word=np.array([self.word_ids.get(key, UNKNOWN) for key in keys], np.int32),
+            chars=table,
+            single=np.array([key in self.singles for key in keys], bool),
+        )
+
+
+def build_vocabulary(sentences: Iterable[Sentence], words: Words, extra: Iterable[str] = ()) -> Vocabulary:
+    """The vocabulary of training sentences.
+
+    Args:
+        sentences: the sentences trained on.
+        words: how forms are normalised.
+        extra: further keys that have pretrained vectors, for words met only outside of training.
+
+    Returns:
+        Words by falling count, then alphabetically, so that equal corpora give equal tables.
+    """
+    forms = Counter(token for sentence in sentences for token in sentence.tokens)
+    counts: Counter[str] = Counter()
+    for form, count in forms.items():
+        counts[normalise(form, words)] += count
+    known = sorted(counts, key=lambda word: (-counts[word], word))
+    known += sorted(set(extra) - set(known))
+    return Vocabulary(
+        words=tuple(known),
+        singles=frozenset(word for word, count in counts.items() if count == 1),
+        chars="".join(sorted({char for form in forms for char in form})),
+    )

@@ -1,0 +1,63 @@
+"""Files and folders that are there whole or not at all, and hashes that say what they were made from."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from kd_jax.errors import InputError
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, moved to its name once it is full, or removed if that fails.
+
+    Args:
+        path: where it goes; what stands there is replaced.
+
+    Yields:
+        A fresh folder beside it.
+
+    Raises:
+        InputError: where the disk refuses.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+    except OSError as fault:
+        raise InputError(f"{path}: can't be written: {fault.strerror or fault}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value of plain JSON types, in hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def digest_arrays(tree: Any) -> str:
+    """SHA-256 of the arrays of a pytree with their paths, dtypes and shapes, in hex."""
+    total = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        array = np.ascontiguousarray(leaf)
+        total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

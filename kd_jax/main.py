@@ -1,0 +1,56 @@
+"""Command line: train teachers, single-task models and students, and show the table they make."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+from rich.console import Console
+
+from kd_jax.errors import InputError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("experiment", "logits", "Name of an experiment, or path of an experiment file of your own.")
+flags.DEFINE_string("seeds", "5", "How many seeds (5 means 1,2,3,4,5), or a list of seeds such as 3,5,8.")
+flags.DEFINE_list("datasets", [], "Corpora, by the paper's names or their folders' names; default: all in --data_dir.")
+flags.DEFINE_string("data_dir", None, "Folder of corpora, one folder each; default: the bundled sample, small sizes.")
+flags.DEFINE_string("workdir", None, "Where models and results go; finished models there are not trained again.")
+flags.DEFINE_integer("epochs", None, "Passes over the training sentences, of teachers too; short for --set epochs=N.")
+flags.DEFINE_enum(
+    "protocol", "train+devel", ["train+devel", "train"], "Train on train and devel, or on train and keep the best epoch."
+)
+flags.DEFINE_multi_string("set", [], "A setting, as key=value; may be repeated: --set learning_rate=0.002.")
+flags.DEFINE_boolean("dry_run", False, "Show the plan and stop.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the experiment that the flags describe; exit 2 with one line where they or the corpora are wrong."""
+    from kd_jax.request import Request, execute  # after the flags are read: `--help` needs no JAX
+
+    if len(argv) > 1:
+        sys.exit(f"error: {argv[1]}: flags look like --name=value")
+    try:
+        execute(
+            Request(
+                experiment=FLAGS.experiment,
+                seeds=FLAGS.seeds,
+                datasets=tuple(FLAGS.datasets),
+                data_dir=None if FLAGS.data_dir is None else Path(FLAGS.data_dir),
+                workdir=None if FLAGS.workdir is None else Path(FLAGS.workdir),
+                epochs=FLAGS.epochs,
+                protocol=FLAGS.protocol,
+                assignments=tuple(FLAGS.set),
+                dry_run=FLAGS.dry_run,
+            ),
+            Console(),
+        )
+    except InputError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on after the last finished models", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    app.run(main)

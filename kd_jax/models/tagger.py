@@ -1,0 +1,202 @@
+"""The tagger: teacher, single-task model and student alike.
+
+An `Encoder` (characters and the shared BiLSTM) is common to all tasks; a `Branch` (task BiLSTM, hidden layer, logits)
+belongs to one. A multi-task model holds the parameters of its branches stacked, [B, ...], and runs the branch of the
+corpus at hand; a single-task model is a multi-task model with one branch.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from kd_jax.data.vocab import UNKNOWN, Forms
+from kd_jax.models.bilstm import BiLSTM
+from kd_jax.models.features import CharEncoder
+from kd_jax.settings import Model
+from kd_jax.types import Array, Outputs
+
+FORBIDDEN = -1e9  # logit of a label that a task does not have
+
+
+class Batch(NamedTuple):
+    """What a tagger reads of one batch; fields as in `kd_jax.data.packing.Batches`, without S.
+
+    Attributes:
+        mask: whether a token is real, [R, T] bool.
+        starts: whether a sentence starts here; True on padding, [R, T] bool.
+        slot: which distinct form a token is, [R, T] int32.
+        form_word: which of the given word vectors a form has, [U] int32.
+        forms: the distinct forms, tables with U rows.
+    """
+
+    mask: Array
+    starts: Array
+    slot: Array
+    form_word: Array
+    forms: Forms
+
+
+def dropout(key: Array | None, x: Array, rate: float) -> Array:
+    """Inverted dropout from 8 random bits a unit, so the rate is a multiple of 1/256.
+
+    Args:
+        key: None for no dropout.
+        x: any shape.
+        rate: share of units set to 0.
+
+    Returns:
+        x with units dropped and the others scaled up, so that the mean stays.
+    """
+    kept = 256 - round(rate * 256)
+    if key is None or kept == 256:
+        return x
+    bits = jax.random.bits(key, x.shape, jnp.uint8)
+    return jnp.where(bits < kept, x * (256 / kept), 0.0)
+
+
+class Encoder(nn.Module):
+    """Characters and the shared BiLSTM.
+
+    Attributes:
+        settings: sizes.
+        alphabet: distinct characters, padding and unknown included.
+    """
+
+    settings: Model
+    alphabet: int
+
+    @nn.compact
+    def __call__(self, batch: Batch, words: Array, key: Array | None) -> Array:
+        """Shared BiLSTM outputs.
+
+        Args:
+            batch: the tokens.
+            words: vectors of the batch's distinct words, [V, D].
+            key: for dropout; None at test time.
+
+        Returns:
+            [T, R, H], time first.
+        """
+        chars = CharEncoder(self.settings.chars, self.alphabet, name="chars")(batch.forms.chars)
+        forms = jnp.concatenate([words[batch.form_word], chars], -1)
+        x = forms[batch.slot.T] * batch.mask.T[..., None]
+        return BiLSTM(self.settings.shared_units, name="shared")(dropout(key, x, self.settings.dropout), batch.starts.T)
+
+
+class Branch(nn.Module):
+    """What a corpus has for its own: task BiLSTM, hidden layer, logits.
+
+    Attributes:
+        settings: sizes.
+        labels: number of labels, K; of several tasks the most.
+    """
+
+    settings: Model
+    labels: int
+
+    @nn.compact
+    def __call__(self, shared: Array, starts: Array, key: Array | None) -> tuple[Array, Array]:
+        """Logits and task BiLSTM outputs.
+
+        Args:
+            shared: shared BiLSTM outputs, [T, R, H].
+            starts: as in `Batch`, [R, T].
+            key: for dropout; None at test time.
+
+        Returns:
+            logits [T, R, K] and task_hidden [T, R, H].
+        """
+        keys = (None, None) if key is None else jax.random.split(key)
+        rate = self.settings.dropout
+        h = BiLSTM(self.settings.task_units, name="task")(dropout(keys[0], shared, rate), starts.T)
+        z = jnp.tanh(nn.Dense(self.settings.hidden_units, name="hidden")(dropout(keys[1], h, rate)))
+        return nn.Dense(self.labels, name="logits")(z), h
+
+
+class Tagger(nn.Module):
+    """The tagger of one task.
+
+    Attributes:
+        settings: sizes.
+        alphabet: distinct characters, padding and unknown included.
+        labels: number of labels, K.
+    """
+
+    settings: Model
+    alphabet: int
+    labels: int
+
+    @nn.compact
+    def __call__(self, batch: Batch, words: Array, key: Array | None = None) -> Outputs:
+        """Logits and hidden states of every token.
+
+        Args:
+            batch: the tokens.
+            words: vectors of the batch's distinct words, [V, D].
+            key: for dropout; None at test time.
+
+        Returns:
+            Time first: logits [T, R, K], task_hidden [T, R, H], shared_hidden [T, R, H]; meaningless on padding.
+        """
+        keys = (None, None) if key is None else jax.random.split(key)
+        shared = Encoder(self.settings, self.alphabet, name="encoder")(batch, words, keys[0])
+        logits, task = Branch(self.settings, self.labels, name="branch")(shared, batch.starts, keys[1])
+        return Outputs(logits, task, shared)
+
+
+def replace_singles(key: Array, batch: Batch, rate: float) -> Batch:
+    """The batch with words seen once in training read as unknown at a rate, so that the unknown word is learnt.
+
+    Args:
+        key: random key.
+        batch: row 0 of its distinct words is the unknown word.
+        rate: between 0 and 1.
+    """
+    unknown = batch.forms.single & (jax.random.uniform(key, batch.form_word.shape) < rate)
+    return batch._replace(form_word=jnp.where(unknown, UNKNOWN, batch.form_word))
+
+
+def mask_labels(logits: Array, valid: Array) -> Array:
+    """Logits with the labels that a task does not have at FORBIDDEN.
+
+    Args:
+        logits: [..., K].
+        valid: [K] bool.
+    """
+    return jnp.where(jnp.expand_dims(valid, range(logits.ndim - 1)), logits, FORBIDDEN)
+
+
+def init_params(tagger: Tagger, key: Array, tasks: int, word_rows: int) -> dict[str, Any]:
+    """Parameters of a model with several branches.
+
+    Args:
+        tagger: the module.
+        key: random key.
+        tasks: number of branches, B.
+        word_rows: rows of the word table, W.
+
+    Returns:
+        {"words": [W, D], "encoder": ..., "branch": stacked, [B, ...]}.
+    """
+    size = tagger.settings.words.dim
+    word_key, module_key, branch_key = jax.random.split(key, 3)
+    bound = (3.0 / size) ** 0.5  # unit variance over a vector's length, as Lample et al. 2016
+    words = jax.random.uniform(word_key, (word_rows, size), minval=-bound, maxval=bound)
+    one = jnp.zeros((1, 1), jnp.int32)
+    batch = Batch(
+        mask=one == 0,
+        starts=one == 0,
+        slot=one,
+        form_word=one[0],
+        forms=Forms(one[0], jnp.zeros((1, tagger.settings.chars.longest), jnp.int32), one[0] == 1),
+    )
+    encoder = tagger.init(module_key, batch, words[:1])["params"]["encoder"]
+    first = tagger.init(branch_key, batch, words[:1])["params"]["branch"]
+    rest = [
+        tagger.init(jax.random.fold_in(branch_key, task), batch, words[:1])["params"]["branch"]
+        for task in range(1, tasks)
+    ]
+    branches = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, *rest)
+    return {"words": words, "encoder": encoder, "branch": branches}

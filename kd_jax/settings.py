@@ -1,0 +1,305 @@
+"""Settings of an experiment as frozen dataclasses, strict overrides from text, and their JSON form."""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from kd_jax.errors import InputError, nearest
+
+Head = Literal["softmax", "crf"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Words:
+    """How word forms become vectors.
+
+    Attributes:
+        dim: size of a word vector, D.
+        vectors: path of pretrained vectors, or "" for random ones.
+        update: "trained" (rows of the words in a batch are updated) or "frozen".
+        lowercase: look words up in lower case; characters keep the original form.
+        zero_digits: look words up with every digit read as 0.
+    """
+
+    dim: int = 200
+    vectors: str = ""
+    update: Literal["trained", "frozen"] = "trained"
+    lowercase: bool = True
+    zero_digits: bool = True
+
+
+@dataclass(frozen=True)
+class Chars:
+    """How a word's characters become a vector.
+
+    Attributes:
+        encoder: "cnn" (filters with max pooling) or "bilstm" (last states of both directions).
+        dim: size of a character vector.
+        units: size of a word's character vector: CNN filters, or LSTM units of both directions together.
+        width: width of a filter in characters, odd.
+        longest: characters read of one word; of a longer one, its first and last halves.
+    """
+
+    encoder: Literal["cnn", "bilstm"] = "cnn"
+    dim: int = 30
+    units: int = 50
+    width: int = 3
+    longest: int = 24
+
+
+@dataclass(frozen=True)
+class Model:
+    """Sizes of the tagger; LSTM units are for one direction.
+
+    Attributes:
+        words: the word vectors.
+        chars: the character encoder.
+        shared_units: units a direction of the shared BiLSTM.
+        task_units: units a direction of the task-specific BiLSTM.
+        hidden_units: units of the hidden layer before the logits.
+        dropout: rate before each BiLSTM and around the hidden layer, in steps of 1/256.
+    """
+
+    words: Words = Words()
+    chars: Chars = Chars()
+    shared_units: int = 200
+    task_units: int = 200
+    hidden_units: int = 200
+    dropout: float = 0.5
+
+
+@dataclass(frozen=True)
+class Train:
+    """Optimisation and batches.
+
+    Attributes:
+        epochs: passes over the training sentences of an STM or a student.
+        teacher_epochs: passes over all corpora of the multi-task teacher; 0 means as many as epochs.
+        rows: rows of one batch, R.
+        row_length: tokens of one row, T; longer sentences get rows of their own.
+        learning_rate: Adam's step size at its highest.
+        schedule: "constant", "linear" (to 0) or "cosine" (to 0) over the whole run.
+        clip_norm: the global norm that gradients are clipped to.
+        unknown_rate: rate at which a word seen once in training is read as unknown.
+        sampling: how often the teacher visits a corpus of n batches: "proportional" to n, to its "sqrt", or "uniform".
+    """
+
+    epochs: int = 20
+    teacher_epochs: int = 0
+    rows: int = 7
+    row_length: int = 128
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    clip_norm: float = 5.0
+    unknown_rate: float = 0.5
+    sampling: Literal["proportional", "sqrt", "uniform"] = "proportional"
+
+
+@dataclass(frozen=True)
+class Distill:
+    """How knowledge is stored and matched.
+
+    Attributes:
+        dtype: in which the teacher's outputs are stored.
+        logits_error: squared error of a token's logits as a "mean" over the labels or their "sum".
+        hidden_error: squared error of a token's BiLSTM outputs as a "mean" over the units or their "sum".
+    """
+
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    logits_error: Literal["mean", "sum"] = "mean"
+    hidden_error: Literal["mean", "sum"] = "mean"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set with --set, as dotted names: --set train.epochs=30."""
+
+    model: Model = Model()
+    train: Train = Train()
+    distill: Distill = Distill()
+
+
+SMALL = Settings(
+    model=Model(
+        words=Words(dim=50), chars=Chars(dim=16, units=24, longest=20), shared_units=48, task_units=48, hidden_units=48
+    ),
+    train=Train(epochs=14, teacher_epochs=14, learning_rate=4e-3, rows=6, row_length=64),
+)
+"""The preset for the bundled sample; Settings() is the one for real corpora."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A multi-task teacher: its output layer."""
+
+    head: Head = "softmax"
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student of one table column: its label and its loss weights.
+
+    Attributes:
+        label: the column's name, such as "SM a=0.5".
+        alpha: weight of the cross-entropy with the gold labels.
+        beta: weight of the logits' squared error.
+        gamma: weight of the task BiLSTM outputs' squared error.
+        kappa: weight of the shared BiLSTM outputs' squared error.
+        tau: temperature of soft labels.
+    """
+
+    label: str
+    alpha: float
+    beta: float
+    gamma: float = 0.0
+    kappa: float = 0.0
+    tau: float = 1.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One table of the paper, or a study beyond it.
+
+    Attributes:
+        name: as on the command line.
+        table: number of the paper's table, or None.
+        title: one line for people.
+        teacher: the multi-task teacher.
+        students: the columns beside STM and MTM.
+    """
+
+    name: str
+    title: str
+    table: int | None = None
+    teacher: Teacher = Teacher()
+    students: tuple[Student, ...] = field(default=())
+
+
+def _leaves(node: Any, prefix: str = "") -> dict[str, type]:
+    hints = typing.get_type_hints(type(node))
+    found: dict[str, type] = {}
+    for f in dataclasses.fields(node):
+        value = getattr(node, f.name)
+        name = f"{prefix}{f.name}"
+        found.update(_leaves(value, name + ".") if dataclasses.is_dataclass(value) else {name: hints[f.name]})
+    return found
+
+
+def _parse(name: str, kind: Any, text: str) -> Any:
+    if typing.get_origin(kind) is Literal:
+        if text in typing.get_args(kind):
+            return text
+        raise InputError(f"--set {name}={text}: {nearest(text, typing.get_args(kind))}")
+    if kind is bool:
+        if text.lower() in {"true", "false"}:
+            return text.lower() == "true"
+        raise InputError(f"--set {name}={text}: write true or false")
+    try:
+        value = kind(text)
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number"}[kind]
+        raise InputError(f"--set {name}={text}: write {wanted}") from None
+    if kind in {int, float} and not 0 <= value < float("inf"):
+        raise InputError(f"--set {name}={text}: write a finite number, 0 or more")
+    return value
+
+
+def _put(node: T, path: list[str], value: Any) -> T:
+    head, *rest = path
+    return replace(node, **{head: _put(getattr(node, head), rest, value) if rest else value})  # type: ignore[type-var]
+
+
+def override(settings: Settings, assignments: Iterable[str]) -> Settings:
+    """Settings with some leaves replaced.
+
+    Args:
+        settings: the ones to start from.
+        assignments: texts such as "train.epochs=30"; a leaf's own name is enough where it is unique ("epochs=30").
+
+    Returns:
+        New settings.
+
+    Raises:
+        InputError: for an unknown key or a value of the wrong type, with the nearest names.
+    """
+    leaves = _leaves(settings)
+    short: dict[str, list[str]] = {}
+    for full in leaves:
+        short.setdefault(full.rsplit(".", 1)[-1], []).append(full)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set {assignment}: write it as key=value")
+        candidates = [key] if key in leaves else short.get(key, [])
+        if len(candidates) > 1:
+            raise InputError(f"--set {key}: say which: {' or '.join(candidates)}")
+        if not candidates:
+            raise InputError(f"--set {key}: no such setting; {nearest(key, [*leaves, *short])}")
+        name = candidates[0]
+        settings = _put(settings, name.split("."), _parse(name, leaves[name], text))
+    check(settings)
+    return settings
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that no run could use.
+
+    Raises:
+        InputError: naming the setting and its bounds.
+    """
+    model, train = settings.model, settings.train
+    whole = {
+        "model.words.dim": model.words.dim,
+        "model.chars.dim": model.chars.dim,
+        "model.chars.units": model.chars.units,
+        "model.chars.longest": model.chars.longest,
+        "model.shared_units": model.shared_units,
+        "model.task_units": model.task_units,
+        "model.hidden_units": model.hidden_units,
+        "train.epochs": train.epochs,
+        "train.rows": train.rows,
+        "train.row_length": train.row_length,
+        "train.learning_rate": train.learning_rate,
+        "train.clip_norm": train.clip_norm,
+    }
+    for name, value in whole.items():
+        if value <= 0:
+            raise InputError(f"{name}={value}: must be more than 0")
+    if not model.dropout < 1:
+        raise InputError(f"model.dropout={model.dropout}: must be less than 1")
+    if train.unknown_rate > 1:
+        raise InputError(f"train.unknown_rate={train.unknown_rate}: is a rate, at most 1")
+    if model.chars.width % 2 == 0:
+        raise InputError(f"model.chars.width={model.chars.width}: must be odd, so that a filter has a middle")
+    if model.chars.encoder == "bilstm" and model.chars.units % 2:
+        raise InputError(f"model.chars.units={model.chars.units}: must be even for two directions")
+    if model.chars.longest % 2:
+        raise InputError(f"model.chars.longest={model.chars.longest}: must be even, for the two halves of a long word")
+
+
+def to_dict(node: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON types."""
+    return json.loads(json.dumps(dataclasses.asdict(node)))
+
+
+def from_dict(kind: type[T], data: dict[str, Any]) -> T:
+    """The dataclass that `to_dict` wrote.
+
+    Raises:
+        InputError: for a missing or an unknown key.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if known != set(data):
+        wrong = ", ".join(sorted(known ^ set(data)))
+        raise InputError(f"settings of another version of kd_jax: {kind.__name__} differs in {wrong}")
+    return kind(
+        **{
+            name: from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) else value
+            for name, value in data.items()
+        }
+    )

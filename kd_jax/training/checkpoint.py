@@ -1,0 +1,119 @@
+"""A trained model as a folder: what it is in JSON, its words in JSON, its parameters by orbax."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from kd_jax.data.vocab import Vocabulary
+from kd_jax.errors import InputError
+from kd_jax.files import digest_arrays, whole_folder
+from kd_jax.settings import Model, from_dict, to_dict
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model with everything needed to run it.
+
+    Attributes:
+        about: what it is: model, label, head, seed, weights, protocol, identity, scores, seconds and more.
+        settings: its sizes.
+        tasks: corpus names.
+        labels: label names of each task.
+        vocabulary: its words and characters.
+        params: host arrays, as `init_params` shapes them.
+    """
+
+    about: dict[str, Any]
+    settings: Model
+    tasks: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    vocabulary: Vocabulary
+    params: Any
+
+
+def save_model(folder: Path, model: TrainedModel, counts: dict[str, np.ndarray]) -> None:
+    """Write a model's folder, whole or not at all.
+
+    Args:
+        folder: where it goes; what stands there is replaced.
+        model: the model.
+        counts: entities by sentence of each scored corpus and split, [N, 3], saved beside it under these names.
+
+    Raises:
+        InputError: where the disk refuses.
+    """
+    description = {
+        "format": FORMAT,
+        "about": model.about,
+        "settings": to_dict(model.settings),
+        "tasks": model.tasks,
+        "labels": model.labels,
+        "params_sha256": digest_arrays(model.params),
+        "params_shapes": jax.tree.map(lambda x: [str(x.dtype), *x.shape], model.params),
+    }
+    words = dataclasses.asdict(model.vocabulary) | {"singles": sorted(model.vocabulary.singles)}
+    with whole_folder(folder) as partial:
+        (partial / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+        np.savez(partial / "counts.npz", **{name: np.int32(c) for name, c in counts.items()})  # type: ignore[arg-type]
+        with ocp.StandardCheckpointer() as writer:
+            writer.save((partial / "params").absolute(), model.params)
+        (partial / "model.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def describe_model(folder: Path) -> dict[str, Any] | None:
+    """What a finished model's folder says of itself; None where there is none."""
+    try:
+        found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{folder}/model.json: can't be read ({fault}); remove the folder to train it again") from None
+    if found.get("format") != FORMAT:
+        raise InputError(f"{folder}: format {found.get('format')}; this version of kd_jax reads {FORMAT}")
+    return found
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Read a model's folder.
+
+    Raises:
+        InputError: where it is missing, of another version, or damaged.
+    """
+    found = describe_model(folder)
+    if found is None:
+        raise InputError(f"{folder}: no model here (no model.json); give the folder of a trained model")
+    try:
+        words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(tuple(leaf[1:]), leaf[0]),
+            found["params_shapes"],
+            is_leaf=lambda x: isinstance(x, list),
+        )
+        with ocp.StandardCheckpointer() as reader:
+            params = jax.tree.map(np.asarray, reader.restore((folder / "params").absolute(), shapes))
+    except (OSError, ValueError, KeyError) as fault:
+        raise InputError(f"{folder}: damaged ({fault}); remove it to train it again") from None
+    if digest_arrays(params) != found["params_sha256"]:
+        raise InputError(f"{folder}/params: damaged, the checksum differs; remove {folder} to train it again")
+    return TrainedModel(
+        about=found["about"],
+        settings=from_dict(Model, found["settings"]),
+        tasks=tuple(found["tasks"]),
+        labels=tuple(tuple(names) for names in found["labels"]),
+        vocabulary=Vocabulary(tuple(words["words"]), frozenset(words["singles"]), words["chars"]),
+        params=params,
+    )
+
+
+def load_counts(folder: Path) -> dict[str, np.ndarray]:
+    """Entities by sentence of each scored corpus and split, as `save_model` was given them."""
+    with np.load(folder / "counts.npz", allow_pickle=False) as arrays:
+        return dict(arrays)

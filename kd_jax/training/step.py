@@ -1,0 +1,230 @@
+"""One lane: its state, its train step, and many steps in one scan. Nothing here knows how many lanes there are."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from kd_jax import losses
+from kd_jax.data.packing import NO_TOKEN, Batches
+from kd_jax.data.vocab import Forms
+from kd_jax.models.tagger import Batch, Tagger, init_params, mask_labels, replace_singles
+from kd_jax.settings import Settings
+from kd_jax.types import Array, LossWeights, Outputs
+
+FINITE = -1
+
+
+class TokenData(NamedTuple):
+    """What all lanes read, on the device.
+
+    Attributes:
+        forms: tables over distinct surface forms, F rows.
+        label: gold label of each token in its own corpus, [N] int32.
+        valid: labels that each task has, [B, K] bool.
+    """
+
+    forms: Forms
+    label: Array
+    valid: Array
+
+
+class TrainState(NamedTuple):
+    """Everything a lane is.
+
+    Attributes:
+        step: updates made, int32.
+        params: as `init_params` gives them.
+        moments: Adam's state, of the parameters' shapes.
+        key: the lane's random key; a step's randomness is a function of (key, step).
+        weights: of the loss terms.
+        failed: the step at which loss or gradient was not finite, after which nothing changes; FINITE if there was none.
+    """
+
+    step: Array
+    params: Any
+    moments: optax.ScaleByAdamState
+    key: Array
+    weights: LossWeights
+    failed: Array
+
+
+class Sums(NamedTuple):
+    """Sums over steps, divided once by whoever shows them.
+
+    Attributes:
+        loss: over tokens.
+        tokens: real ones.
+    """
+
+    loss: Array
+    tokens: Array
+
+
+ADAM = optax.scale_by_adam()
+
+
+def init_state(tagger: Tagger, seed: Array, weights: LossWeights, tasks: int, words: Array | int) -> TrainState:
+    """A lane at its first step: a function of its seed alone.
+
+    Args:
+        tagger: the module.
+        seed: int32 scalar.
+        weights: of the loss terms, scalars.
+        tasks: number of branches, B.
+        words: rows of the word table, W, or the table itself, [W, D].
+    """
+    init_key, key = jax.random.split(jax.random.key(seed))
+    rows = words if isinstance(words, int) else words.shape[0]
+    params = init_params(tagger, init_key, tasks, rows)
+    if not isinstance(words, int):
+        params["words"] = jnp.asarray(words)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        moments=ADAM.init(params),
+        key=jax.random.key_data(key),
+        weights=weights,
+        failed=jnp.full((), FINITE, jnp.int32),
+    )
+
+
+def read_batch(batch: Batches, data: TokenData) -> Batch:
+    """What the tagger reads of one batch, [R, T] and [U]."""
+    return Batch(
+        mask=batch.token != NO_TOKEN,
+        starts=batch.starts,
+        slot=batch.slot,
+        form_word=batch.form_word,
+        forms=jax.tree.map(lambda table: table[batch.form], data.forms),
+    )
+
+
+def _select(tree: Any, batch: Batches) -> Any:
+    """The part of a parameter-shaped tree that a batch touches: its words, the encoder, its task's branch."""
+    return {
+        "words": tree["words"].at[batch.word].get(mode="fill", fill_value=0.0),
+        "encoder": tree["encoder"],
+        "branch": jax.tree.map(lambda x: x[batch.task], tree["branch"]),
+    }
+
+
+def _insert(tree: Any, part: Any, batch: Batches, frozen_words: bool) -> Any:
+    """The tree with that part replaced; rows that do not exist are dropped."""
+    return {
+        "words": tree["words"] if frozen_words else tree["words"].at[batch.word].set(part["words"], mode="drop"),
+        "encoder": part["encoder"],
+        "branch": jax.tree.map(lambda x, y: x.at[batch.task].set(y), tree["branch"], part["branch"]),
+    }
+
+
+def train_step(
+    tagger: Tagger, settings: Settings, state: TrainState, batch: Batches, data: TokenData, knowledge: Outputs | None
+) -> tuple[TrainState, Sums]:
+    """One update of one lane by one batch of one corpus.
+
+    Adam is exact for all that a batch touches and leaves the rest as it is: words that are not in the batch and the
+    branches of other tasks move neither by gradient nor by momentum.
+
+    Args:
+        tagger: the module.
+        settings: of the run.
+        state: the lane.
+        batch: one step of `Batches`.
+        data: tokens on the device.
+        knowledge: the teacher's outputs of all N tokens, fields [N, ...] or None; or None.
+
+    Returns:
+        The next state and the batch's sums.
+    """
+    read = read_batch(batch, data)
+    mask, token = read.mask.T, jnp.maximum(batch.token, 0).T
+    count = mask.sum()
+    singles_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step))
+    teacher = None if knowledge is None else Outputs(*(None if x is None else x[token] for x in knowledge))
+    train_words = settings.model.words.update == "trained"
+
+    def loss_of(part: Any) -> Array:
+        seen = replace_singles(singles_key, read, settings.train.unknown_rate)
+        words = part["words"] if train_words else lax.stop_gradient(part["words"])
+        student = tagger.apply({"params": {k: part[k] for k in ("encoder", "branch")}}, seen, words, dropout_key)
+        supervised = losses.cross_entropy(mask_labels(student.logits, data.valid[batch.task]), data.label[token], mask)
+        loss = losses.total(
+            supervised,
+            student,
+            teacher,
+            state.weights,
+            mask,
+            settings.distill.logits_error,
+            settings.distill.hidden_error,
+        )
+        return loss / jnp.maximum(count, 1)
+
+    part = _select(state.params, batch)
+    mean_loss, gradient = jax.value_and_grad(loss_of)(part)
+    norm = optax.global_norm(gradient)
+    finite = jnp.isfinite(mean_loss) & jnp.isfinite(norm)
+    wanted = (batch.rate > 0) & (state.failed == FINITE)
+    scale = jnp.minimum(1.0, settings.train.clip_norm / jnp.maximum(norm, 1e-12))
+    before = optax.ScaleByAdamState(
+        state.moments.count, _select(state.moments.mu, batch), _select(state.moments.nu, batch)
+    )
+    direction, after = ADAM.update(jax.tree.map(lambda g: g * scale, gradient), before)
+    moved = jax.tree.map(lambda p, d: p - batch.rate * d, part, direction)
+
+    go = finite & wanted
+    moved, mu, nu = jax.tree.map(
+        lambda new, old: jnp.where(go, new, old), (moved, after.mu, after.nu), (part, before.mu, before.nu)
+    )
+    next_state = state._replace(
+        step=state.step + go,
+        params=_insert(state.params, moved, batch, not train_words),
+        moments=optax.ScaleByAdamState(
+            state.moments.count + go,
+            _insert(state.moments.mu, mu, batch, not train_words),
+            _insert(state.moments.nu, nu, batch, not train_words),
+        ),
+        failed=jnp.where(wanted & ~finite, state.step, state.failed),
+    )
+    return next_state, Sums(jnp.where(go, mean_loss * count, 0.0), jnp.where(go, count, 0))
+
+
+def train_steps(
+    tagger: Tagger, settings: Settings, state: TrainState, batches: Batches, data: TokenData, knowledge: Outputs | None
+) -> tuple[TrainState, Sums]:
+    """S updates of one lane in one scan; arguments as of `train_step`, batches with a leading S."""
+
+    def body(carry: TrainState, batch: Batches) -> tuple[TrainState, Sums]:
+        return train_step(tagger, settings, carry, batch, data, knowledge)
+
+    state, sums = lax.scan(body, state, batches)
+    return state, jax.tree.map(lambda x: x.sum(0), sums)
+
+
+def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) -> Array:
+    """The likeliest label of every token, dropout off.
+
+    Args:
+        tagger: the module.
+        params: of one lane.
+        batches: S batches.
+        data: tokens on the device; labels are not read.
+
+    Returns:
+        Labels, [S, T, R] int32; meaningless on padding.
+    """
+
+    def one(batch: Batches) -> Array:
+        return mask_labels(apply(tagger, params, batch, data).logits, data.valid[batch.task]).argmax(-1)
+
+    return lax.map(one, batches)
+
+
+def apply(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Outputs:
+    """A lane's outputs for one batch, dropout off; time first."""
+    part = _select(params, batch)
+    return tagger.apply(
+        {"params": {k: part[k] for k in ("encoder", "branch")}}, read_batch(batch, data), part["words"], None
+    )

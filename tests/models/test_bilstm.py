@@ -1,0 +1,119 @@
+"""The recurrence against flax's own LSTM cell under nn.scan, and packing against single sentences."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kd_jax.models.bilstm import BiLSTM
+
+UNITS, SIZE, ROWS, TIME = 5, 3, 4, 11
+
+
+class ScanBiLSTM(nn.Module):
+    """The reference: flax's OptimizedLSTMCell under nn.scan, state reset at starts, on the parameters of BiLSTM."""
+
+    units: int
+
+    @nn.compact
+    def __call__(self, x, starts):
+        class Step(nn.Module):
+            units: int
+
+            @nn.compact
+            def __call__(self, carry, inputs):
+                value, start = inputs
+                carry = jax.tree.map(lambda state: jnp.where(start[:, None], 0.0, state), carry)
+                return nn.OptimizedLSTMCell(self.units, name="cell")(carry, value)
+
+        scan = nn.scan(Step, variable_broadcast="params", split_rngs={"params": False})
+        zero = (jnp.zeros((x.shape[1], self.units)),) * 2
+        ends = jnp.concatenate([starts[1:], jnp.ones_like(starts[:1])])
+        _, forward = scan(self.units, name="forward")(zero, (x, starts))
+        _, backward = scan(self.units, name="backward")(zero, (x[::-1], ends[::-1]))
+        return jnp.concatenate([forward, backward[::-1]], -1)
+
+
+def as_cells(params):
+    """Parameters of BiLSTM as those of ScanBiLSTM: gates i, f, o, g as cell layers ii, if, io, ig, hi, ..."""
+
+    def cell(d):
+        kernels = jnp.split(params["kernel"][d], 4, -1)
+        recurrents = jnp.split(params["recurrent"][d], 4, -1)
+        biases = jnp.split(params["bias"][d], 4, -1)
+        layers = {}
+        for gate, kernel, recurrent, bias in zip("ifog", kernels, recurrents, biases, strict=True):
+            layers["i" + gate] = {"kernel": kernel}
+            layers["h" + gate] = {"kernel": recurrent, "bias": bias}
+        return {"cell": layers}
+
+    return {"params": {"forward": cell(0), "backward": cell(1)}}
+
+
+@pytest.fixture
+def case():
+    keys = jax.random.split(jax.random.key(0), 4)
+    x = jax.random.normal(keys[0], (TIME, ROWS, SIZE))
+    starts = (jax.random.uniform(keys[1], (TIME, ROWS)) < 0.3).at[0].set(True)
+    module = BiLSTM(UNITS)
+    params = module.init(keys[2], x, starts)["params"]
+    params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(keys[3], p.shape), params)
+    return module, params, x, starts
+
+
+def test_equals_flax_cells_under_nn_scan(case):
+    module, params, x, starts = case
+    ours = module.apply({"params": params}, x, starts)
+    theirs = ScanBiLSTM(UNITS).apply(as_cells(params), x, starts)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_gradients_equal_autodiff_through_nn_scan(case):
+    module, params, x, starts = case
+    target = jax.random.normal(jax.random.key(9), (TIME, ROWS, 2 * UNITS))
+
+    def ours(params, x):
+        return ((module.apply({"params": params}, x, starts) - target) ** 3).sum()
+
+    def theirs(params, x):
+        return ((ScanBiLSTM(UNITS).apply(as_cells(params), x, starts) - target) ** 3).sum()
+
+    for a, b in zip(
+        jax.tree.leaves(jax.grad(ours, (0, 1))(params, x)),
+        jax.tree.leaves(jax.grad(theirs, (0, 1))(params, x)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_packed_equals_unpacked(case):
+    module, params, x, _ = case
+    lengths = (3, 1, 5, 2)
+    starts = jnp.ones((TIME, 1), bool)
+    at = 0
+    for length in lengths:
+        starts = starts.at[at + 1 : at + length].set(False)
+        at += length
+    row = module.apply({"params": params}, x[:, :1], starts)
+    at = 0
+    for length in lengths:
+        alone = jnp.zeros((length, 1), bool).at[0].set(True)
+        single = module.apply({"params": params}, x[at : at + length, :1], alone)
+        np.testing.assert_allclose(row[at : at + length], single, atol=1e-6)
+        at += length
+
+
+def test_neighbours_have_exactly_no_influence(case):
+    module, params, x, _ = case
+    starts = jnp.zeros((TIME, ROWS), bool).at[jnp.array([0, 4, 8])].set(True)
+
+    def middle(x):
+        return module.apply({"params": params}, x, starts)[4:8].sum()
+
+    gradient = jax.grad(middle)(x)
+    assert (gradient[:4] == 0).all()
+    assert (gradient[8:] == 0).all()
+    assert (gradient[4:8] != 0).any()
+    changed = x.at[:4].add(100.0).at[8:].mul(-50.0)
+    assert middle(changed) == middle(x)
