@@ -42,6 +42,31 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name in its folder, sync it, and move it into place.
+
+    Args:
+        path: where it goes; missing folders are made.
+        content: all of it.
+
+    Raises:
+        InputError: where the folder can't be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as fault:
+        raise InputError(f"{path}: can't be written: {fault.strerror}") from None
+
+
 def digest(value: Any) -> str:
     """SHA-256 of a value of plain JSON types, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

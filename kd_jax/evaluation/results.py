@@ -5,7 +5,6 @@ Every write replaces the whole file at once: a reader, or a run that was killed,
 
 import csv
 import math
-import os
 import re
 import typing
 from collections.abc import Hashable, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import MODE, SCHEME
+from kd_jax.files import replace_file
 
 
 @dataclass(frozen=True)
@@ -227,31 +227,6 @@ def _append(path: Path, rows: Sequence[R], kind: type[R]) -> None:
     table.writerow(wanted)
     table.writerows(["" if v is None else v for v in vars(row).values()] for row in kept.values())
     replace_file(path, text.getvalue().encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name in its folder, sync it, and move it into place.
-
-    Args:
-        path: where it goes; missing folders are made.
-        content: all of it.
-
-    Raises:
-        InputError: where the folder can't be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as fault:
-        raise InputError(f"{path}: can't be written: {fault.strerror}") from None
 
 
 def read(path: Path) -> list[Row]:
