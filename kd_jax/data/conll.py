@@ -1,0 +1,266 @@
+"""CoNLL files: one token a line, its tag in the last column, an empty line between sentences.
+
+Files may be written in IOB2, IOBES or IOB1; inside the program tags are IOB2.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from kd_jax.errors import InputError, nearest
+from kd_jax.types import Corpus, Sentence
+
+SPLIT_STEMS = {"train": ("train",), "devel": ("devel", "dev", "valid"), "test": ("test",)}
+SUFFIXES = (".tsv", ".txt", ".conll", ".iob")
+PREFIXES = {"IOB2": "BI", "IOBES": "BIES", "IOB1": "BI"}
+_ALIASES = {"IOB2": "IOB2", "BIO": "IOB2", "IOBES": "IOBES", "BIOES": "IOBES", "IOB1": "IOB1"}
+_DOCUMENT = "-DOCSTART-"
+_LONGEST_QUOTE = 40
+
+
+class _Lines(NamedTuple):
+    """Sentences as they stand in a file, and the line on which each begins."""
+
+    tokens: list[tuple[str, ...]]
+    tags: list[tuple[str, ...]]
+    first: list[int]
+
+
+def read_split(path: Path, scheme: str | None = None) -> tuple[Sentence, ...]:
+    """The sentences of one file, with IOB2 tags.
+
+    The first column is the token, the last the tag; columns are parted by tabs, or by spaces in a line without a tab.
+    Lines that begin with -DOCSTART- mark documents and belong to no sentence.
+
+    Args:
+        path: a UTF-8 text file, with or without a byte order mark.
+        scheme: "IOB2", "IOBES" (or "BIOES") or "IOB1"; None means IOBES where a tag begins with E- or S-, else IOB2.
+
+    Raises:
+        InputError: naming file and line, for what is no such file or breaks the scheme.
+    """
+    chosen = None if scheme is None else _ALIASES.get(scheme.upper())
+    if scheme is not None and chosen is None:
+        raise InputError(f"tag scheme {scheme!r} is unknown; {nearest(scheme, _ALIASES)}")
+    lines = _parse(path)
+    changes = _transitions(lines.tags)
+    chosen = chosen or ("IOBES" if any(tag[:2] in {"E-", "S-"} for _, tag in changes) else "IOB2")
+    table = {change: new for change in changes if (new := _to_iob2(chosen, *change)) is not None}
+    if len(table) < len(changes):
+        raise InputError(f"{path}:{_fault(lines, chosen)}")
+    tags = lines.tags
+    if any(new != tag for (_, tag), new in table.items()):
+        tags = [tuple(map(table.__getitem__, pairwise(("O", *old)))) for old in tags]
+    return tuple(map(Sentence, lines.tokens, tags))
+
+
+def read_corpus(folder: Path, name: str, scheme: str | None = None) -> Corpus:
+    """The corpus in a folder: train.tsv, test.tsv and, where there is one, devel.tsv.
+
+    Endings .txt, .conll and .iob and the stems dev and valid for devel are understood too.
+
+    Args:
+        folder: of the files.
+        name: of the corpus.
+        scheme: as for `read_split`.
+
+    Raises:
+        InputError: for a folder without both train and test, two files for one split, or a fault in a file.
+    """
+    files = split_files(folder)
+    for needed in ("train", "test"):
+        if needed not in files:
+            there = ", ".join(path.name for path in files.values())
+            why = f"there is only {there}" if there else "it holds no train, devel or test file, so it is no corpus"
+            raise InputError(f"{folder}: {needed}.tsv is missing ({why}); a corpus needs train.tsv and test.tsv")
+    splits = {split: read_split(path, scheme) for split, path in files.items()}
+    return Corpus(name, splits, label_names(sentence for found in splits.values() for sentence in found))
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """The file of each split in a folder, in the order train, devel, test; absent splits are left out.
+
+    Raises:
+        InputError: where there is no such folder, or two files could be the same split.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; give a folder of a corpus"
+        )
+    found: dict[str, Path] = {}
+    for split, stems in SPLIT_STEMS.items():
+        paths = [path for stem in stems for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").exists()]
+        if len(paths) > 1:
+            raise InputError(f"{folder}: {paths[0].name} and {paths[1].name} both look like {split}; keep one of them")
+        if paths:
+            found[split] = paths[0]
+    return found
+
+
+def label_names(sentences: Iterable[Sentence]) -> tuple[str, ...]:
+    """O, then B- and I- of every entity type of the sentences, types in alphabetical order."""
+    types = sorted({tag[2:] for tags in {sentence.tags for sentence in sentences} for tag in tags} - {""})
+    return ("O", *(prefix + kind for kind in types for prefix in ("B-", "I-")))
+
+
+def write_split(path: Path, sentences: Sequence[Sentence]) -> None:
+    """Write sentences as token, tab, tag, whole or not at all; `read_split` gives them back.
+
+    Args:
+        path: of the file; replaced where it exists.
+        sentences: with tokens and tags that a line can hold.
+
+    Raises:
+        ValueError: for a token or tag that the file format can't hold.
+        InputError: where the disk refuses.
+    """
+    for sentence in sentences:
+        for token in sentence.tokens:
+            if not token.strip(" ") or token != token.strip(" ") or set(token) & set("\t\r\n\0"):
+                raise ValueError(f"{token!r} can't stand in a line of a CoNLL file")
+            if token.startswith((_DOCUMENT, "\ufeff")):
+                raise ValueError(f"{token!r} would be read as a mark, not as a token")
+    text = "\n".join(
+        "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))
+        for sentence in sentences
+    )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(text.encode("utf-8"))
+        partial.replace(path)
+    except OSError as fault:
+        raise InputError(f"{path}: can't be written: {fault.strerror or fault}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _parse(path: Path) -> _Lines:
+    known: dict[str, tuple[str, str]] = {"": ("", "")}  # each distinct line is taken apart once
+    width = 0
+    found = _Lines([], [], [])
+    tokens: list[str] = []
+    tags: list[str] = []
+    number = 0
+    for number, line in enumerate((*_decode(path).split("\n"), ""), start=1):
+        cell = known.get(line)
+        if cell is None:
+            columns = _columns(line)
+            if columns and not columns[0].startswith(_DOCUMENT):
+                width = width or len(columns)
+                _check_columns(columns, width, f"{path}:{number}")
+                cell = (sys.intern(columns[0]), sys.intern(columns[-1]))
+            known[line] = cell = cell or ("", "")
+        token, tag = cell
+        if token:
+            tokens.append(token)
+            tags.append(tag)
+        elif tokens:
+            found.tokens.append(tuple(tokens))
+            found.tags.append(tuple(tags))
+            found.first.append(number - len(tokens))
+            tokens, tags = [], []
+    if not found.first:
+        raise InputError(f"{path}: holds no sentence; each line should be token, tab, tag")
+    return found
+
+
+def _columns(line: str) -> list[str]:
+    """The columns of a line; none of a line of blanks."""
+    if not line.strip(" \t"):
+        return []
+    return [column.strip(" ") for column in line.rstrip(" \t").split("\t")] if "\t" in line else line.strip(" ").split()
+
+
+def _check_columns(columns: Sequence[str], width: int, place: str) -> None:
+    if len(columns) == 1:
+        raise InputError(f"{place}: one column, {_quote(columns[0])}; each line should be token, tab, tag")
+    if len(columns) != width:
+        raise InputError(
+            f"{place}: {len(columns)} columns where the lines before have {width};"
+            " a token with a tab or a space in it, or a column left out?"
+        )
+    token, tag = columns[0], columns[-1]
+    if not token:
+        raise InputError(f"{place}: no token before the tab; empty lines, and nothing else, part sentences")
+    if tag != "O" and (tag[1:2] != "-" or tag[0] not in "BIES" or not tag[2:]):
+        raise InputError(
+            f"{place}: {_quote(tag)} is no tag; tags are O, B-TYPE and I-TYPE, in IOBES also E-TYPE and S-TYPE"
+        )
+
+
+def _decode(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(
+            f"{path}: {'not a file' if path.exists() else 'no such file'}; give a text file of tokens and tags"
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        raise InputError(f"{path}: can't be read: {fault.strerror or fault}") from None
+    if not data:
+        raise InputError(f"{path}: is empty; each line should be token, tab, tag")
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise InputError(f"{path}:1: the file is UTF-16; save it as UTF-8")
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise InputError(f"{path}:{line}: a NUL byte, so no UTF-8 text; save the file as UTF-8, or remove it there")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        raise InputError(f"{path}:{line}: byte 0x{data[fault.start]:02x} is no UTF-8; save the file as UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _transitions(tags: Iterable[tuple[str, ...]]) -> set[tuple[str, str]]:
+    """Each distinct pair of neighbouring tags; every sentence is opened and closed by an O."""
+    changes: set[tuple[str, str]] = set()
+    for sequence in tags:
+        changes.update(pairwise(("O", *sequence, "O")))
+    return changes
+
+
+def _to_iob2(scheme: str, previous: str, tag: str) -> str | None:
+    """The IOB2 tag for a tag after another one, None where the scheme forbids it there."""
+    same = tag != "O" and previous[1:] == tag[1:]
+    if tag != "O" and tag[0] not in PREFIXES[scheme]:
+        return None
+    if scheme == "IOBES":
+        opened, goes_on = previous[0] in "BI", tag[0] in "IE"
+        legal = goes_on and same if opened else not goes_on
+        return {"S": "B", "E": "I"}.get(tag[0], tag[0]) + tag[1:] if legal else None
+    if scheme == "IOB1" and tag[0] == "B":
+        return tag if same else None
+    if tag[0] == "I" and not same:
+        return "B" + tag[1:] if scheme == "IOB1" else None
+    return tag
+
+
+def _fault(lines: _Lines, scheme: str) -> str:
+    """Line, fault and remedy of the first tag that the scheme forbids."""
+    first, tags, offset = next(
+        (first, tags, offset)
+        for first, tags in zip(lines.first, lines.tags, strict=True)
+        for offset, change in enumerate(pairwise(("O", *tags, "O")))
+        if _to_iob2(scheme, *change) is None
+    )
+    if offset == len(tags):
+        return f"{first + offset - 1}: {_quote(tags[-1])} ends a sentence inside an entity in {scheme}; write E- or S-"
+    tag = tags[offset]
+    before = f"after {_quote(tags[offset - 1])}" if offset else "at the start of a sentence"
+    if tag[0] not in PREFIXES[scheme]:
+        return f"{first + offset}: {_quote(tag)} is no tag of {scheme}, which has {', '.join(PREFIXES[scheme])} and O"
+    remedy = {
+        "IOB2": f"write {_quote('B' + tag[1:])}, or ask for scheme IOB1 if the whole file is so",
+        "IOB1": f"write {_quote('I' + tag[1:])}, or ask for IOB2 if the whole file is so",
+        "IOBES": "an entity is B-, any number of I-, E- of one type, or S- alone",
+    }[scheme]
+    return f"{first + offset}: {_quote(tag)} {before} is not allowed in {scheme}; {remedy}"
+
+
+def _quote(text: str) -> str:
+    """Text for a message: short, and without line breaks."""
+    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")
