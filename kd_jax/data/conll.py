@@ -5,8 +5,8 @@ Files may be written in IOB2, IOBES or IOB1; inside the program tags are IOB2.
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +19,17 @@ PREFIXES = {"IOB2": "BI", "IOBES": "BIES", "IOB1": "BI"}
 _ALIASES = {"IOB2": "IOB2", "BIO": "IOB2", "IOBES": "IOBES", "BIOES": "IOBES", "IOB1": "IOB1"}
 _DOCUMENT = "-DOCSTART-"
 _LONGEST_QUOTE = 40
+_LARGEST = 2 << 30
 
 
-class _Lines(NamedTuple):
-    """Sentences as they stand in a file, and the line on which each begins."""
+class Lines(NamedTuple):
+    """Sentences as they stand in a file.
+
+    Attributes:
+        tokens: of each sentence.
+        tags: of each sentence, in the file's own scheme, unchecked but for their form.
+        first: the line on which each sentence begins.
+    """
 
     tokens: list[tuple[str, ...]]
     tags: list[tuple[str, ...]]
@@ -42,19 +49,69 @@ def read_split(path: Path, scheme: str | None = None) -> tuple[Sentence, ...]:
     Raises:
         InputError: naming file and line, for what is no such file or breaks the scheme.
     """
-    chosen = None if scheme is None else _ALIASES.get(scheme.upper())
-    if scheme is not None and chosen is None:
-        raise InputError(f"tag scheme {scheme!r} is unknown; {nearest(scheme, _ALIASES)}")
-    lines = _parse(path)
+    lines = parse(path)
+    chosen = scheme_of(lines, scheme)
     changes = _transitions(lines.tags)
-    chosen = chosen or ("IOBES" if any(tag[:2] in {"E-", "S-"} for _, tag in changes) else "IOB2")
     table = {change: new for change in changes if (new := _to_iob2(chosen, *change)) is not None}
     if len(table) < len(changes):
-        raise InputError(f"{path}:{_fault(lines, chosen)}")
+        number, fault = next(faults(lines, chosen))
+        raise InputError(f"{path}:{number}: {fault}")
     tags = lines.tags
     if any(new != tag for (_, tag), new in table.items()):
         tags = [tuple(map(table.__getitem__, pairwise(("O", *old)))) for old in tags]
     return tuple(map(Sentence, lines.tokens, tags))
+
+
+def parse(path: Path) -> Lines:
+    """The sentences of a file as they stand there.
+
+    Raises:
+        InputError: for what is no UTF-8 text of tokens and tags; the scheme is not checked.
+    """
+    known: dict[str, tuple[str, str]] = {"": ("", "")}  # each distinct line is taken apart once
+    width = 0
+    found = Lines([], [], [])
+    tokens: list[str] = []
+    tags: list[str] = []
+    for number, line in enumerate(chain(_decode(path).split("\n"), [""]), start=1):
+        cell = known.get(line)
+        if cell is None:
+            columns = _columns(line)
+            if columns and not columns[0].startswith(_DOCUMENT):
+                width = width or len(columns)
+                _check_columns(columns, width, f"{path}:{number}")
+                cell = (sys.intern(columns[0]), sys.intern(columns[-1]))
+            known[line] = cell = cell or ("", "")
+        token, tag = cell
+        if token:
+            tokens.append(token)
+            tags.append(tag)
+        elif tokens:
+            found.tokens.append(tuple(tokens))
+            found.tags.append(tuple(tags))
+            found.first.append(number - len(tokens))
+            tokens, tags = [], []
+    if not found.first:
+        raise InputError(f"{path}: holds no sentence; each line should be token, tab, tag")
+    return found
+
+
+def scheme_of(lines: Lines, asked: str | None = None) -> str:
+    """The scheme to read a file by: "IOB2", "IOBES" or "IOB1"; arguments and errors as for `read_split`."""
+    if asked is not None:
+        if asked.upper() not in _ALIASES:
+            raise InputError(f"tag scheme {asked!r} is unknown; {nearest(asked, _ALIASES)}")
+        return _ALIASES[asked.upper()]
+    inventory = {tag for tags in lines.tags for tag in tags}
+    return "IOBES" if any(tag[:2] in {"E-", "S-"} for tag in inventory) else "IOB2"
+
+
+def faults(lines: Lines, scheme: str) -> Iterator[tuple[int, str]]:
+    """Line and description of each tag that the scheme forbids where it stands."""
+    for first, tags in zip(lines.first, lines.tags, strict=True):
+        for offset, (previous, tag) in enumerate(pairwise(("O", *tags, "O"))):
+            if _to_iob2(scheme, previous, tag) is None:
+                yield first + min(offset, len(tags) - 1), _describe(scheme, previous if offset else None, tag)
 
 
 def read_corpus(folder: Path, name: str, scheme: str | None = None) -> Corpus:
@@ -100,6 +157,12 @@ def split_files(folder: Path) -> dict[str, Path]:
     return found
 
 
+def has_splits(folder: Path) -> bool:
+    """Whether a folder holds a train, devel or test file."""
+    stems = {stem for names in SPLIT_STEMS.values() for stem in names}
+    return any(path.stem in stems and path.suffix in SUFFIXES for path in folder.iterdir())
+
+
 def label_names(sentences: Iterable[Sentence]) -> tuple[str, ...]:
     """O, then B- and I- of every entity type of the sentences, types in alphabetical order."""
     types = sorted({tag[2:] for tags in {sentence.tags for sentence in sentences} for tag in tags} - {""})
@@ -111,18 +174,12 @@ def write_split(path: Path, sentences: Sequence[Sentence]) -> None:
 
     Args:
         path: of the file; replaced where it exists.
-        sentences: with tokens and tags that a line can hold.
+        sentences: with IOB2 tags.
 
     Raises:
-        ValueError: for a token or tag that the file format can't hold.
+        ValueError: for sentences that `read_split` would not give back: no tokens, a tab in a token, illegal tags.
         InputError: where the disk refuses.
     """
-    for sentence in sentences:
-        for token in sentence.tokens:
-            if not token.strip(" ") or token != token.strip(" ") or set(token) & set("\t\r\n\0"):
-                raise ValueError(f"{token!r} can't stand in a line of a CoNLL file")
-            if token.startswith((_DOCUMENT, "\ufeff")):
-                raise ValueError(f"{token!r} would be read as a mark, not as a token")
     text = "\n".join(
         "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))
         for sentence in sentences
@@ -130,48 +187,23 @@ def write_split(path: Path, sentences: Sequence[Sentence]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(text.encode("utf-8"))
+        if read_split(partial) != tuple(sentences):
+            raise ValueError("a token or tag would not be read back as it is")
         partial.replace(path)
+    except InputError as fault:
+        raise ValueError(f"what is to be written is no corpus: {fault}") from None
     except OSError as fault:
         raise InputError(f"{path}: can't be written: {fault.strerror or fault}") from None
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _parse(path: Path) -> _Lines:
-    known: dict[str, tuple[str, str]] = {"": ("", "")}  # each distinct line is taken apart once
-    width = 0
-    found = _Lines([], [], [])
-    tokens: list[str] = []
-    tags: list[str] = []
-    number = 0
-    for number, line in enumerate((*_decode(path).split("\n"), ""), start=1):
-        cell = known.get(line)
-        if cell is None:
-            columns = _columns(line)
-            if columns and not columns[0].startswith(_DOCUMENT):
-                width = width or len(columns)
-                _check_columns(columns, width, f"{path}:{number}")
-                cell = (sys.intern(columns[0]), sys.intern(columns[-1]))
-            known[line] = cell = cell or ("", "")
-        token, tag = cell
-        if token:
-            tokens.append(token)
-            tags.append(tag)
-        elif tokens:
-            found.tokens.append(tuple(tokens))
-            found.tags.append(tuple(tags))
-            found.first.append(number - len(tokens))
-            tokens, tags = [], []
-    if not found.first:
-        raise InputError(f"{path}: holds no sentence; each line should be token, tab, tag")
-    return found
-
-
 def _columns(line: str) -> list[str]:
     """The columns of a line; none of a line of blanks."""
-    if not line.strip(" \t"):
-        return []
-    return [column.strip(" ") for column in line.rstrip(" \t").split("\t")] if "\t" in line else line.strip(" ").split()
+    line = line.rstrip(" \t")
+    if "\t" in line:
+        return [column.strip(" ") for column in line.split("\t")]
+    return [column for column in line.split(" ") if column]
 
 
 def _check_columns(columns: Sequence[str], width: int, place: str) -> None:
@@ -192,11 +224,12 @@ def _check_columns(columns: Sequence[str], width: int, place: str) -> None:
 
 
 def _decode(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(
-            f"{path}: {'not a file' if path.exists() else 'no such file'}; give a text file of tokens and tags"
-        )
     try:
+        if not path.is_file():
+            why = "not a file" if path.exists() else "no such file"
+            raise InputError(f"{path}: {why}; give a text file of tokens and tags")
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"{path}: larger than {_LARGEST >> 30} GiB, so hardly a corpus; cut it into smaller ones")
         data = path.read_bytes()
     except OSError as fault:
         raise InputError(f"{path}: can't be read: {fault.strerror or fault}") from None
@@ -239,26 +272,19 @@ def _to_iob2(scheme: str, previous: str, tag: str) -> str | None:
     return tag
 
 
-def _fault(lines: _Lines, scheme: str) -> str:
-    """Line, fault and remedy of the first tag that the scheme forbids."""
-    first, tags, offset = next(
-        (first, tags, offset)
-        for first, tags in zip(lines.first, lines.tags, strict=True)
-        for offset, change in enumerate(pairwise(("O", *tags, "O")))
-        if _to_iob2(scheme, *change) is None
-    )
-    if offset == len(tags):
-        return f"{first + offset - 1}: {_quote(tags[-1])} ends a sentence inside an entity in {scheme}; write E- or S-"
-    tag = tags[offset]
-    before = f"after {_quote(tags[offset - 1])}" if offset else "at the start of a sentence"
+def _describe(scheme: str, previous: str | None, tag: str) -> str:
+    """Fault and remedy of a tag that the scheme forbids after another one, or at a sentence's start."""
+    if tag == "O":
+        return f"the entity of {_quote(previous or tag)} is not ended, in {scheme}; write E-, or S- for a single token"
     if tag[0] not in PREFIXES[scheme]:
-        return f"{first + offset}: {_quote(tag)} is no tag of {scheme}, which has {', '.join(PREFIXES[scheme])} and O"
+        return f"{_quote(tag)} is no tag of {scheme}, which has {', '.join(PREFIXES[scheme])} and O"
     remedy = {
         "IOB2": f"write {_quote('B' + tag[1:])}, or ask for scheme IOB1 if the whole file is so",
         "IOB1": f"write {_quote('I' + tag[1:])}, or ask for IOB2 if the whole file is so",
         "IOBES": "an entity is B-, any number of I-, E- of one type, or S- alone",
     }[scheme]
-    return f"{first + offset}: {_quote(tag)} {before} is not allowed in {scheme}; {remedy}"
+    before = "at the start of a sentence" if previous is None else f"after {_quote(previous)}"
+    return f"{_quote(tag)} {before} is not allowed in {scheme}; {remedy}"
 
 
 def _quote(text: str) -> str:

@@ -1,8 +1,8 @@
 """The paper's 15 corpora: names, folders, entity types, expected counts and checksums; and finding corpora in a folder.
 
 The facts stand in registry.toml beside this file. They were counted from the files of the public collection
-cambridgeltl/MTL-Bioinformatics-2016 (Crichton et al. 2017); BC4CHEMD's are unknown: its files may not be
-passed on.
+cambridgeltl/MTL-Bioinformatics-2016 (Crichton et al. 2017); BC4CHEMD's are not known
+here, for its files may not be passed on.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kd_jax.data.conll import read_corpus, split_files
+from kd_jax.data.conll import has_splits, read_corpus
 from kd_jax.errors import InputError, nearest
 from kd_jax.types import Corpus
 
@@ -126,11 +126,11 @@ def corpus_hash(corpus: Corpus) -> str:
 
 
 def _corpus_folders(data_dir: Path) -> dict[str, Path]:
-    if not data_dir.is_dir():
-        why = "is not a folder" if data_dir.exists() else "no such folder"
-        raise InputError(f"{data_dir}: {why}; give a folder that holds one folder a corpus")
     try:
-        return {path.name: path for path in sorted(data_dir.iterdir()) if path.is_dir() and split_files(path)}
+        if not data_dir.is_dir():
+            why = "is not a folder" if data_dir.exists() else "no such folder"
+            raise InputError(f"{data_dir}: {why}; give a folder that holds one folder a corpus")
+        return {path.name: path for path in sorted(data_dir.iterdir()) if path.is_dir() and has_splits(path)}
     except OSError as fault:
         raise InputError(f"{data_dir}: can't be read: {fault.strerror or fault}") from None
 
@@ -162,7 +162,7 @@ def _resolve(given: str, there: Mapping[str, Path], data_dir: Path) -> tuple[str
     if entry is None:
         if given in there:
             return given, there[given]
-        if (data_dir / given).is_dir() and given not in {"", ".", ".."} and "/" not in given:
+        if given in {path.name for path in data_dir.iterdir() if path.is_dir()}:
             raise InputError(f"{data_dir / given}: holds no train, devel or test file, so it is no corpus")
         raise InputError(f"{data_dir}: no corpus {given!r}; {nearest(given, {*there, *registry()})}")
     folder = there[given] if given in there and given in entry.folders else _folder_of(entry, there)
@@ -179,7 +179,7 @@ def _resolve(given: str, there: Mapping[str, Path], data_dir: Path) -> tuple[str
 
 
 def _no_corpus(data_dir: Path) -> str:
-    if split_files(data_dir):
+    if has_splits(data_dir):
         return f"is itself a corpus; give the folder above it ({data_dir.resolve().parent})"
     inner = data_dir / "data"
     if inner.is_dir() and _corpus_folders(inner):
