@@ -6,7 +6,7 @@ Files may be written in IOB2, IOBES or IOB1; inside the program tags are IOB2.
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,29 +68,28 @@ def parse(path: Path) -> Lines:
     Raises:
         InputError: for what is no UTF-8 text of tokens and tags; the scheme is not checked.
     """
-    known: dict[str, tuple[str, str]] = {"": ("", "")}  # each distinct line is taken apart once
+    lines = [*_decode(path).split("\n"), ""]
+    cells: dict[str, tuple[str, str]] = {}  # token and tag of each distinct line; empty where a sentence ends
     width = 0
+    for line in dict.fromkeys(lines):
+        columns = _columns(line)
+        if not columns or columns[0].startswith(_DOCUMENT):
+            cells[line] = ("", "")
+            continue
+        width = width or len(columns)
+        if fault := _column_fault(columns, width):
+            raise InputError(f"{path}:{lines.index(line) + 1}: {fault}")
+        cells[line] = (sys.intern(columns[0]), sys.intern(columns[-1]))
+    tokens = [cells[line][0] for line in lines]
+    tags = [cells[line][1] for line in lines]
     found = Lines([], [], [])
-    tokens: list[str] = []
-    tags: list[str] = []
-    for number, line in enumerate(chain(_decode(path).split("\n"), [""]), start=1):
-        cell = known.get(line)
-        if cell is None:
-            columns = _columns(line)
-            if columns and not columns[0].startswith(_DOCUMENT):
-                width = width or len(columns)
-                _check_columns(columns, width, f"{path}:{number}")
-                cell = (sys.intern(columns[0]), sys.intern(columns[-1]))
-            known[line] = cell = cell or ("", "")
-        token, tag = cell
-        if token:
-            tokens.append(token)
-            tags.append(tag)
-        elif tokens:
-            found.tokens.append(tuple(tokens))
-            found.tags.append(tuple(tags))
-            found.first.append(number - len(tokens))
-            tokens, tags = [], []
+    start = 0
+    for end in (i for i, token in enumerate(tokens) if not token):
+        if end > start:
+            found.tokens.append(tuple(tokens[start:end]))
+            found.tags.append(tuple(tags[start:end]))
+            found.first.append(start + 1)
+        start = end + 1
     if not found.first:
         raise InputError(f"{path}: holds no sentence; each line should be token, tab, tag")
     return found
@@ -206,21 +205,19 @@ def _columns(line: str) -> list[str]:
     return [column for column in line.split(" ") if column]
 
 
-def _check_columns(columns: Sequence[str], width: int, place: str) -> None:
-    if len(columns) == 1:
-        raise InputError(f"{place}: one column, {_quote(columns[0])}; each line should be token, tab, tag")
-    if len(columns) != width:
-        raise InputError(
-            f"{place}: {len(columns)} columns where the lines before have {width};"
-            " a token with a tab or a space in it, or a column left out?"
-        )
+def _column_fault(columns: Sequence[str], width: int) -> str | None:
+    """What is wrong with the columns of a line, and its remedy; None where they are well."""
     token, tag = columns[0], columns[-1]
+    if len(columns) == 1:
+        return f"one column, {_quote(token)}; each line should be token, tab, tag"
+    if len(columns) != width:
+        counts = f"{len(columns)} columns where the lines before have {width}"
+        return f"{counts}; a token with a tab or a space in it, or a column left out?"
     if not token:
-        raise InputError(f"{place}: no token before the tab; empty lines, and nothing else, part sentences")
+        return "no token before the tab; empty lines, and nothing else, part sentences"
     if tag != "O" and (tag[1:2] != "-" or tag[0] not in "BIES" or not tag[2:]):
-        raise InputError(
-            f"{place}: {_quote(tag)} is no tag; tags are O, B-TYPE and I-TYPE, in IOBES also E-TYPE and S-TYPE"
-        )
+        return f"{_quote(tag)} is no tag; tags are O, B-TYPE and I-TYPE, in IOBES also E-TYPE and S-TYPE"
+    return None
 
 
 def _decode(path: Path) -> str:
