@@ -55,7 +55,7 @@ class Comparison:
         friedman: the test over all models; None for fewer than 3 corpora or models.
         posthoc: p-values of the post hoc test, [M, M], or None.
         critical_difference: of mean ranks at alpha by Nemenyi; None for other post hoc tests.
-        pairs: all pairs of models; nothing for fewer than 3 corpora.
+        pairs: of models, all of them or those of interest; nothing for fewer than 3 corpora.
         limits: what this design can't show, in words.
     """
 
@@ -128,7 +128,7 @@ def p_text(p: float) -> str:
     return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"
 
 
-def _limits(corpora: int, models: int, alpha: float, method: str) -> Iterator[str]:
+def _limits(corpora: int, models: int, pairs: int, alpha: float, method: str) -> Iterator[str]:
     if models < 2:
         yield "One model alone: nothing to compare."
         return
@@ -140,10 +140,9 @@ def _limits(corpora: int, models: int, alpha: float, method: str) -> Iterator[st
         yield "Two models: Friedman's test takes three, Wilcoxon's compares them."
     elif significance.critical_difference(models, corpora, alpha) > models - 1 and method == "nemenyi":
         yield f"{corpora} corpora are too few for Nemenyi: even mean ranks 1 and {models} don't differ at {alpha:g}."
-    count = models * (models - 1) // 2
-    floor = min(1.0, significance.smallest_p(corpora) * count)
+    floor = min(1.0, significance.smallest_p(corpora) * pairs)
     if floor >= alpha:
-        tests = "Wilcoxon" if count == 1 else f"Holm-Wilcoxon over {count} pairs"
+        tests = "Wilcoxon" if pairs == 1 else f"Holm-Wilcoxon over {pairs} pairs"
         yield f"{corpora} corpora are too few for {tests}: p is {floor:.3g} at best, so it can't reach {alpha:g}."
 
 
@@ -157,27 +156,31 @@ def _seed_limit(board: Board, alpha: float) -> Iterator[str]:
         )
 
 
-def compare(board: Board, alpha: float = 0.05, method: str = "nemenyi") -> Comparison:
+def compare(
+    board: Board, alpha: float = 0.05, method: str = "nemenyi", among: Sequence[tuple[str, str]] | None = None
+) -> Comparison:
     """Tests over the corpora that every model was scored on, each corpus with its mean over seeds.
 
     Args:
         board: the scores.
         alpha: level of the tests.
         method: post hoc test, a key of `significance.POSTHOCS`.
+        among: pairs of labels that are of interest; all of them by default.
 
     Returns:
         The tests that the design allows, and words about those it does not.
     """
     part = board.only(board.common)
     labels, corpora, scores = board.labels, part.corpora, part.means
-    limits = (*_limits(len(corpora), len(labels), alpha, method), *_seed_limit(board, alpha))
+    wanted = list(among or combinations(labels, 2))
+    limits = (*_limits(len(corpora), len(labels), len(wanted), alpha, method), *_seed_limit(board, alpha))
     if len(corpora) < 3 or len(labels) < 2:
         return Comparison(labels, corpora, alpha, method, None, None, None, (), limits)
     mean_ranks = significance.ranks(scores).mean(0)
     test = significance.friedman(scores) if len(labels) > 2 else None
     posthoc = significance.posthoc(scores, method) if test else None
     cd = significance.critical_difference(len(labels), len(corpora), alpha) if test and method == "nemenyi" else None
-    ordered = [sorted(pair, key=lambda m: mean_ranks[m]) for pair in combinations(range(len(labels)), 2)]
+    ordered = [sorted(map(labels.index, pair), key=lambda m: mean_ranks[m]) for pair in wanted]
     differences = [np.round(scores[:, a] - scores[:, b], 9) for a, b in ordered]
     tests = [significance.signed_ranks(difference) for difference in differences]
     corrected = significance.holm(np.array([test.p for test in tests]))
@@ -247,45 +250,51 @@ def _same_test(first: np.ndarray, second: np.ndarray) -> bool:
     return first.shape == second.shape and np.array_equal(first[:, 2], second[:, 2])
 
 
+def numbers(comparison: Comparison) -> list[str]:
+    """The statistics over all models, a line each, with three decimals."""
+    lines = []
+    if test := comparison.friedman:
+        lines.append(
+            f"Friedman chi2 = {test.chi2:.3f}, {p_text(test.p)}; Iman-Davenport F = {test.f:.3f}, {p_text(test.f_p)}"
+        )
+        order = np.argsort(test.mean_ranks, kind="stable")
+        lines.append("Mean ranks: " + ", ".join(f"{comparison.labels[m]} {test.mean_ranks[m]:.3f}" for m in order))
+    if comparison.critical_difference is not None:
+        lines.append(f"Nemenyi's critical difference at {comparison.alpha:g}: {comparison.critical_difference:.3f}")
+    return lines
+
+
+def pair_cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The pairs as a table: its head, and a line for each pair, with three decimals."""
+    posthoc = [POSTHOCS[comparison.method][0]] if comparison.friedman else []
+    lines = []
+    for pair in comparison.pairs:
+        cells = [f"{pair.better} > {pair.other}", f"{pair.wins}:{pair.losses}"]
+        cells += [] if pair.posthoc is None else [f"{pair.posthoc:.3f}"]
+        median, low, high = pair.difference
+        lines.append(
+            [*cells, f"{pair.wilcoxon:.3f}", f"{pair.effect:+.3f}", f"{median:+.3f}", f"{low:+.3f}, {high:+.3f}"]
+        )
+    return ["better > other", "wins", *posthoc, "Wilcoxon", "effect", "median", "95 % interval"], lines
+
+
+PAIRS_CAPTION = (
+    "Wilcoxon: exact, Holm-corrected. Effect: paired rank-biserial. Median: of the differences of F1, bootstrap."
+)
+
+
 def terminal(comparison: Comparison) -> RenderableType:
     """The tests over corpora for a terminal, with three decimals."""
     parts: list[RenderableType] = []
     if comparison.pairs:
         parts.append(Text(f"Tests over {len(comparison.corpora)} corpora", "bold"))
-    if test := comparison.friedman:
-        parts.append(
-            Text(
-                f"Friedman chi2 = {test.chi2:.3f}, {p_text(test.p)}; "
-                f"Iman-Davenport F = {test.f:.3f}, {p_text(test.f_p)}"
-            )
-        )
-        order = np.argsort(test.mean_ranks, kind="stable")
-        ranks = (f"{comparison.labels[m]} {test.mean_ranks[m]:.3f}" for m in order)
-        parts.append(Text("Mean ranks: " + ", ".join(ranks)))
-    if comparison.critical_difference is not None:
-        parts.append(
-            Text(f"Nemenyi's critical difference at {comparison.alpha:g}: {comparison.critical_difference:.3f}")
-        )
-    if comparison.pairs:
-        parts += ["", _pair_table(comparison)]
-        parts += [
-            Text("Wilcoxon: exact, Holm-corrected. Effect: paired rank-biserial. Median: F1, bootstrap.\n", "dim")
-        ]
+        parts += map(Text, numbers(comparison))
+        grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
+        head, lines = pair_cells(comparison)
+        for k, column in enumerate(head):
+            grid.add_column(column, justify="right" if k else "left")
+        for pair, cells in zip(comparison.pairs, lines, strict=True):
+            grid.add_row(*map(Text, cells), style="bold" if comparison.differ(pair) else "")
+        parts += ["", grid, Text(PAIRS_CAPTION + "\n", "dim")]
     parts += [Text(sentence) for sentence in (*comparison.sentences, *comparison.limits)]
     return Group(*parts)
-
-
-def _pair_table(comparison: Comparison) -> Table:
-    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
-    grid.add_column("better > other")
-    posthoc = [POSTHOCS[comparison.method][0]] if comparison.friedman else []
-    for column in ("wins", *posthoc, "Wilcoxon", "effect", "median", "95 % interval"):
-        grid.add_column(column, justify="right")
-    for pair in comparison.pairs:
-        cells = [f"{pair.better} > {pair.other}", f"{pair.wins}:{pair.losses}"]
-        cells += [] if pair.posthoc is None else [f"{pair.posthoc:.3f}"]
-        cells += [f"{number:+.3f}" for number in (pair.effect, *pair.difference)]
-        cells[-2:] = [f"{cells[-2]}, {cells[-1]}"]
-        cells.insert(len(posthoc) + 2, f"{pair.wilcoxon:.3f}")
-        grid.add_row(*map(Text, cells), style="bold" if comparison.differ(pair) else "")
-    return grid
