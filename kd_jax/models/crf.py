@@ -4,8 +4,9 @@ A path y_1 ... y_n of one sentence scores start[y_1] + sum_t e_t[y_t] + sum_t pa
 probability is exp(score) over the sum of exp(score) of all paths (Lafferty, McCallum and Pereira 2001); all in nats.
 
 A row holds several sentences. The forward variable is begun anew where a sentence starts, so neighbours share no number
-and can't influence each other, not even by rounding. Padding may stand after any sentence. The functions take rows
-[R, T], scan over time first, and run under jit, vmap and (reverse-mode) grad; everything they are given must be finite.
+and can't influence each other, not even by rounding. Padding may stand after any sentence; inside one, it makes two of
+it. The functions take rows [R, T], scan over time first, and run under jit, vmap and grad; what they are given must be
+finite.
 
 Float32 suffices: the forward variable is kept at a maximum of 0, its level apart, so what is exponentiated is exact to
 the rounding of one token's scores and not of a whole sentence's.

@@ -98,7 +98,7 @@ ROWS = [
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_equals_enumeration_of_all_paths(rows, k):
     emissions, labels, starts, mask = packed(rows, k, seed=k, scale=2.0)
-    transitions = random_transitions(k, k, scale=2.0)
+    transitions = random_transitions(k, k, scale=4.0)
     log_z, gold, probability, best, best_score = enumerated(emissions, labels, transitions, rows)
     emissions = np.where(mask[..., None], emissions, np.nan)  # padding is never read, not even to be multiplied by 0
     layout = transitions, starts, mask
@@ -194,6 +194,17 @@ def test_masked_equals_deleted():
     assert not np.any(found[:, ~kept])
     found = viterbi(emissions, transitions, starts, masked)[0]
     np.testing.assert_array_equal(found[:, kept], viterbi(deleted[0], *deleted[2:])[0])
+
+
+def test_a_gap_in_a_sentence_makes_two():
+    emissions, _, starts, mask = packed([[5]], 3, seed=6)
+    transitions = random_transitions(6, 3)
+    mask[0, 2] = False
+    found = log_partitions(emissions, transitions, starts, mask)
+    starts = starts.copy()
+    starts[0, 3] = True
+    np.testing.assert_array_equal(found, log_partitions(emissions, transitions, starts, mask))
+    assert np.flatnonzero(found).tolist() == [1, 4]
 
 
 def test_lanes_equal_one_at_a_time():
