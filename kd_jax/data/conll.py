@@ -51,15 +51,9 @@ def read_split(path: Path, scheme: str | None = None) -> tuple[Sentence, ...]:
     """
     lines = parse(path)
     chosen = scheme_of(lines, scheme)
-    changes = _transitions(lines.tags)
-    table = {change: new for change in changes if (new := _to_iob2(chosen, *change)) is not None}
-    if len(table) < len(changes):
-        number, fault = next(faults(lines, chosen))
+    for number, fault in faults(lines, chosen):
         raise InputError(f"{path}:{number}: {fault}")
-    tags = lines.tags
-    if any(new != tag for (_, tag), new in table.items()):
-        tags = [tuple(map(table.__getitem__, pairwise(("O", *old)))) for old in tags]
-    return tuple(map(Sentence, lines.tokens, tags))
+    return sentences(lines, chosen)
 
 
 def parse(path: Path) -> Lines:
@@ -106,11 +100,22 @@ def scheme_of(lines: Lines, asked: str | None = None) -> str:
 
 
 def faults(lines: Lines, scheme: str) -> Iterator[tuple[int, str]]:
-    """Line and description of each tag that the scheme forbids where it stands."""
+    """Line and description of each tag that the scheme forbids where it stands, or must not end an entity."""
+    if all(_to_iob2(scheme, *change) for change in _transitions(lines.tags)):
+        return
     for first, tags in zip(lines.first, lines.tags, strict=True):
         for offset, (previous, tag) in enumerate(pairwise(("O", *tags, "O"))):
             if _to_iob2(scheme, previous, tag) is None:
-                yield first + min(offset, len(tags) - 1), _describe(scheme, previous if offset else None, tag)
+                yield first + offset - (tag == "O"), _describe(scheme, previous if offset else None, tag)
+
+
+def sentences(lines: Lines, scheme: str) -> tuple[Sentence, ...]:
+    """The sentences of a file without `faults`, with IOB2 tags."""
+    table = {change: _to_iob2(scheme, *change) or "" for change in _transitions(lines.tags)}
+    if all(new == tag for (_, tag), new in table.items()):
+        return tuple(map(Sentence, lines.tokens, lines.tags))
+    tags = (tuple(map(table.__getitem__, pairwise(("O", *old)))) for old in lines.tags)
+    return tuple(map(Sentence, lines.tokens, tags))
 
 
 def read_corpus(folder: Path, name: str, scheme: str | None = None) -> Corpus:
@@ -162,18 +167,18 @@ def has_splits(folder: Path) -> bool:
     return any(path.stem in stems and path.suffix in SUFFIXES for path in folder.iterdir())
 
 
-def label_names(sentences: Iterable[Sentence]) -> tuple[str, ...]:
+def label_names(found: Iterable[Sentence]) -> tuple[str, ...]:
     """O, then B- and I- of every entity type of the sentences, types in alphabetical order."""
-    types = sorted({tag[2:] for tags in {sentence.tags for sentence in sentences} for tag in tags} - {""})
+    types = sorted({tag[2:] for tags in {sentence.tags for sentence in found} for tag in tags} - {""})
     return ("O", *(prefix + kind for kind in types for prefix in ("B-", "I-")))
 
 
-def write_split(path: Path, sentences: Sequence[Sentence]) -> None:
+def write_split(path: Path, written: Sequence[Sentence]) -> None:
     """Write sentences as token, tab, tag, whole or not at all; `read_split` gives them back.
 
     Args:
         path: of the file; replaced where it exists.
-        sentences: with IOB2 tags.
+        written: sentences with IOB2 tags.
 
     Raises:
         ValueError: for sentences that `read_split` would not give back: no tokens, a tab in a token, illegal tags.
@@ -181,12 +186,12 @@ def write_split(path: Path, sentences: Sequence[Sentence]) -> None:
     """
     text = "\n".join(
         "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))
-        for sentence in sentences
+        for sentence in written
     )
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(text.encode("utf-8"))
-        if read_split(partial) != tuple(sentences):
+        if read_split(partial) != tuple(written):
             raise ValueError("a token or tag would not be read back as it is")
         partial.replace(path)
     except InputError as fault:

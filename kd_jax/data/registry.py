@@ -39,6 +39,19 @@ class SplitFacts:
     bytes: int | None = None
     sha256: str | None = None
 
+    def differences(self, sentences: int, tokens: int, entities: int) -> list[str]:
+        """How counts differ from these; where no sum is pinned, 1 % of the sentence breaks may."""
+        slack = self.sentences // 100 if self.sha256 is None else 0
+        return [
+            f"{found:,} {what}, expected {wanted:,}"
+            for what, found, wanted, allowed in (
+                ("sentences", sentences, self.sentences, slack),
+                ("tokens", tokens, self.tokens, 0),
+                ("entities", entities, self.entities, 0),
+            )
+            if abs(found - wanted) > allowed
+        ]
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -170,8 +183,9 @@ def _resolve(given: str, there: Mapping[str, Path], data_dir: Path) -> tuple[str
         return entry.name, folder
     if entry.name == "BC4CHEMD":
         how = (
-            "its files are not passed on by kd_jax: copy the folder data/BC4CHEMD of the collection"
-            f" cambridgeltl/MTL-Bioinformatics-2016 ({COLLECTION}) there yourself"
+            "kd_jax does not pass its files on; fetch them from the collection cambridgeltl/MTL-Bioinformatics-2016"
+            f" yourself: copy its folder data/BC4CHEMD ({COLLECTION}), or run:"
+            f" python -m kd_jax.corpora fetch --data_dir={data_dir} --datasets=BC4CHEMD"
         )
     else:
         how = f"get it with: python -m kd_jax.corpora fetch --data_dir={data_dir}"
