@@ -4,7 +4,7 @@ import runpy
 from pathlib import Path
 
 from kd_jax.errors import InputError, nearest
-from kd_jax.settings import Experiment
+from kd_jax.experiment import Experiment
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -41,5 +41,7 @@ def load_experiment(name: str) -> Experiment:
     except Exception as fault:
         raise InputError(f"{path}: can't be run ({type(fault).__name__}: {fault})") from fault
     if not isinstance(found, Experiment):
-        raise InputError(f"{path}: sets no EXPERIMENT = Experiment(...); see {experiments()['logits']} for one that does")
+        raise InputError(
+            f"{path}: sets no EXPERIMENT = Experiment(...); see {experiments()['logits']} for one that does"
+        )
     return found

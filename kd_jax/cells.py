@@ -2,126 +2,158 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from kd_jax.data.tokens import Tokens, gold_tags, read_tokens
+from kd_jax.data.overlap import key, keys
+from kd_jax.data.tokens import FOREIGN, Tokens, gold_tags, read_tokens
 from kd_jax.data.vocab import Vocabulary, build_vocabulary
+from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
+from kd_jax.files import digest
+from kd_jax.interrupt import Interrupt, InterruptedRunError
 from kd_jax.plan import Cell, Member
-from kd_jax.settings import Settings, to_dict
+from kd_jax.settings import to_dict
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoint import TrainedModel, save_model
-from kd_jax.training.loop import Job, Lane, Report, failures, label_tokens, train
+from kd_jax.training.loop import Job, Lane, Progress, failures, label_tokens, train
 from kd_jax.training.progress import Meter, clock
-from kd_jax.training.step import TrainState
-from kd_jax.types import Corpus, Outputs
+from kd_jax.training.resume import Checkpoints, Saved
+from kd_jax.types import Corpus, Outputs, Sentence
 
 
-@dataclass(frozen=True)
-class Material:
-    """What every cell of a run shares.
+class Material(NamedTuple):
+    """What every cell of a run works on.
 
     Attributes:
-        experiment: its name.
-        settings: of the run.
-        protocol: "train+devel", or "train": then the epoch that is best on devel is kept.
         corpora: by name.
         hashes: of the corpora's content, by name.
     """
 
-    experiment: str
-    settings: Settings
-    protocol: str
     corpora: Mapping[str, Corpus]
     hashes: Mapping[str, str]
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """What is trained on."""
-        return tuple(self.protocol.split("+"))
 
 
 def make_job(
     material: Material, cell: Cell, members: Sequence[Member], knowledge: Outputs | None = None
 ) -> tuple[Job, Vocabulary]:
     """The program of some lanes of a cell, and the words its models know."""
-    corpora = [material.corpora[name] for name in cell.corpora]
-    seen = [s for corpus in corpora for split in material.splits for s in corpus.splits.get(split, ())]
-    vocabulary = build_vocabulary(seen, material.settings.model.words)
-    tokens = read_tokens(corpora, vocabulary, material.settings)
+    corpora = [with_foreign(material, cell) if cell.foreign else material.corpora[name] for name in cell.corpora]
+    splits = (*cell.splits, FOREIGN) if cell.foreign else cell.splits
+    seen = [s for corpus in corpora for split in splits for s in corpus.splits.get(split, ())]
+    vocabulary = build_vocabulary(seen, cell.settings.model.words)
+    tokens = read_tokens(corpora, vocabulary, cell.settings)
     job = Job(
-        settings=material.settings,
+        settings=cell.settings,
         tokens=tokens,
-        sentences=tuple(tokens.sentences(name, material.splits) for name in cell.corpora),
+        sentences=tuple(tokens.sentences(name, splits) for name in cell.corpora),
         lanes=tuple(Lane(member.seed, member.weights) for member in members),
         epochs=cell.epochs,
         alphabet=len(vocabulary.chars) + 2,
+        head=cell.head,
         knowledge=knowledge,
     )
     return job, vocabulary
 
 
+def foreign_sentences(material: Material, cell: Cell) -> dict[tuple[str, str], np.ndarray]:
+    """Other corpora's training sentences that a student of this cell is shown.
+
+    None of them stands in the test split of the student's own corpus. Where fewer are wanted than there are, they are
+    drawn at random, the same for every student.
+
+    Returns:
+        Indices within each (corpus, split), in file order.
+    """
+    own = material.corpora[cell.corpora[0]]
+    hidden = set(keys(own.splits["test"]))
+    found = [
+        (name, split, i)
+        for name, corpus in material.corpora.items()
+        if name != own.name
+        for split in cell.splits
+        for i, sentence in enumerate(corpus.splits.get(split, ()))
+        if key(sentence) not in hidden
+    ]
+    wanted = cell.settings.distill.foreign
+    if 0 < wanted < len(found):
+        drawn = np.random.default_rng(0).choice(len(found), wanted, replace=False)
+        found = [found[i] for i in sorted(drawn.tolist())]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for name, split, i in found:
+        groups.setdefault((name, split), []).append(i)
+    return {place: np.array(indices) for place, indices in groups.items()}
+
+
+def with_foreign(material: Material, cell: Cell) -> Corpus:
+    """The cell's corpus with the split FOREIGN, whose tags mean nothing, before its test split."""
+    own = material.corpora[cell.corpora[0]]
+    shown = [
+        Sentence(sentence.tokens, ("O",) * len(sentence.tokens))
+        for (name, split), indices in foreign_sentences(material, cell).items()
+        for sentence in (material.corpora[name].splits[split][i] for i in indices)
+    ]
+    splits = {split: own.splits[split] for split in cell.splits if split in own.splits}
+    rest = {split: sentences for split, sentences in own.splits.items() if split not in splits}
+    return replace(own, splits=splits | {FOREIGN: tuple(shown)} | rest)
+
+
+class Context(NamedTuple):
+    """Where a run works and whom it tells.
+
+    Attributes:
+        workdir: the work folder.
+        meter: is told of progress.
+        stop: asks for the end when a signal came.
+    """
+
+    workdir: Path
+    meter: Meter
+    stop: Interrupt
+
+
 def train_cell(
-    material: Material, cell: Cell, members: Sequence[Member], knowledge: Outputs | None, meter: Meter
+    material: Material, cell: Cell, members: Sequence[Member], knowledge: Outputs | None, context: Context
 ) -> None:
-    """Train some lanes of a cell, score them on test, and save each as a model.
+    """Train some lanes of a cell, going on from a checkpoint if there is one, score them, and save each as a model.
 
     Args:
         material: what the run works on.
         cell: the cell.
         members: those of its lanes that are not there yet.
         knowledge: the teacher's outputs for all training tokens, or None.
-        meter: is told of progress.
+        context: where it works and whom it tells.
 
     Raises:
         InputError: where the disk refuses.
+        InterruptedRunError: where a signal asked for the end; the lanes are saved.
     """
     began = time.monotonic()
+    meter = context.meter
     job, vocabulary = make_job(material, cell, members, knowledge)
-    best = _Best(len(members)) if "devel" not in material.splits else None
-    newest: list[Report] = []
-
-    def on_chunk(report: Report) -> None:
-        newest[:] = [report]
-        where = f"{cell.title} ({len(members)} lanes) epoch {report.epoch}/{cell.epochs}"
-        meter.advance(where, report.lane_tokens, report.seconds, float(np.mean(report.loss)))
-
-    def on_epoch(epoch: int, state: TrainState) -> None:
-        devel = [None] * len(members) if best is None else _devel_f1(material, job, cell, state.params)
-        if best is not None:
-            best.offer(epoch, devel, state.params)
-        steps = np.asarray(state.step)
-        for i, member in enumerate(members):
-            meter.record(
-                experiment=material.experiment,
-                stage=cell.kind,
-                corpus="+".join(cell.corpora),
-                cell=cell.title,
-                label=member.label,
-                seed=member.seed,
-                epoch=epoch,
-                step=int(steps[i]),
-                loss=float(newest[0].loss[i]),
-                lane_tokens_per_s=round(newest[0].lane_tokens / newest[0].seconds),
-                devel_f1=devel[i],
-            )
-
-    state = train(job, on_chunk, on_epoch)
-    params = state.params if best is None else best.stacked(state.params)
-    failed = failures(state, len(members))
-    scores = _scores(material, job, cell, params, "test")
+    place = context.workdir / "checkpoints" / digest([member.identity for member in cell.members])[:12]
+    checkpoints = Checkpoints(place, [m.identity for m in members], cell.settings.saving.keep, meter.say)
+    try:
+        trained = _train(material, job, cell, members, checkpoints, context)
+    finally:
+        checkpoints.close()
+    split = "devel" if cell.purpose == "tune" else "test"
+    scores = _scores(material, job, cell, trained.params, split)
     seconds = time.monotonic() - began
-    host = jax.device_get(params)
+    host = jax.device_get(trained.params)
     for i, member in enumerate(members):
+        failed = trained.failed[i]
         outcome = {
-            "status": "ok" if failed[i] is None else f"diverged at step {failed[i]}",
-            "epochs": cell.epochs if best is None else best.epoch[i],
+            "split": split,
+            "status": "ok" if failed is None else f"diverged at step {failed}",
+            "epochs": trained.epochs[i],
             "tokens": job.lane_tokens // len(members),
             "seconds": round(seconds / len(members), 3),
+            "devel_f1": trained.devel_f1[i],
         }
         of_lane = {name: lanes[i] for name, lanes in scores.items()}
         model = TrainedModel(
@@ -132,14 +164,84 @@ def train_cell(
             vocabulary=vocabulary,
             params=jax.tree.map(lambda x, lane=i: np.asarray(x[lane]), host),
         )
-        save_model(member.folder, model, {f"{name}.test": s.counts for name, s in of_lane.items()})
-        if failed[i] is not None:
+        save_model(member.folder, model, {name: s.counts for name, s in of_lane.items()})
+        if failed is not None:
             meter.say(
-                f"{cell.title}, {member.label} seed {member.seed}: loss or gradient was not finite at step {failed[i]};"
+                f"{cell.title}, {member.label} seed {member.seed}: loss or gradient was not finite at step {failed};"
                 " this lane was frozen there and has no score, the others went on"
             )
+    checkpoints.remove()
     rate = job.lane_tokens / seconds
     meter.say(f"{cell.title}: {len(members)} lanes in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included")
+
+
+class _Trained(NamedTuple):
+    """Lanes at the end: parameters [L, ...], and for each lane the step it failed at, its epochs and F1 on devel."""
+
+    params: Any
+    failed: list[int | None]
+    epochs: list[int]
+    devel_f1: Sequence[float | None]
+
+
+def _train(
+    material: Material, job: Job, cell: Cell, members: Sequence[Member], checkpoints: Checkpoints, context: Context
+) -> _Trained:
+    best = _Best(len(members)) if "devel" not in cell.splits else None
+    saved = checkpoints.newest()
+    if saved is not None:
+        context.meter.say(
+            f"{cell.title}: going on after {saved.position.epoch} epochs and {saved.position.chunk} chunks"
+        )
+        if best is not None and saved.best is not None:
+            best.restore(saved.best)
+    saved_at, number = time.monotonic(), 0
+    state = None if saved is None else saved.state
+    for progress in train(job, None if saved is None else (saved.position, saved.state)):
+        state = progress.state
+        where = f"{cell.title} ({len(members)} lanes) epoch {progress.epoch}/{cell.epochs}"
+        context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
+        if progress.ends_epoch:
+            devel = None if best is None else _devel_f1(material, job, cell, progress.state.params)
+            if best is not None and devel is not None:
+                best.offer(progress.epoch, devel, progress.state.params)
+            _record(cell, members, progress, devel, context.meter)
+        due = time.monotonic() - saved_at >= 60 * cell.settings.saving.minutes
+        if due or context.stop.asked_by is not None:
+            own = jax.tree.map(lambda x: np.asarray(x)[: len(members)], progress.state)
+            number = progress.position.epoch * 1_000_000 + progress.position.chunk
+            checkpoints.save(Saved(progress.position, own, None if best is None else best.saved(own.params)), number)
+            saved_at = time.monotonic()
+        if context.stop.asked_by is not None:
+            checkpoints.wait()
+            raise InterruptedRunError(context.stop.asked_by)
+    if state is None:
+        raise InputError(f"{cell.title}: nothing to train on")
+    if best is None:
+        epochs, devel_f1 = [cell.epochs] * len(members), [None] * len(members)
+        return _Trained(state.params, failures(state, len(members)), epochs, devel_f1)
+    return _Trained(best.stacked(state.params), failures(state, len(members)), best.epoch, best.f1)
+
+
+def _record(
+    cell: Cell, members: Sequence[Member], progress: Progress, devel: Sequence[float] | None, meter: Meter
+) -> None:
+    """One line of metrics.jsonl for each lane."""
+    steps = np.asarray(progress.state.step)
+    for i, member in enumerate(members):
+        meter.record(
+            experiment=cell.experiment,
+            stage=cell.kind,
+            corpus="+".join(cell.corpora),
+            cell=cell.title,
+            label=member.label,
+            seed=member.seed,
+            epoch=progress.epoch,
+            step=int(steps[i]),
+            loss=float(progress.loss[i]),
+            lane_tokens_per_s=round(progress.lane_tokens / progress.seconds),
+            devel_f1=None if devel is None else devel[i],
+        )
 
 
 def _about(
@@ -152,10 +254,10 @@ def _about(
         "head": cell.head,
         "seed": member.seed,
         "weights": dict(zip(member.weights._fields, map(float, member.weights), strict=True)),
-        "protocol": material.protocol,
+        "protocol": cell.protocol,
         "identity": member.identity,
-        "teacher": cell.teacher,
-        "settings": to_dict(material.settings),
+        "teachers": [teacher.folder.name for teacher in cell.teachers],
+        "settings": to_dict(cell.settings),
         "corpora": {name: material.hashes[name] for name in cell.corpora},
         **outcome,
         "scores": {
@@ -206,6 +308,16 @@ class _Best:
         for i, value in enumerate(f1):
             if value > self.f1[i]:
                 self.f1[i], self.epoch[i], self._params[i] = value, epoch, meshes.take_lane(params, i)
+
+    def saved(self, like: Any) -> tuple[list[float], list[int], Any]:
+        """What `restore` takes; lanes without a best epoch yet have the given parameters, [L, ...]."""
+        now = [meshes.take_lane(like, i) if p is None else p for i, p in enumerate(self._params)]
+        return self.f1, self.epoch, meshes.stack_lanes(now)
+
+    def restore(self, saved: tuple[list[float], list[int], Any]) -> None:
+        """Go on from what `saved` gave."""
+        self.f1, self.epoch = list(saved[0]), list(saved[1])
+        self._params = [meshes.take_lane(saved[2], i) if epoch else None for i, epoch in enumerate(self.epoch)]
 
     def stacked(self, like: Any) -> Any:
         """All lanes' best parameters, [L, ...], laid out as the given ones, which may have more lanes."""

@@ -1,9 +1,13 @@
 """Files and folders that are there whole or not at all, and hashes that say what they were made from."""
 
+import fcntl
 import hashlib
 import json
 import os
+import platform
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +69,32 @@ def replace_file(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
     except OSError as fault:
         raise InputError(f"{path}: can't be written: {fault.strerror}") from None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A folder that no second process works in; the lock goes with the process, however that ends.
+
+    Args:
+        folder: an existing folder.
+
+    Raises:
+        InputError: where another process has it, by name.
+    """
+    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InputError(f"{folder}: in use by {holder}; wait for it, or name another --workdir") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}, {shlex.join(sys.argv)}")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def digest(value: Any) -> str:

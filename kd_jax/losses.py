@@ -9,6 +9,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from kd_jax.settings import Distill
 from kd_jax.types import Array, LossWeights, Outputs
 
 Error = Literal["mean", "sum"]
@@ -80,27 +81,34 @@ def squared_error(student: Array, teacher: Array, mask: Array, over: Error) -> A
     return jnp.where(mask, error.mean(-1) if over == "mean" else error.sum(-1), 0.0).sum()
 
 
-def total(
-    supervised: Array,
-    student: Outputs,
-    teacher: Outputs | None,
-    weights: LossWeights,
-    mask: Array,
-    logits_over: Error = "mean",
-    hidden_over: Error = "mean",
-) -> Array:
-    """alpha L + beta MSE(logits) + gamma MSE(task BiLSTM) + kappa MSE(shared BiLSTM), summed over tokens.
+def entropy(logits: Array, mask: Array, tau: Array | float) -> Array:
+    """The entropy of softmax(z / tau), summed over tokens; soft_cross_entropy minus the teacher's is KL(t || s).
 
-    Source: equations (2), (3) and (4).
+    Args:
+        logits: [..., K].
+        mask: tokens that count, [...] bool.
+        tau: temperature, above 0.
+
+    Returns:
+        Sum in nats, a scalar.
+    """
+    return soft_cross_entropy(logits, logits, mask, tau)
+
+
+def total(
+    supervised: Array, student: Outputs, teacher: Outputs | None, weights: LossWeights, mask: Array, how: Distill
+) -> Array:
+    """alpha L + beta D(logits) + gamma MSE(task BiLSTM) + kappa MSE(shared BiLSTM), summed over tokens.
+
+    D is the squared error of equations (2), (3) and (4), or the soft labels' cross-entropy of equation (5).
 
     Args:
         supervised: L, the sum of the loss against the gold labels.
         student: the student's outputs.
         teacher: the teacher's outputs for the same tokens; a field that is None has no term. None: no teacher.
         weights: scalars of one lane.
-        mask: tokens that count, [...] bool.
-        logits_over: mean or sum over the labels.
-        hidden_over: mean or sum over the hidden units.
+        mask: tokens whose outputs are matched, [...] bool.
+        how: which D, and whether errors are means or sums over a token's components.
 
     Returns:
         Sum over tokens, a scalar.
@@ -108,12 +116,23 @@ def total(
     loss = weights.alpha * supervised
     if teacher is None:
         return loss
-    terms = (
-        (weights.beta, student.logits, teacher.logits, logits_over),
-        (weights.gamma, student.task_hidden, teacher.task_hidden, hidden_over),
-        (weights.kappa, student.shared_hidden, teacher.shared_hidden, hidden_over),
+    if teacher.logits is not None:
+        loss += weights.beta * _of_logits(student.logits, teacher.logits, weights.tau, mask, how)
+    hidden = (
+        (weights.gamma, student.task_hidden, teacher.task_hidden),
+        (weights.kappa, student.shared_hidden, teacher.shared_hidden),
     )
-    for weight, ours, theirs, over in terms:
+    for weight, ours, theirs in hidden:
         if theirs is not None:
-            loss += weight * squared_error(ours, theirs.astype(ours.dtype), mask, over)
+            loss += weight * squared_error(ours, theirs.astype(ours.dtype), mask, how.hidden_error)
     return loss
+
+
+def _of_logits(student: Array, teacher: Array, tau: Array, mask: Array, how: Distill) -> Array:
+    teacher = teacher.astype(student.dtype)
+    if how.match == "mse":
+        return squared_error(student, teacher, mask, how.logits_error)
+    term = soft_cross_entropy(student, teacher, mask, tau)
+    if how.divergence == "kl":
+        term -= entropy(teacher, mask, tau)
+    return term * jnp.square(tau) if how.tau_squared else term

@@ -4,10 +4,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 
 from kd_jax.errors import InputError
+from kd_jax.interrupt import InterruptedRunError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("experiment", "logits", "Name of an experiment, or path of an experiment file of your own.")
@@ -17,16 +18,20 @@ flags.DEFINE_string("data_dir", None, "Folder of corpora, one folder each; defau
 flags.DEFINE_string("workdir", None, "Where models and results go; finished models there are not trained again.")
 flags.DEFINE_integer("epochs", None, "Passes over the training sentences, of teachers too; short for --set epochs=N.")
 flags.DEFINE_enum(
-    "protocol", "train+devel", ["train+devel", "train"], "Train on train and devel, or on train and keep the best epoch."
+    "protocol",
+    "train+devel",
+    ["train+devel", "train"],
+    "Train on train and devel, or on train and keep the best epoch.",
 )
 flags.DEFINE_multi_string("set", [], "A setting, as key=value; may be repeated: --set learning_rate=0.002.")
-flags.DEFINE_boolean("dry_run", False, "Show the plan and stop.")
+flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the experiment that the flags describe; exit 2 with one line where they or the corpora are wrong."""
-    from kd_jax.request import Request, execute  # after the flags are read: `--help` needs no JAX
+    from kd_jax.request import Request, execute  # noqa: PLC0415 - `--help` needs no JAX
 
+    logging.set_verbosity(logging.WARNING)  # orbax tells of every step of a save
     if len(argv) > 1:
         sys.exit(f"error: {argv[1]}: flags look like --name=value")
     try:
@@ -47,8 +52,11 @@ def main(argv: Sequence[str]) -> None:
     except InputError as fault:
         print(f"error: {fault}", file=sys.stderr)
         sys.exit(2)
+    except InterruptedRunError as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(stopped.exit_status)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on after the last finished models", file=sys.stderr)
+        print("interrupted at once; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
 
 

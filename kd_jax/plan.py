@@ -1,19 +1,22 @@
 """What an experiment has to train: its models, each with an identity, grouped into cells that are one program each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from kd_jax.experiment import Experiment, Student
 from kd_jax.files import digest
-from kd_jax.settings import Experiment, Head, Settings, Student, to_dict
-from kd_jax.types import Corpus, LossWeights
+from kd_jax.settings import Head, Settings, to_dict
+from kd_jax.types import LossWeights
 
 ALPHA_ONE_SEEDS = 1000
 """Added to the seeds of students without any matching term, which would else be the single-task model once more."""
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 Kind = Literal["STM", "MTM", "SM"]
+Chosen = Mapping[tuple[str, str], LossWeights]
+"""The weights that devel chose, by (corpus, student's label)."""
 
 
 @dataclass(frozen=True)
@@ -42,130 +45,189 @@ class Cell:
     """Models that are trained together as lanes of one program.
 
     Attributes:
+        experiment: name of the one that asks for it.
+        settings: of the run.
         kind: of all its members.
         head: of all its members.
         corpora: names; one, but for a teacher.
         members: the lanes.
         epochs: passes over the training sentences.
-        teacher: identity of the model whose knowledge is used; "" without.
+        protocol: what is trained on.
+        teachers: the models whose knowledge is used, its mean where they are several.
+        foreign: whether other corpora's sentences are used too.
+        purpose: "table" for models that are shown, "teach" for teachers that are not, "tune" to choose weights.
     """
 
+    experiment: str
+    settings: Settings
     kind: Kind
     head: Head
     corpora: tuple[str, ...]
     members: tuple[Member, ...]
     epochs: int
-    teacher: str = ""
+    protocol: str
+    teachers: tuple[Member, ...] = ()
+    foreign: bool = False
+    purpose: Literal["table", "teach", "tune"] = "table"
 
     @property
     def title(self) -> str:
         """For people: what is trained on what."""
+        what = {"SM": "students", "STM": "STM", "MTM": "MTM"}[self.kind] + ("-CRF" if self.head == "crf" else "")
         on = self.corpora[0] if len(self.corpora) == 1 else f"{len(self.corpora)} corpora"
-        return f"{'students' if self.kind == 'SM' else self.kind} on {on}"
+        return f"{'choosing weights of ' if self.purpose == 'tune' else ''}{what} on {on}"
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What is trained on."""
+        return tuple(part for part in self.protocol.split("+") if part != "clean")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment's cells in the order in which they run.
+    """An experiment's cells.
 
     Attributes:
         experiment: what was asked for.
         settings: of every cell.
-        protocol: "train+devel" or "train".
+        corpora: content hashes by name, in order.
         seeds: as asked for.
-        single: one cell a corpus.
-        teacher: the multi-task cell.
-        students: one cell a corpus, none where the experiment has no students.
+        protocol: "train+devel" or "train".
+        workdir: where models go.
     """
 
     experiment: Experiment
     settings: Settings
-    protocol: str
+    corpora: Mapping[str, str]
     seeds: tuple[int, ...]
-    single: tuple[Cell, ...]
-    teacher: Cell
-    students: tuple[Cell, ...]
+    protocol: str
+    workdir: Path
+
+    @property
+    def fixed(self) -> tuple[Cell, ...]:
+        """Cells that wait for no choice: single-task models, multi-task models, and the tuning itself."""
+        ask = self.experiment
+        single = [self._plain("STM", head, (name,), self.seeds) for name in self.corpora for head in ask.single]
+        return (*single, *self.multi.values(), *self.tuning)
+
+    @property
+    def multi(self) -> dict[Head, Cell]:
+        """The multi-task models by their output layer; of those that only teach no more seeds than teach."""
+        ask = self.experiment
+        shown = {head: self._plain("MTM", head, tuple(self.corpora), self.seeds) for head in ask.multi}
+        many = ask.every_seed or self.settings.distill.teacher == "own"
+        taught = ask.teachers if ask.students else ()
+        hidden = {
+            head: replace(
+                self._plain("MTM", head, tuple(self.corpora), self.seeds if many else self.seeds[:1]), purpose="teach"
+            )
+            for head in taught
+            if head not in shown
+        }
+        return shown | hidden
+
+    @property
+    def tuning(self) -> tuple[Cell, ...]:
+        """For each corpus the candidates of all students that have something to choose, trained on train, one seed."""
+        tuned = [student for student in self.experiment.students if len(student.choices) > 1]
+        cells = []
+        for name in self.corpora if tuned else ():
+            for foreign in sorted({student.foreign for student in tuned}):
+                mine = [student for student in tuned if student.foreign == foreign]
+                choices = dict.fromkeys(weights for student in mine for weights in student.choices)
+                lanes = [(describe(weights), self.seeds[0], weights) for weights in choices]
+                teachers = self._teachers(self.seeds[0])
+                cells.append(self._students(name, lanes, teachers, "train", foreign=foreign, purpose="tune"))
+        return tuple(cells)
+
+    def students(self, chosen: Chosen | None) -> tuple[Cell, ...]:
+        """The cells of the table's students.
+
+        Args:
+            chosen: the weights of every student that had something to choose; None to count lanes before that.
+        """
+        cells = []
+        own = self.settings.distill.teacher == "own"
+        for name in self.corpora:
+            groups: dict[tuple[bool, tuple[Member, ...]], list[tuple[str, int, LossWeights]]] = {}
+            for student in self.experiment.students:
+                choices = student.choices
+                weights = choices[0] if len(choices) == 1 or chosen is None else chosen[name, student.label]
+                for seed in self.seeds:
+                    teachers = self._teachers(seed if own else self.seeds[0])
+                    lane = (student.label, seed_of(student, weights, seed), weights)
+                    groups.setdefault((student.foreign, teachers), []).append(lane)
+            cells += [
+                self._students(name, lanes, teachers, self.protocol, foreign=foreign)
+                for (foreign, teachers), lanes in groups.items()
+            ]
+        return tuple(cells)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """All of them, in order."""
-        return (*self.single, self.teacher, *self.students)
+        """All cells, in order; the students' weights may not be chosen yet."""
+        return (*self.fixed, *self.students(None))
 
+    def _teachers(self, seed: int) -> tuple[Member, ...]:
+        members = [member for head in self.experiment.teachers for member in self.multi[head].members]
+        return tuple(m for m in members if self.experiment.every_seed or m.seed == seed)
 
-def seed_of(student: Student, seed: int) -> int:
-    """The seed of a student: its own where no matching term would tell it from the single-task model."""
-    return seed if student.beta or student.gamma or student.kappa else seed + ALPHA_ONE_SEEDS
+    def _plain(self, kind: Kind, head: Head, on: tuple[str, ...], seeds: Iterable[int]) -> Cell:
+        epochs = self.settings.train.epochs
+        if kind == "MTM":
+            epochs = self.settings.train.teacher_epochs or epochs
+        cell = Cell(self.experiment.name, self.settings, kind, head, on, (), epochs, self.protocol)
+        label = f"{kind}-CRF" if head == "crf" else kind
+        return replace(cell, members=tuple(self._member(cell, label, seed, GOLD_ONLY) for seed in seeds))
 
+    def _students(
+        self,
+        name: str,
+        lanes: Sequence[tuple[str, int, LossWeights]],
+        teachers: tuple[Member, ...],
+        protocol: str,
+        *,
+        foreign: bool,
+        purpose: Literal["table", "tune"] = "table",
+    ) -> Cell:
+        epochs, head = self.settings.train.epochs, self.experiment.head
+        cell = Cell(
+            self.experiment.name, self.settings, "SM", head, (name,), (), epochs, protocol, teachers, foreign, purpose
+        )
+        return replace(cell, members=tuple(self._member(cell, *lane) for lane in lanes))
 
-def make_plan(
-    experiment: Experiment,
-    settings: Settings,
-    corpora: Sequence[Corpus],
-    hashes: dict[str, str],
-    seeds: Sequence[int],
-    protocol: str,
-    workdir: Path,
-) -> Plan:
-    """The cells of an experiment.
-
-    Args:
-        experiment: from a file of experiments/.
-        settings: of the run.
-        corpora: that it runs on.
-        hashes: of each corpus's content.
-        seeds: of the table.
-        protocol: "train+devel" or "train".
-        workdir: where models go.
-
-    Returns:
-        Cells with every model named. A model's identity is a function of what decides its parameters and of nothing
-        else, so that experiments in one work folder share their models.
-    """
-    head = experiment.teacher.head
-    names = tuple(corpus.name for corpus in corpora)
-    common = {"model": to_dict(settings.model), "train": to_dict(settings.train), "protocol": protocol, "head": head}
-    teacher_epochs = settings.train.teacher_epochs or settings.train.epochs
-
-    def member(kind: Kind, label: str, seed: int, weights: LossWeights, on: tuple[str, ...], taught: dict) -> Member:  # type: ignore[type-arg]
-        made_from = common | {
-            "kind": kind,
+    def _member(self, cell: Cell, label: str, seed: int, weights: LossWeights) -> Member:
+        train = to_dict(self.settings.train)
+        for elsewhere in ("epochs", "teacher_epochs", *(() if cell.kind == "MTM" else ("sampling",))):
+            del train[elsewhere]
+        made_from: dict[str, Any] = {
+            "kind": cell.kind,
+            "head": cell.head,
+            "model": to_dict(self.settings.model),
+            "train": train,
+            "epochs": cell.epochs,
+            "protocol": cell.protocol,
             "seed": seed,
             "weights": list(weights),
-            "corpora": [[name, hashes[name]] for name in on],
-            **taught,
+            "corpora": [[name, self.corpora[name]] for name in cell.corpora],
         }
+        if cell.teachers:
+            made_from["teachers"] = [teacher.identity for teacher in cell.teachers]
+            made_from["distill"] = to_dict(self.settings.distill)
+            made_from["foreign"] = cell.foreign
         identity = digest(made_from)[:12]
-        name = f"{label.replace(' ', '-').replace('/', '-')}-{head}-seed{seed}-{identity}"
-        folder = workdir / "teachers" / name if kind == "MTM" else workdir / "students" / on[0] / name
-        return Member(kind, label, seed, weights, folder, identity)
+        name = f"{label}-{cell.head}-seed{seed}-{identity}".replace(" ", "-").replace("/", "-")
+        place = "teachers" if cell.kind == "MTM" else "tuning" if cell.purpose == "tune" else "students"
+        folder = self.workdir / place / ("" if cell.kind == "MTM" else cell.corpora[0]) / name
+        return Member(cell.kind, label, seed, weights, folder, identity)
 
-    def plain(kind: Kind, on: tuple[str, ...], epochs: int) -> Cell:
-        return Cell(kind, head, on, tuple(member(kind, kind, seed, GOLD_ONLY, on, {}) for seed in seeds), epochs)
 
-    teacher = plain("MTM", names, teacher_epochs)
-    taught = {"teacher": teacher.members[0].identity, "distill": to_dict(settings.distill)}
+def seed_of(student: Student, weights: LossWeights, seed: int) -> int:
+    """The seed of a student: one of its own where nothing would tell it from the single-task model."""
+    matched = weights.beta or weights.gamma or weights.kappa or student.foreign
+    return seed if matched else seed + ALPHA_ONE_SEEDS
 
-    def students_on(name: str) -> Cell:
-        members = [
-            member(
-                "SM",
-                student.label,
-                seed_of(student, seed),
-                LossWeights(student.alpha, student.beta, student.gamma, student.kappa, student.tau),
-                (name,),
-                taught,
-            )
-            for student in experiment.students
-            for seed in seeds
-        ]
-        return Cell("SM", head, (name,), tuple(members), settings.train.epochs, teacher.members[0].identity)
 
-    return Plan(
-        experiment,
-        settings,
-        protocol,
-        tuple(seeds),
-        tuple(plain("STM", (name,), settings.train.epochs) for name in names),
-        teacher,
-        tuple(students_on(name) for name in names) if experiment.students else (),
-    )
+def describe(weights: LossWeights) -> str:
+    """Weights as a model's label."""
+    return "SM " + " ".join(f"{name}={value:g}" for name, value in weights._asdict().items())

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from kd_jax.catalogue import load_experiment, sample_corpora
-from kd_jax.cells import Material
+from kd_jax.cells import Context, Material
 from kd_jax.data.registry import load
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.tables import experiment_table
-from kd_jax.plan import Plan, make_plan
+from kd_jax.files import locked
+from kd_jax.forecast import plan_table, training_tokens
+from kd_jax.interrupt import Interrupt
+from kd_jax.plan import Plan
 from kd_jax.report import write_report
-from kd_jax.run import describe_plan, hashes_of, open_workdir, run, training_tokens, unfinished
+from kd_jax.run import hashes_of, open_workdir, run, unfinished
 from kd_jax.settings import SMALL, Settings, override
 from kd_jax.training.mesh import use_all_cores
 from kd_jax.training.progress import Meter
@@ -55,70 +57,64 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def prepare(request: Request) -> tuple[Plan, Material, Path]:
-    """The plan of a request.
+def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
+    """The plans of a request.
 
     Returns:
-        The plan, what it works on, and its work folder, which is not touched yet.
+        A plan for every experiment that is asked for, what they work on, and their work folder, not touched yet.
 
     Raises:
         InputError: for whatever is wrong with the request or the corpora.
     """
-    experiment = load_experiment(request.experiment)
+    asked = load_experiment(request.experiment)
+    experiments = [load_experiment(part) for part in asked.parts] or [asked]
     seeds = parse_seeds(request.seeds)
     epochs = [] if request.epochs is None else [f"train.epochs={request.epochs}", f"teacher_epochs={request.epochs}"]
-    settings = override(SMALL if request.data_dir is None else Settings(), [*epochs, *request.assignments])
     data_dir = request.data_dir or sample_corpora()
+    base = SMALL if request.data_dir is None else Settings()
+    settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
     corpora = load(data_dir, request.datasets or None)
     workdir = request.workdir or Path("runs") / data_dir.resolve().name
     hashes = hashes_of(corpora)
-    plan = make_plan(experiment, settings, corpora, hashes, seeds, request.protocol, workdir)
-    material = Material(experiment.name, settings, request.protocol, {c.name: c for c in corpora}, hashes)
-    if request.protocol == "train":
+    plans = [
+        Plan(experiment, of_experiment, hashes, seeds, request.protocol, workdir)
+        for experiment, of_experiment in zip(experiments, settings, strict=True)
+    ]
+    if request.protocol == "train" or any(plan.tuning for plan in plans):
         for corpus in corpora:
             if "devel" not in corpus.splits:
-                raise InputError(
-                    f"--protocol=train chooses the best epoch on devel, which {data_dir / corpus.name} lacks;"
-                    " add devel.tsv or use --protocol=train+devel"
-                )
-    return plan, material, workdir
+                why = "--protocol=train chooses the best epoch" if request.protocol == "train" else "weights are chosen"
+                raise InputError(f"{corpus.name}: has no devel split, on which {why}; add devel.tsv, or leave it out")
+    return plans, Material({c.name: c for c in corpora}, hashes), workdir
 
 
 def execute(request: Request, console: Console) -> None:
-    """Run a request to its end and show its table.
+    """Run a request to its end and show its tables.
 
     Args:
         request: what was asked for.
-        console: where the plan, the progress and the table go.
+        console: where the plan, the progress and the tables go.
 
     Raises:
         InputError: for whatever is wrong with the request, the corpora or the disk.
+        InterruptedRunError: where a signal asked for the end; everything is saved.
     """
     use_all_cores()
-    plan, material, workdir = prepare(request)
-    console.print(plan_table(plan, material))
+    plans, material, workdir = prepare(request)
+    for plan in plans:
+        console.print(plan_table(plan, material))
     if request.dry_run:
         return
     open_workdir(workdir)
-    total = sum(len(unfinished(cell)) * cell.epochs * training_tokens(material, cell) for cell in plan.cells)
-    with Meter(total, workdir / "metrics.jsonl", console) as meter:
+    missing = {member.folder: cell for plan in plans for cell in plan.cells for member in unfinished(cell)}
+    total = sum(cell.epochs * training_tokens(material, cell) for cell in missing.values())
+    with locked(workdir), Interrupt() as stop, Meter(total, workdir / "metrics.jsonl", console) as meter:
         if not total:
             meter.say("every model is there already: nothing to train")
-        run(plan, material, workdir, meter)
-    mine = [row for row in results.read(workdir / "results.csv") if row.experiment == plan.experiment.name]
-    console.print(experiment_table(mine, plan.experiment.table, console.width))
+        for plan in plans:
+            run(plan, material, Context(workdir, meter, stop))
+    rows = results.read(workdir / "results.csv")
+    for plan in plans:
+        mine = [row for row in rows if row.experiment == plan.experiment.name and row.protocol == plan.protocol]
+        console.print(experiment_table(mine, plan.experiment.table, console.width))
     console.print(f"scores: {workdir / 'results.csv'}   report: {write_report(workdir)}", highlight=False)
-
-
-def plan_table(plan: Plan, material: Material) -> Table:
-    """The plan for people: a row a cell."""
-    names = ", ".join(material.corpora)
-    table = Table(
-        title=f"{plan.experiment.name}: {plan.experiment.title}",
-        caption=f"corpora {names}; protocol {plan.protocol}; seeds {', '.join(map(str, plan.seeds))}",
-    )
-    for column in ("cell", "lanes to train", "there already", "epochs", "steps", "lane-tokens", "memory, MB"):
-        table.add_column(column, justify="left" if column == "cell" else "right")
-    for line in describe_plan(plan, material):
-        table.add_row(*line)
-    return table

@@ -11,19 +11,20 @@ from typing import Any
 
 import jax
 
-from kd_jax.cells import Material, make_job, train_cell
+from kd_jax import __version__
+from kd_jax.cells import Context, Material, foreign_sentences, make_job, train_cell
 from kd_jax.data.registry import corpus_hash
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.results import Row, TypeRow
 from kd_jax.files import replace_file
 from kd_jax.knowledge import store
-from kd_jax.knowledge.library import knowledge_of
-from kd_jax.plan import Cell, Member, Plan
+from kd_jax.knowledge.ensemble import mean_logits
+from kd_jax.knowledge.library import Question, answer
+from kd_jax.plan import Cell, Chosen, Member, Plan, describe
 from kd_jax.settings import to_dict
 from kd_jax.training.checkpoint import describe_model, load_counts
-from kd_jax.training.progress import Meter
-from kd_jax.types import Corpus, Outputs
+from kd_jax.types import Corpus, LossWeights, Outputs
 
 
 def hashes_of(corpora: Sequence[Corpus]) -> dict[str, str]:
@@ -51,47 +52,104 @@ def open_workdir(workdir: Path) -> None:
         raise InputError(f"--workdir={workdir}: can't be written ({fault.strerror}); name a folder that can") from None
 
 
-def run(plan: Plan, material: Material, workdir: Path, meter: Meter) -> None:
+def run(plan: Plan, material: Material, context: Context) -> None:
     """Train what is missing of a plan and write its rows.
 
     Args:
         plan: the cells.
         material: the corpora and settings they work on.
-        workdir: gets results.csv, types.csv, counts/, metrics.jsonl, settings.json, students/, teachers/, knowledge/.
-        meter: is told of progress.
+        context: its work folder gets results.csv, types.csv, counts/, metrics.jsonl, settings.json, chosen/ and the
+            folders students/, teachers/, tuning/ and knowledge/.
 
     Raises:
         InputError: where the disk refuses; models finished before stay.
+        InterruptedRunError: where a signal asked for the end.
     """
-    write_settings(plan, material, workdir)
+    write_settings(plan, material, context.workdir)
+    for cell in plan.fixed:
+        finish(plan, material, cell, context)
+    chosen = choose(plan)
+    if chosen:
+        write_choices(chosen, context.workdir, plan.experiment.name)
+        for (corpus, label), weights in chosen.items():
+            context.meter.say(f"{label} on {corpus}: devel chose {describe(weights).removeprefix('SM ')}")
+    for cell in plan.students(chosen):
+        finish(plan, material, cell, context)
 
-    @cache
-    def teacher_job() -> Any:
-        return make_job(material, plan.teacher, plan.teacher.members[:1])[0]
 
-    def knowledge(cell: Cell, members: Sequence[Member]) -> Outputs | None:
-        if not cell.teacher:
-            return None
-        teacher = next(m for m in plan.teacher.members if m.identity == cell.teacher)
-        name = cell.corpora[0]
-        splits = [split for split in material.splits if split in material.corpora[name].splits]
-        parts = knowledge_of(
-            teacher.folder,
-            workdir / "knowledge" / teacher.identity,
-            (name, material.hashes[name]),
-            splits,
-            plan.settings.distill.dtype,
-            teacher_job,
-            meter.say,
+def finish(plan: Plan, material: Material, cell: Cell, context: Context) -> None:
+    """Train those models of a cell that are missing, and publish the rows of all."""
+    missing = unfinished(cell)
+    if missing:
+        train_cell(material, cell, missing, knowledge(plan, material, cell, missing, context), context)
+    if cell.purpose != "teach":
+        publish(plan, cell, context.workdir)
+
+
+def knowledge(
+    plan: Plan, material: Material, cell: Cell, members: Sequence[Member], context: Context
+) -> Outputs | None:
+    """What the cell's teachers say about its training sentences, for the terms that some lane gives weight to."""
+    if not cell.teachers:
+        return None
+    own = cell.corpora[0]
+    asked = [
+        Question(own, own, material.hashes[own], split)
+        for split in cell.splits
+        if split in material.corpora[own].splits
+    ]
+    if cell.foreign:
+        asked += [
+            Question(own, name, material.hashes[name], split, chosen)
+            for (name, split), chosen in foreign_sentences(material, cell).items()
+        ]
+    wanted = Outputs(*(any(getattr(m.weights, w) for m in members) for w in ("beta", "gamma", "kappa")))
+    if not any(wanted):
+        return None
+    dtype = plan.settings.distill.dtype
+    taught = []
+    for teacher in cell.teachers:
+        head = next(head for head, of_head in plan.multi.items() if teacher in of_head.members)
+        job = cache(lambda head=head: make_job(material, plan.multi[head], plan.multi[head].members[:1])[0])
+        folder = context.workdir / "knowledge" / teacher.identity
+        taught.append([answer(teacher.folder, folder, question, dtype, job, context.meter.say) for question in asked])
+    if len(taught) > 1 and (wanted.task_hidden or wanted.shared_hidden):
+        raise InputError("hidden states of several teachers have no common axes: give gamma and kappa one teacher only")
+    weights = [devel_f1(teacher) for teacher in cell.teachers] if plan.settings.distill.ensemble == "devel" else None
+    return store.join((mean_logits(parts, weights) for parts in zip(*taught, strict=True)), wanted)
+
+
+def devel_f1(teacher: Member) -> float:
+    """A teacher's F1 on devel, the mean over its corpora.
+
+    Raises:
+        InputError: where it was trained on devel, so that there is none.
+    """
+    found = describe_model(teacher.folder)
+    value = found["about"]["devel_f1"] if found else None
+    if value is None:
+        raise InputError(
+            "distill.ensemble=devel weighs teachers by their F1 on devel, which these were trained on:"
+            " use --protocol=train, or distill.ensemble=uniform"
         )
-        read = Outputs(*(any(getattr(m.weights, w) for m in members) for w in ("beta", "gamma", "kappa")))
-        return store.join(parts, read)
+    return float(value)
 
-    for cell in plan.cells:
-        missing = unfinished(cell)
-        if missing:
-            train_cell(material, cell, missing, knowledge(cell, missing), meter)
-        publish(plan, cell, workdir)
+
+def choose(plan: Plan) -> Chosen:
+    """The weights of every student that has something to choose, by F1 on devel; of equals the first in the grid."""
+    chosen: dict[tuple[str, str], LossWeights] = {}
+    for cell in plan.tuning:
+        f1 = {member.weights: devel_f1(member) for member in cell.members}
+        for student in plan.experiment.students:
+            if len(student.choices) > 1 and student.foreign == cell.foreign:
+                chosen[cell.corpora[0], student.label] = max(student.choices, key=f1.__getitem__)
+    return chosen
+
+
+def write_choices(chosen: Chosen, workdir: Path, experiment: str) -> None:
+    """Write the chosen weights into chosen/<experiment>.json."""
+    content = [{"corpus": corpus, "label": label, **w._asdict()} for (corpus, label), w in chosen.items()]
+    replace_file(workdir / "chosen" / f"{experiment}.json", json.dumps(content, indent=1).encode())
 
 
 def publish(plan: Plan, cell: Cell, workdir: Path) -> None:
@@ -108,7 +166,7 @@ def publish(plan: Plan, cell: Cell, workdir: Path) -> None:
             rows.append(row)
             if row.status != "ok":
                 continue
-            results.write_counts(workdir, row, counts[f"{name}.test"])
+            results.write_counts(workdir, row, counts[name])
             types += [
                 TypeRow(
                     row.experiment, name, row.label, row.head, row.seed, row.split, row.protocol, kind,
@@ -121,8 +179,7 @@ def publish(plan: Plan, cell: Cell, workdir: Path) -> None:
 
 
 def _row(plan: Plan, cell: Cell, member: Member, corpus: str, about: dict[str, Any]) -> Row:
-    scores = about["scores"][corpus]
-    good = about["status"] == "ok"
+    scores = about["scores"][corpus] if about["status"] == "ok" else dict.fromkeys(("precision", "recall", "f1"))
     return Row(
         experiment=plan.experiment.name,
         corpus=corpus,
@@ -130,11 +187,11 @@ def _row(plan: Plan, cell: Cell, member: Member, corpus: str, about: dict[str, A
         head=cell.head,
         **about["weights"],
         seed=member.seed,
-        split="test",
-        precision=scores["precision"] if good else None,
-        recall=scores["recall"] if good else None,
-        f1=scores["f1"] if good else None,
-        protocol=plan.protocol,
+        split=about["split"],
+        precision=scores["precision"],
+        recall=scores["recall"],
+        f1=scores["f1"],
+        protocol=cell.protocol,
         epochs=about["epochs"],
         tokens=about["tokens"],
         seconds=about["seconds"],
@@ -159,57 +216,8 @@ def write_settings(plan: Plan, material: Material, workdir: Path) -> None:
             }
             for name, corpus in material.corpora.items()
         },
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("kd_jax", "jax", "flax", "optax", "orbax-checkpoint", "numpy", "seqeval")},
+        "versions": {"kd_jax": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "seqeval")},
         "device": f"{len(devices)} x {devices[0].device_kind}",
     }
     replace_file(workdir / "settings.json", json.dumps(content, indent=1).encode())
-
-
-def describe_plan(plan: Plan, material: Material) -> list[tuple[str, ...]]:
-    """The plan as rows of a table: cell, lanes to train, lanes there, epochs, steps, lane-tokens, memory in MB."""
-    lines = []
-    for cell in plan.cells:
-        missing = len(unfinished(cell))
-        tokens = training_tokens(material, cell)
-        batch = plan.settings.train.rows * plan.settings.train.row_length
-        lines.append(
-            (
-                cell.title,
-                str(missing),
-                str(len(cell.members) - missing),
-                str(cell.epochs),
-                f"{-(-tokens * cell.epochs // batch):,}",
-                f"{missing * tokens * cell.epochs:,}",
-                f"{memory(plan, material, cell, max(missing, 1)) / 1e6:,.0f}",
-            )
-        )
-    return lines
-
-
-def training_tokens(material: Material, cell: Cell) -> int:
-    """Tokens of one epoch."""
-    return sum(
-        len(sentence.tokens)
-        for name in cell.corpora
-        for split in material.splits
-        for sentence in material.corpora[name].splits.get(split, ())
-    )
-
-
-def memory(plan: Plan, material: Material, cell: Cell, lanes: int) -> int:
-    """Bytes that a cell's arrays take while it trains, by their shapes: parameters with Adam's moments, activations
-    of a batch on each device, knowledge, and a chunk of batches.
-    """
-    model, train = plan.settings.model, plan.settings.train
-    words = len({t.lower() for n in cell.corpora for s in material.splits
-                 for x in material.corpora[n].splits.get(s, ()) for t in x.tokens})  # fmt: skip
-    inner = model.words.dim + model.chars.units
-    shared, task = 2 * model.shared_units, 2 * model.task_units
-    branch = 4 * task * (shared + model.task_units) + task * model.hidden_units
-    params = words * model.words.dim + 4 * shared * (inner + model.shared_units) + branch * len(cell.corpora)
-    batch = train.rows * train.row_length
-    activations = batch * (10 * (shared + task) + 4 * inner + 4 * model.hidden_units) * 2
-    tokens = training_tokens(material, cell)
-    knowledge = tokens * 8 if cell.kind == "SM" else 0
-    return 4 * (lanes * 3 * params + min(lanes, jax.local_device_count()) * activations + knowledge + 64 * batch * 3)

@@ -1,10 +1,10 @@
-"""Settings of an experiment as frozen dataclasses, strict overrides from text, and their JSON form."""
+"""Settings of a run as frozen dataclasses, strict overrides from text, and their JSON form."""
 
 import dataclasses
 import json
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from kd_jax.errors import InputError, nearest
@@ -61,7 +61,8 @@ class Model:
         shared_units: units a direction of the shared BiLSTM.
         task_units: units a direction of the task-specific BiLSTM.
         hidden_units: units of the hidden layer before the logits.
-        dropout: rate before each BiLSTM and around the hidden layer, in steps of 1/256.
+        dropout: rate before each BiLSTM and before the hidden layer, in steps of 1/256.
+        constrained: whether tags that IOB2 forbids are ruled out: in decoding, and in the training of a CRF.
     """
 
     words: Words = Words()
@@ -70,6 +71,7 @@ class Model:
     task_units: int = 200
     hidden_units: int = 200
     dropout: float = 0.5
+    constrained: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Train:
     rows: int = 7
     row_length: int = 128
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
     clip_norm: float = 5.0
     unknown_rate: float = 0.5
     sampling: Literal["proportional", "sqrt", "uniform"] = "proportional"
@@ -105,13 +107,39 @@ class Distill:
 
     Attributes:
         dtype: in which the teacher's outputs are stored.
+        match: beta's term: "mse" of the logits (equation 2) or "soft" labels (equation 5).
         logits_error: squared error of a token's logits as a "mean" over the labels or their "sum".
         hidden_error: squared error of a token's BiLSTM outputs as a "mean" over the units or their "sum".
+        divergence: of soft labels: "cross-entropy" or "kl", which is less by the teacher's own entropy.
+        tau_squared: whether soft labels' term is multiplied by tau^2, so that its gradient keeps its size (Hinton et
+            al. 2015).
+        teacher: "first" teaches students of every seed by the teachers of the first seed, "own" by those of their own.
+        ensemble: teachers' logits are averaged with "uniform" weights or weights by their F1 on "devel".
+        foreign: sentences of other corpora that a student of the experiment `transfer` is shown; 0 for all.
     """
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    match: Literal["mse", "soft"] = "mse"
     logits_error: Literal["mean", "sum"] = "mean"
     hidden_error: Literal["mean", "sum"] = "mean"
+    divergence: Literal["cross-entropy", "kl"] = "cross-entropy"
+    tau_squared: bool = False
+    teacher: Literal["first", "own"] = "first"
+    ensemble: Literal["uniform", "devel"] = "uniform"
+    foreign: int = 0
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Checkpoints of lanes in training; no part of what a model is.
+
+    Attributes:
+        minutes: between two checkpoints; 0 for one after every chunk of steps.
+        keep: how many stay.
+    """
+
+    minutes: float = 5.0
+    keep: int = 2
 
 
 @dataclass(frozen=True)
@@ -121,6 +149,7 @@ class Settings:
     model: Model = Model()
     train: Train = Train()
     distill: Distill = Distill()
+    saving: Saving = Saving()
 
 
 SMALL = Settings(
@@ -130,53 +159,6 @@ SMALL = Settings(
     train=Train(epochs=14, teacher_epochs=14, learning_rate=4e-3, rows=6, row_length=64),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A multi-task teacher: its output layer."""
-
-    head: Head = "softmax"
-
-
-@dataclass(frozen=True)
-class Student:
-    """A student of one table column: its label and its loss weights.
-
-    Attributes:
-        label: the column's name, such as "SM a=0.5".
-        alpha: weight of the cross-entropy with the gold labels.
-        beta: weight of the logits' squared error.
-        gamma: weight of the task BiLSTM outputs' squared error.
-        kappa: weight of the shared BiLSTM outputs' squared error.
-        tau: temperature of soft labels.
-    """
-
-    label: str
-    alpha: float
-    beta: float
-    gamma: float = 0.0
-    kappa: float = 0.0
-    tau: float = 1.0
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One table of the paper, or a study beyond it.
-
-    Attributes:
-        name: as on the command line.
-        table: number of the paper's table, or None.
-        title: one line for people.
-        teacher: the multi-task teacher.
-        students: the columns beside STM and MTM.
-    """
-
-    name: str
-    title: str
-    table: int | None = None
-    teacher: Teacher = Teacher()
-    students: tuple[Student, ...] = field(default=())
 
 
 def _leaves(node: Any, prefix: str = "") -> dict[str, type]:
@@ -218,7 +200,8 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
 
     Args:
         settings: the ones to start from.
-        assignments: texts such as "train.epochs=30"; a leaf's own name is enough where it is unique ("epochs=30").
+        assignments: texts such as "train.epochs=30"; the end of a name is
+            enough where it is unique ("epochs=30").
 
     Returns:
         New settings.
@@ -227,18 +210,17 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
         InputError: for an unknown key or a value of the wrong type, with the nearest names.
     """
     leaves = _leaves(settings)
-    short: dict[str, list[str]] = {}
-    for full in leaves:
-        short.setdefault(full.rsplit(".", 1)[-1], []).append(full)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment}: write it as key=value")
-        candidates = [key] if key in leaves else short.get(key, [])
+        candidates = [name for name in leaves if name == key or name.endswith("." + key)]
         if len(candidates) > 1:
             raise InputError(f"--set {key}: say which: {' or '.join(candidates)}")
         if not candidates:
-            raise InputError(f"--set {key}: no such setting; {nearest(key, [*leaves, *short])}")
+            raise InputError(
+                f"--set {key}: no such setting; {nearest(key, {*leaves, *(n.rsplit('.', 1)[-1] for n in leaves)})}"
+            )
         name = candidates[0]
         settings = _put(settings, name.split("."), _parse(name, leaves[name], text))
     check(settings)
@@ -265,6 +247,7 @@ def check(settings: Settings) -> None:
         "train.row_length": train.row_length,
         "train.learning_rate": train.learning_rate,
         "train.clip_norm": train.clip_norm,
+        "saving.keep": settings.saving.keep,
     }
     for name, value in whole.items():
         if value <= 0:

@@ -7,6 +7,7 @@ import pytest
 import scipy.special
 
 from kd_jax import losses
+from kd_jax.settings import Distill
 from kd_jax.types import LossWeights, Outputs
 
 
@@ -62,9 +63,12 @@ def test_total_is_the_weighted_sum(case):
     supervised = losses.cross_entropy(student.logits, labels, mask)
     weights = LossWeights(0.3, 0.7, 0.11, 0.13, 1.0)
     expected = 0.3 * supervised + sum(
-        w * losses.squared_error(s, t, mask, "mean") for w, s, t in zip((0.7, 0.11, 0.13), student, teacher, strict=True)
+        w * losses.squared_error(s, t, mask, "mean")
+        for w, s, t in zip((0.7, 0.11, 0.13), student, teacher, strict=True)
     )
-    np.testing.assert_allclose(losses.total(supervised, student, teacher, weights, mask), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        losses.total(supervised, student, teacher, weights, mask, Distill()), expected, rtol=1e-6
+    )
 
 
 def test_alpha_one_is_the_supervised_loss_and_its_gradient(case):
@@ -73,7 +77,7 @@ def test_alpha_one_is_the_supervised_loss_and_its_gradient(case):
 
     def with_teacher(logits, taught_by):
         ours = student._replace(logits=logits)
-        return losses.total(losses.cross_entropy(logits, labels, mask), ours, taught_by, only_gold, mask)
+        return losses.total(losses.cross_entropy(logits, labels, mask), ours, taught_by, only_gold, mask, Distill())
 
     assert with_teacher(student.logits, teacher) == with_teacher(student.logits, None)
     a, b = (jax.grad(with_teacher)(student.logits, t) for t in (teacher, None))
@@ -99,3 +103,24 @@ def test_masked_equals_deleted(case):
         ),
     ):
         np.testing.assert_allclose(masked, deleted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("tau_squared", [False, True])
+def test_soft_labels_in_the_total(case, tau_squared):
+    student, teacher, _, mask = case
+    weights = LossWeights(0.0, 0.5, 0.0, 0.0, 3.0)
+    cross = losses.soft_cross_entropy(student.logits, teacher.logits, mask, 3.0)
+    factor = 0.5 * (9.0 if tau_squared else 1.0)
+    soft = Distill(match="soft", tau_squared=tau_squared)
+    only_logits = Outputs(teacher.logits, None, None)
+    np.testing.assert_allclose(losses.total(0.0, student, only_logits, weights, mask, soft), factor * cross, rtol=1e-6)
+    kl = Distill(match="soft", tau_squared=tau_squared, divergence="kl")
+    at_teacher = Outputs(teacher.logits, None, None)
+    np.testing.assert_allclose(losses.total(0.0, at_teacher, at_teacher, weights, mask, kl), 0.0, atol=1e-5)
+    a, b = (
+        jax.grad(lambda z, how=how: losses.total(0.0, Outputs(z, None, None), only_logits, weights, mask, how))(
+            student.logits
+        )
+        for how in (soft, kl)
+    )
+    np.testing.assert_allclose(a, b, atol=1e-6)

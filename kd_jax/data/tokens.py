@@ -11,6 +11,8 @@ from kd_jax.data.vocab import Forms, Vocabulary
 from kd_jax.settings import Settings, Train
 from kd_jax.types import Corpus, Sentence
 
+FOREIGN = "foreign"  # a split of other corpora's sentences, of which only a teacher's knowledge is known
+
 
 class Span(NamedTuple):
     """The sentences of one split of one corpus, as indices first to last - 1."""
@@ -30,6 +32,7 @@ class Tokens:
         offsets: position of each sentence's first token and, last, the number of tokens, [sentences + 1].
         form: surface form of each token, [N] int32.
         label: gold label of each token in its corpus, [N] int32.
+        labelled: whether the label is known: False in the split FOREIGN, [N] bool.
         forms: tables over the distinct surface forms.
         word_rows: rows of the word table.
     """
@@ -40,6 +43,7 @@ class Tokens:
     offsets: np.ndarray
     form: np.ndarray
     label: np.ndarray
+    labelled: np.ndarray
     forms: Forms
     word_rows: int
 
@@ -79,6 +83,7 @@ def read_tokens(corpora: Sequence[Corpus], vocabulary: Vocabulary, settings: Set
     spans: dict[tuple[str, str], Span] = {}
     form: list[int] = []
     label: list[int] = []
+    labelled: list[bool] = []
     lengths: list[int] = []
     for corpus in corpora:
         label_ids = {name: i for i, name in enumerate(corpus.labels)}
@@ -88,6 +93,7 @@ def read_tokens(corpora: Sequence[Corpus], vocabulary: Vocabulary, settings: Set
                 lengths.append(len(sentence.tokens))
                 form.extend(forms.setdefault(token, len(forms)) for token in sentence.tokens)
                 label.extend(label_ids[tag] for tag in sentence.tags)
+                labelled.extend([split != FOREIGN] * len(sentence.tokens))
     return Tokens(
         names=tuple(corpus.name for corpus in corpora),
         labels=tuple(corpus.labels for corpus in corpora),
@@ -95,6 +101,7 @@ def read_tokens(corpora: Sequence[Corpus], vocabulary: Vocabulary, settings: Set
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         form=np.array(form, np.int32),
         label=np.array(label, np.int32),
+        labelled=np.array(labelled, bool),
         forms=vocabulary.describe(list(forms), settings.model.words, settings.model.chars),
         word_rows=len(vocabulary.words) + 1,
     )

@@ -30,20 +30,21 @@ def extract(job: Job, params: Any, task: int, sentences: np.ndarray) -> Iterator
         job: whose tokens and sizes these are.
         params: of one lane.
         task: the branch that speaks; the sentences may be of any corpus.
-        sentences: indices, neighbours in the flat arrays.
+        sentences: indices, rising.
 
     Yields:
-        Rows counted from the first sentence's first token, [n], and host arrays [n, width]; logits only of the labels
-        that the task has. Every token comes once.
+        Rows, counting the sentences' tokens in order, [n], and host arrays [n, width]; logits only of the labels that
+        the task has. Every token comes once.
     """
-    first = job.tokens.offsets[sentences.min()]
+    offsets = job.tokens.offsets
+    positions = np.concatenate([np.arange(offsets[s], offsets[s + 1]) for s in sentences])
     labels = len(job.tokens.labels[task])
-    data = token_data(job.tokens)
+    data = token_data(job)
     for batches in reading_batches(job, task, sentences):
         found = _reader(job.tagger)(params, batches, data)
         real = batches.token != NO_TOKEN
         flat = Outputs(*(np.asarray(x).swapaxes(1, 2)[real] for x in found))
-        yield batches.token[real] - first, flat._replace(logits=flat.logits[:, :labels])
+        yield np.searchsorted(positions, batches.token[real]), flat._replace(logits=flat.logits[:, :labels])
 
 
 def widths(job: Job, task: int) -> Outputs:

@@ -1,8 +1,12 @@
 """A work folder's knowledge: computed where it is missing or stale, read back where it is not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+
+from kd_jax.files import digest
 from kd_jax.knowledge import store
 from kd_jax.knowledge.extract import extract, widths
 from kd_jax.training.checkpoint import describe_model, load_model
@@ -10,52 +14,66 @@ from kd_jax.training.loop import Job
 from kd_jax.types import Outputs
 
 
-def knowledge_of(
+class Question(NamedTuple):
+    """What a teacher is asked.
+
+    Attributes:
+        branch: name of the corpus whose branch speaks.
+        corpus: name of the corpus whose sentences they are.
+        content: that corpus's content hash.
+        split: of that corpus.
+        chosen: indices of sentences within the split; None for all.
+    """
+
+    branch: str
+    corpus: str
+    content: str
+    split: str
+    chosen: np.ndarray | None = None
+
+
+def answer(
     teacher: Path,
     folder: Path,
-    corpus: tuple[str, str],
-    splits: Sequence[str],
+    question: Question,
     dtype: str,
     job: Callable[[], Job],
     say: Callable[[str], None],
-) -> list[Outputs]:
-    """What a teacher says about the splits of a corpus.
+) -> Outputs:
+    """What a teacher says about sentences of a split.
 
     Args:
         teacher: folder of the trained teacher.
         folder: of this teacher's knowledge.
-        corpus: name and content hash.
-        splits: in the order wanted.
+        question: whose branch, about which sentences.
         dtype: in which it is stored.
         job: gives the teacher's tokens and sizes; called only where something has to be computed.
         say: is told what is computed again, and why.
 
     Returns:
-        Outputs of each split's tokens, memory-mapped, fields [N, width].
+        Outputs of the sentences' tokens in order, memory-mapped, fields [N, width].
     """
     described = describe_model(teacher)
-    name, content = corpus
-    found = []
-    for split in splits:
-        place = folder / name / split
-        source = {
-            "teacher": teacher.name,
-            "parameters": described["params_sha256"] if described else "",
-            "corpus": content,
-            "split": split,
-            "dtype": dtype,
-        }
-        try:
-            found.append(store.read(place, source))
-            continue
-        except store.StaleError as reason:
-            if place.exists():
-                say(f"{reason}: computing this knowledge again")
-        of_teacher = job()
-        task = of_teacher.tokens.names.index(name)
-        sentences = of_teacher.tokens.sentences(name, (split,))
-        shape = (of_teacher.tokens.count(sentences), widths(of_teacher, task))
-        chunks = extract(of_teacher, load_model(teacher).params, task, sentences)
-        store.write(place, source, shape, dtype, chunks)
-        found.append(store.read(place, source))
-    return found
+    source = {
+        "teacher": teacher.name,
+        "parameters": described["params_sha256"] if described else "",
+        "branch": question.branch,
+        "corpus": question.content,
+        "split": question.split,
+        "sentences": "all" if question.chosen is None else digest(question.chosen.tolist()),
+        "dtype": dtype,
+    }
+    about = question.corpus if question.branch == question.corpus else f"{question.branch}-on-{question.corpus}"
+    place = folder / about / question.split
+    try:
+        return store.read(place, source)
+    except store.StaleError as reason:
+        if place.exists():
+            say(f"{reason}: computing this knowledge again")
+    of_teacher = job()
+    task = of_teacher.tokens.names.index(question.branch)
+    sentences = of_teacher.tokens.sentences(question.corpus, (question.split,))
+    sentences = sentences if question.chosen is None else sentences[question.chosen]
+    shape = (of_teacher.tokens.count(sentences), widths(of_teacher, task))
+    store.write(place, source, shape, dtype, extract(of_teacher, load_model(teacher).params, task, sentences))
+    return store.read(place, source)

@@ -20,7 +20,11 @@ from kd_jax.types import Outputs
 FORMAT = 1
 MANIFEST = "manifest.json"
 # .npy knows no bfloat16: its bits are stored as uint16
-_ON_DISK = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}
+_ON_DISK: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(np.uint16),
+}
 
 
 class StaleError(Exception):

@@ -2,7 +2,7 @@
 
 `lstm` is the recurrence itself, with a backward pass of its own: input projections are one matmul before the scan,
 the recurrent kernel's gradient one matmul after it, and inside the backward scan stays only what needs the carry.
-Gates stand as (input, forget, output, candidate), so that one tanh pass serves all four: sigmoid(z) = tanh(z/2)/2 + 1/2.
+Gates stand as (input, forget, output, candidate); one tanh pass serves all four: sigmoid(z) = tanh(z/2)/2 + 1/2.
 """
 
 from typing import Any

@@ -45,7 +45,7 @@ def save_model(folder: Path, model: TrainedModel, counts: dict[str, np.ndarray])
     Args:
         folder: where it goes; what stands there is replaced.
         model: the model.
-        counts: entities by sentence of each scored corpus and split, [N, 3], saved beside it under these names.
+        counts: entities by sentence of each scored corpus, [N, 3], saved beside it by the corpora's names.
 
     Raises:
         InputError: where the disk refuses.
@@ -114,6 +114,6 @@ def load_model(folder: Path) -> TrainedModel:
 
 
 def load_counts(folder: Path) -> dict[str, np.ndarray]:
-    """Entities by sentence of each scored corpus and split, as `save_model` was given them."""
+    """Entities by sentence of each scored corpus, as `save_model` was given them."""
     with np.load(folder / "counts.npz", allow_pickle=False) as arrays:
         return dict(arrays)

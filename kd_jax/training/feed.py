@@ -37,7 +37,7 @@ class Sizes:
         shape = self._shapes.get(rows)
         if shape is None:
             n_chunks = -(-steps // CHUNK)
-            shape = Shape(-(-steps // n_chunks), *rows, 0, 0)
+            shape = Shape(-(-steps // n_chunks), rows[0], rows[1], 0, 0)
         if forms > shape.forms or words > shape.words:
             shape = shape._replace(forms=round_up(int(forms * 1.1), 64), words=round_up(int(words * 1.1), 64))
         self._shapes[rows] = shape
@@ -60,7 +60,7 @@ def rates(train: Train, progress: np.ndarray) -> np.ndarray:
         "linear": 1.0 - progress,
         "cosine": 0.5 + 0.5 * np.cos(np.pi * progress),
     }[train.schedule]
-    return np.float32(train.learning_rate * shape)
+    return np.asarray(train.learning_rate * shape, np.float32)
 
 
 def feed(
@@ -74,7 +74,8 @@ def feed(
         train: batch sizes, sampling and learning rates.
         seeds: of the lanes; lanes of one seed see the same batches.
         epochs: of the whole run.
-        first: epochs to leave out, since a run that went on has them behind it.
+        first: epochs to leave out, since a run that goes on has them behind it; the first of all still decides the
+            shapes.
 
     Yields:
         The chunks of one epoch, host arrays [L, S, ...]. An epoch is prepared while the one before it is in use.
@@ -84,7 +85,7 @@ def feed(
 
     def prepare(epoch: int) -> list[Batches]:
         found = {seed: next(stream) for seed, stream in streams.items()}
-        if epoch < first:
+        if 0 < epoch < first:
             return []
         left = {seed: iter(_rates_of_epoch(train, len(pieces), epoch, epochs)) for seed, pieces in found.items()}
         groups = {seed: by_shape(pieces) for seed, pieces in found.items()}

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -11,11 +11,12 @@ import numpy as np
 
 from kd_jax.data.packing import NO_TOKEN, Batches, stack
 from kd_jax.data.tokens import Tokens, pieces
+from kd_jax.models.crf import Transitions, constrain
 from kd_jax.models.tagger import Tagger
-from kd_jax.settings import Settings
+from kd_jax.settings import Head, Settings
 from kd_jax.training import mesh as meshes
 from kd_jax.training.feed import Sizes, by_shape, feed
-from kd_jax.training.step import FINITE, Sums, TokenData, TrainState, apply, init_state, tag_steps, train_steps
+from kd_jax.training.step import FINITE, Sums, TokenData, TrainState, init_state, tag_steps, train_steps
 from kd_jax.types import LossWeights, Outputs
 
 
@@ -26,16 +27,43 @@ class Lane(NamedTuple):
     weights: LossWeights
 
 
-class Report(NamedTuple):
-    """What a finished chunk says: epoch from 1, mean loss of each lane since the epoch began, real tokens of all lanes
-    in the chunk, seconds it took, and whether the epoch ended with it.
+class Position(NamedTuple):
+    """Where in its data a training is.
+
+    Attributes:
+        epoch: epochs that are finished.
+        chunk: chunks of the next epoch that are finished.
+        loss: sum over tokens since the epoch began, of each lane, [L].
+        tokens: since the epoch began, of each lane, [L].
     """
 
     epoch: int
+    chunk: int
+    loss: np.ndarray
+    tokens: np.ndarray
+
+
+class Progress(NamedTuple):
+    """What there is after a chunk of steps.
+
+    Attributes:
+        epoch: the chunk's, from 1.
+        ends_epoch: whether it was the epoch's last.
+        loss: mean over tokens since the epoch began, of each lane, [L].
+        lane_tokens: real tokens of all lanes in the chunk.
+        seconds: the chunk took.
+        position: from which the training would go on.
+        state: the lanes on the device, [L, ...], perhaps with more lanes at the end that only fill up the devices; its
+            memory is reused by the next chunk.
+    """
+
+    epoch: int
+    ends_epoch: bool
     loss: np.ndarray
     lane_tokens: int
     seconds: float
-    ends_epoch: bool
+    position: Position
+    state: TrainState
 
 
 @dataclass(frozen=True)
@@ -48,8 +76,10 @@ class Job:
         sentences: training sentences of each task.
         lanes: seeds and loss weights.
         epochs: passes over the training sentences.
-        knowledge: a teacher's outputs of all training tokens, fields [N, ...] or None.
         alphabet: distinct characters of the vocabulary, padding and unknown included.
+        head: output layer of every lane.
+        knowledge: a teacher's outputs of all training tokens, fields [N, ...] or None.
+        words: the word table to begin with, [W, D]; None for a random one.
     """
 
     settings: Settings
@@ -58,6 +88,7 @@ class Job:
     lanes: tuple[Lane, ...]
     epochs: int
     alphabet: int
+    head: Head = "softmax"
     knowledge: Outputs | None = None
     words: np.ndarray | None = None
 
@@ -88,52 +119,74 @@ def _labeller(tagger: Tagger, mesh: Any) -> Callable[..., Any]:
     return meshes.over_lanes(run, mesh)
 
 
-def token_data(tokens: Tokens) -> TokenData:
-    """The host arrays that every lane reads."""
-    return TokenData(tokens.forms, tokens.label, tokens.valid)
+def token_data(job: Job) -> TokenData:
+    """The host arrays that every lane of a job reads."""
+    tokens = job.tokens
+    return TokenData(tokens.forms, tokens.label, tokens.labelled, tokens.valid, _penalties(job))
 
 
-def train(
-    job: Job,
-    on_chunk: Callable[[Report], None],
-    on_epoch: Callable[[int, TrainState], None] = lambda epoch, state: None,
-) -> TrainState:
-    """Train every lane of a job.
+def _penalties(job: Job) -> Transitions:
+    """What rules out the transitions that IOB2 forbids, of each task, [B, ...]; 0 where nothing is ruled out."""
+    most = job.tokens.most_labels
+    none = jax.tree.map(np.asarray, Transitions.zeros(most))
+    if not job.settings.model.constrained:
+        return meshes.stack_lanes([none] * len(job.tokens.labels))
+    tasks = []
+    for labels in job.tokens.labels:
+        k = len(labels)
+        own = constrain(Transitions.zeros(k), labels)
+        tasks.append(
+            Transitions(*(np.pad(np.asarray(x), [(0, most - k)] * np.ndim(x)) for x in own)) if k < most else own
+        )
+    return meshes.stack_lanes(tasks)
+
+
+def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterator[Progress]:
+    """Train every lane of a job, chunk by chunk.
 
     Args:
         job: what to train.
-        on_chunk: told of every finished chunk of steps.
-        on_epoch: told of every finished epoch, from 1, with the lanes' states on the device, [L, ...]; the states'
-            memory is reused afterwards.
+        start: from where to go on, with the lanes' states; None for the beginning.
 
-    Returns:
-        The lanes' final states on the device, [L, ...]; lanes beyond the job's own only fill up the devices.
+    Yields:
+        After every chunk of steps what there is; the last has the trained lanes. Where the consumer stops, training
+        stops.
     """
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up(job.lanes, mesh)
+    own = len(job.lanes)
     run = _trainer(job.tagger, job.settings, mesh)
-    shared = meshes.replicate((token_data(job.tokens), job.knowledge), mesh)
-    state = initial_states(job, lanes, mesh)
-    epochs = feed(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], job.epochs)
-    for epoch, chunks in enumerate(epochs):
-        losses, counts = np.zeros(len(lanes)), np.zeros(len(lanes))
-        for number, batches in enumerate(chunks, start=1):
+    shared = meshes.replicate((token_data(job), job.knowledge), mesh)
+    position = Position(0, 0, np.zeros(own), np.zeros(own))
+    if start is None:
+        state = initial_states(job, lanes, mesh)
+    else:
+        position, saved = start
+        filled = meshes.fill_up([meshes.take_lane(saved, i) for i in range(own)], mesh)
+        state = meshes.shard(meshes.stack_lanes(filled), mesh)
+    seeds = [lane.seed for lane in lanes]
+    coming = feed(job.tokens, job.sentences, job.settings.train, seeds, job.epochs, position.epoch)
+    for epoch, chunks in enumerate(coming, start=position.epoch):
+        for number in range(position.chunk, len(chunks)):
             began = time.monotonic()
-            state, sums = run(state, meshes.shard(batches, mesh), shared)
-            sums = jax.tree.map(np.asarray, sums)
-            losses, counts = losses + sums.loss, counts + sums.tokens
-            own = len(job.lanes)
-            on_chunk(
-                Report(
-                    epoch + 1,
-                    (losses / np.maximum(counts, 1))[:own],
-                    int((batches.token[:own] != NO_TOKEN).sum()),
-                    time.monotonic() - began,
-                    number == len(chunks),
-                )
+            state, sums = run(state, meshes.shard(chunks[number], mesh), shared)
+            loss = position.loss + np.asarray(sums.loss, np.float64)[:own]
+            tokens = position.tokens + np.asarray(sums.tokens, np.float64)[:own]
+            last = number + 1 == len(chunks)
+            position = (
+                Position(epoch + 1, 0, np.zeros(own), np.zeros(own))
+                if last
+                else Position(epoch, number + 1, loss, tokens)
             )
-        on_epoch(epoch + 1, state)
-    return state
+            yield Progress(
+                epoch + 1,
+                last,
+                loss / np.maximum(tokens, 1),
+                int((chunks[number].token[:own] != NO_TOKEN).sum()),
+                time.monotonic() - began,
+                position,
+                state,
+            )
 
 
 def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
@@ -141,7 +194,7 @@ def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
     words = job.tokens.word_rows if job.words is None else job.words
 
     def start(lane: tuple[Any, LossWeights], _: tuple[()], __: tuple[()]) -> TrainState:
-        return init_state(job.tagger, *lane, len(job.sentences), words)
+        return init_state(job.tagger, job.head, *lane, len(job.sentences), words)
 
     seeds = meshes.lane_array([lane.seed for lane in lanes], np.int32)
     weights = LossWeights(*(meshes.lane_array(w) for w in zip(*(lane.weights for lane in lanes), strict=True)))
@@ -162,12 +215,12 @@ def label_tokens(job: Job, params: Any, task: int, sentences: np.ndarray) -> np.
     """
     mesh = meshes.lane_mesh(len(job.lanes))
     run = _labeller(job.tagger, mesh)
-    data = token_data(job.tokens)
+    data = token_data(job)
     labels = np.zeros((len(job.lanes), len(job.tokens.label)), np.int32)
     for batches in reading_batches(job, task, sentences):
         found = np.asarray(run(params, (), meshes.replicate((batches, data), mesh)))[: len(job.lanes)]
         real = batches.token != NO_TOKEN
-        labels[:, batches.token[real]] = found.swapaxes(2, 3)[:, real]
+        labels[:, batches.token[real]] = found[:, real]
     return labels
 
 

@@ -1,4 +1,4 @@
-"""Progress of a run: a live line on a terminal, plain lines elsewhere, and one JSON object an epoch in metrics.jsonl."""
+"""Progress of a run: a live line on a terminal, plain lines elsewhere, one JSON object an epoch in metrics.jsonl."""
 
 import json
 import sys

@@ -1,6 +1,6 @@
 """One lane: its state, its train step, and many steps in one scan. Nothing here knows how many lanes there are."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,10 @@ from jax import lax
 from kd_jax import losses
 from kd_jax.data.packing import NO_TOKEN, Batches
 from kd_jax.data.vocab import Forms
+from kd_jax.models import crf
+from kd_jax.models.crf import Transitions
 from kd_jax.models.tagger import Batch, Tagger, init_params, mask_labels, replace_singles
-from kd_jax.settings import Settings
+from kd_jax.settings import Head, Settings
 from kd_jax.types import Array, LossWeights, Outputs
 
 FINITE = -1
@@ -23,12 +25,16 @@ class TokenData(NamedTuple):
     Attributes:
         forms: tables over distinct surface forms, F rows.
         label: gold label of each token in its own corpus, [N] int32.
+        labelled: whether a token's label is known, [N] bool.
         valid: labels that each task has, [B, K] bool.
+        penalty: added to transitions to rule out what must not be, fields with a leading [B].
     """
 
     forms: Forms
     label: Array
+    labelled: Array
     valid: Array
+    penalty: Transitions
 
 
 class TrainState(NamedTuple):
@@ -40,7 +46,7 @@ class TrainState(NamedTuple):
         moments: Adam's state, of the parameters' shapes.
         key: the lane's random key; a step's randomness is a function of (key, step).
         weights: of the loss terms.
-        failed: the step at which loss or gradient was not finite, after which nothing changes; FINITE if there was none.
+        failed: the step at which loss or gradient was not finite, after which nothing changes; else FINITE.
     """
 
     step: Array
@@ -66,11 +72,14 @@ class Sums(NamedTuple):
 ADAM = optax.scale_by_adam()
 
 
-def init_state(tagger: Tagger, seed: Array, weights: LossWeights, tasks: int, words: Array | int) -> TrainState:
+def init_state(
+    tagger: Tagger, head: Head, seed: Array, weights: LossWeights, tasks: int, words: Array | int
+) -> TrainState:
     """A lane at its first step: a function of its seed alone.
 
     Args:
         tagger: the module.
+        head: with a CRF, parameters have its transitions too, under "crf".
         seed: int32 scalar.
         weights: of the loss terms, scalars.
         tasks: number of branches, B.
@@ -81,6 +90,8 @@ def init_state(tagger: Tagger, seed: Array, weights: LossWeights, tasks: int, wo
     params = init_params(tagger, init_key, tasks, rows)
     if not isinstance(words, int):
         params["words"] = jnp.asarray(words)
+    if head == "crf":
+        params["crf"] = jax.tree.map(lambda x: jnp.stack([x] * tasks), Transitions.zeros(tagger.labels))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -103,21 +114,25 @@ def read_batch(batch: Batches, data: TokenData) -> Batch:
 
 
 def _select(tree: Any, batch: Batches) -> Any:
-    """The part of a parameter-shaped tree that a batch touches: its words, the encoder, its task's branch."""
-    return {
-        "words": tree["words"].at[batch.word].get(mode="fill", fill_value=0.0),
-        "encoder": tree["encoder"],
-        "branch": jax.tree.map(lambda x: x[batch.task], tree["branch"]),
-    }
+    """The part of a parameter-shaped tree that a batch touches: its words, the encoder, what its task has."""
+    of_task = {name: jax.tree.map(lambda x: x[batch.task], tree[name]) for name in tree.keys() & {"branch", "crf"}}
+    words = tree["words"].at[batch.word].get(mode="fill", fill_value=0.0)
+    return {"words": words, "encoder": tree["encoder"], **of_task}
 
 
 def _insert(tree: Any, part: Any, batch: Batches, frozen_words: bool) -> Any:
     """The tree with that part replaced; rows that do not exist are dropped."""
-    return {
-        "words": tree["words"] if frozen_words else tree["words"].at[batch.word].set(part["words"], mode="drop"),
-        "encoder": part["encoder"],
-        "branch": jax.tree.map(lambda x, y: x.at[batch.task].set(y), tree["branch"], part["branch"]),
+    of_task = {
+        name: jax.tree.map(lambda x, y: x.at[batch.task].set(y), tree[name], part[name])
+        for name in tree.keys() & {"branch", "crf"}
     }
+    words = tree["words"] if frozen_words else tree["words"].at[batch.word].set(part["words"], mode="drop")
+    return {"words": words, "encoder": part["encoder"], **of_task}
+
+
+def _transitions(part: Any, data: TokenData, task: Array) -> Transitions | None:
+    """A task's transitions with what is ruled out; None for a softmax head."""
+    return jax.tree.map(lambda x, y: x + y[task], part["crf"], data.penalty) if "crf" in part else None
 
 
 def train_step(
@@ -141,7 +156,7 @@ def train_step(
     """
     read = read_batch(batch, data)
     mask, token = read.mask.T, jnp.maximum(batch.token, 0).T
-    count = mask.sum()
+    count, label, known = mask.sum(), data.label[token], mask & data.labelled[token]
     singles_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step))
     teacher = None if knowledge is None else Outputs(*(None if x is None else x[token] for x in knowledge))
     train_words = settings.model.words.update == "trained"
@@ -149,22 +164,19 @@ def train_step(
     def loss_of(part: Any) -> Array:
         seen = replace_singles(singles_key, read, settings.train.unknown_rate)
         words = part["words"] if train_words else lax.stop_gradient(part["words"])
-        student = tagger.apply({"params": {k: part[k] for k in ("encoder", "branch")}}, seen, words, dropout_key)
-        supervised = losses.cross_entropy(mask_labels(student.logits, data.valid[batch.task]), data.label[token], mask)
-        loss = losses.total(
-            supervised,
-            student,
-            teacher,
-            state.weights,
-            mask,
-            settings.distill.logits_error,
-            settings.distill.hidden_error,
-        )
-        return loss / jnp.maximum(count, 1)
+        student = _run(tagger, part, seen, words, dropout_key)
+        emissions = mask_labels(student.logits, data.valid[batch.task])
+        transitions = _transitions(part, data, batch.task)
+        if transitions is None:
+            supervised = losses.cross_entropy(emissions, label, known)
+        else:
+            rows = emissions.swapaxes(0, 1), label.T, transitions, batch.starts, known.T
+            supervised = crf.negative_log_likelihood(*rows)
+        return losses.total(supervised, student, teacher, state.weights, mask, settings.distill) / jnp.maximum(count, 1)
 
     part = _select(state.params, batch)
     mean_loss, gradient = jax.value_and_grad(loss_of)(part)
-    norm = optax.global_norm(gradient)
+    norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(mean_loss) & jnp.isfinite(norm)
     wanted = (batch.rate > 0) & (state.failed == FINITE)
     scale = jnp.minimum(1.0, settings.train.clip_norm / jnp.maximum(norm, 1e-12))
@@ -204,7 +216,10 @@ def train_steps(
 
 
 def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) -> Array:
-    """The likeliest label of every token, dropout off.
+    """The best labels of every sentence, dropout off.
+
+    Of a softmax head they are each token's likeliest or, constrained, the likeliest legal sequence; of a CRF head the
+    sequence of the highest score.
 
     Args:
         tagger: the module.
@@ -213,11 +228,17 @@ def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) ->
         data: tokens on the device; labels are not read.
 
     Returns:
-        Labels, [S, T, R] int32; meaningless on padding.
+        Labels, [S, R, T] int32; meaningless on padding.
     """
 
     def one(batch: Batches) -> Array:
-        return mask_labels(apply(tagger, params, batch, data).logits, data.valid[batch.task]).argmax(-1)
+        emissions = mask_labels(apply(tagger, params, batch, data).logits, data.valid[batch.task]).swapaxes(0, 1)
+        transitions = _transitions(_select(params, batch), data, batch.task)
+        if transitions is None and not tagger.settings.constrained:
+            return emissions.argmax(-1)
+        if transitions is None:
+            emissions, transitions = jax.nn.log_softmax(emissions), jax.tree.map(lambda x: x[batch.task], data.penalty)
+        return crf.viterbi(emissions, transitions, batch.starts, batch.token != NO_TOKEN)[0]
 
     return lax.map(one, batches)
 
@@ -225,6 +246,9 @@ def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) ->
 def apply(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Outputs:
     """A lane's outputs for one batch, dropout off; time first."""
     part = _select(params, batch)
-    return tagger.apply(
-        {"params": {k: part[k] for k in ("encoder", "branch")}}, read_batch(batch, data), part["words"], None
-    )
+    return _run(tagger, part, read_batch(batch, data), part["words"], None)
+
+
+def _run(tagger: Tagger, part: Any, batch: Batch, words: Array, key: Array | None) -> Outputs:
+    outputs = tagger.apply({"params": {name: part[name] for name in ("encoder", "branch")}}, batch, words, key)
+    return cast(Outputs, outputs)

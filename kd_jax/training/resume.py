@@ -1,0 +1,162 @@
+"""Lanes in the middle of their training, saved so that a run that was killed goes on to the same bits.
+
+A checkpoint is everything the lanes are: parameters, moments, step, key and weights, the best epoch's parameters, and
+the position in the data. A step's randomness and an epoch's batches are functions of (seed, position), so nothing else
+is needed. It is written beside the running training, atomically, and says which models it is of; the newest that is
+whole is used.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+
+from kd_jax.errors import InputError
+from kd_jax.files import digest_arrays
+from kd_jax.training.loop import Position
+from kd_jax.training.step import TrainState
+from kd_jax.types import LossWeights
+
+FORMAT = 1
+
+
+class Saved(NamedTuple):
+    """Lanes as they were saved.
+
+    Attributes:
+        position: in the data.
+        state: host arrays, [L, ...].
+        best: F1 on devel and epoch of each lane's best epoch, and its parameters, [L, ...]; None where none is sought.
+    """
+
+    position: Position
+    state: TrainState
+    best: tuple[list[float], list[int], Any] | None
+
+
+class Checkpoints:
+    """Checkpoints of one cell's lanes.
+
+    Args:
+        folder: of the cell; made when first needed.
+        lanes: identity of each lane's model.
+        keep: how many checkpoints stay.
+        say: is told of damaged ones.
+    """
+
+    def __init__(self, folder: Path, lanes: Sequence[str], keep: int, say: Callable[[str], None]) -> None:
+        self._folder, self._lanes, self._keep, self._say = folder.absolute(), list(lanes), keep, say
+        self._writer: ocp.CheckpointManager | None = None
+
+    def save(self, saved: Saved, number: int) -> None:
+        """Begin to write a checkpoint; the arrays are copied before this returns.
+
+        Args:
+            saved: the lanes; arrays may be on a device.
+            number: rising from call to call.
+
+        Raises:
+            InputError: where the disk refuses, now or for the checkpoint before.
+        """
+        content = {"state": saved.state._asdict() | {"moments": saved.state.moments._asdict()}}
+        content["state"]["weights"] = saved.state.weights._asdict()
+        about: dict[str, Any] = {"format": FORMAT, "lanes": self._lanes, "position": _plain(saved.position)}
+        if saved.best is not None:
+            f1, epochs, params = saved.best
+            content["best"] = params
+            about["best"] = {"f1": f1, "epoch": epochs}
+        content = jax.tree.map(np.array, content)
+        about["digest"] = digest_arrays(content)
+        about["shapes"] = jax.tree.map(lambda x: [str(x.dtype), *x.shape], content)
+        try:
+            if self._writer is None:
+                options = ocp.CheckpointManagerOptions(max_to_keep=self._keep, create=True)
+                self._writer = ocp.CheckpointManager(self._folder, options=options)
+            parts = ocp.args.Composite(arrays=ocp.args.StandardSave(content), about=ocp.args.JsonSave(about))
+            self._writer.save(number, args=parts, force=True)
+        except (OSError, ValueError) as fault:
+            raise InputError(_refused(self._folder, fault)) from None
+
+    def wait(self) -> None:
+        """Wait until what was begun is written.
+
+        Raises:
+            InputError: where the disk refuses.
+        """
+        try:
+            if self._writer is not None:
+                self._writer.wait_until_finished()
+        except (OSError, ValueError) as fault:
+            raise InputError(_refused(self._folder, fault)) from None
+
+    def newest(self) -> Saved | None:
+        """The newest whole checkpoint of these lanes, or None; what is damaged is said and passed over."""
+        for number in sorted((int(p.name) for p in self._folder.glob("[0-9]*") if p.name.isdigit()), reverse=True):
+            place = self._folder / str(number)
+            try:
+                return self._read(place)
+            except (OSError, ValueError, KeyError, TypeError, IndexError) as fault:
+                reason = str(fault).splitlines()[0][:120] if str(fault) else type(fault).__name__
+                self._say(f"{place}: can't be used ({reason}); going on from an earlier checkpoint, or from the start")
+                shutil.rmtree(place, ignore_errors=True)
+        return None
+
+    def _read(self, place: Path) -> Saved:
+        about = json.loads((place / "about" / "metadata").read_text(encoding="utf-8"))
+        if about["format"] != FORMAT:
+            raise ValueError(f"format {about['format']}, this version writes {FORMAT}")
+        chosen = np.array([about["lanes"].index(lane) for lane in self._lanes])
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(tuple(leaf[1:]), leaf[0]),
+            about["shapes"],
+            is_leaf=lambda x: isinstance(x, list),
+        )
+        with ocp.StandardCheckpointer() as reader:
+            content = jax.tree.map(np.asarray, reader.restore(place / "arrays", shapes))
+        if digest_arrays(content) != about["digest"]:
+            raise ValueError("damaged, the checksum differs")
+        content = jax.tree.map(lambda x: x[chosen], content)
+        raw = content["state"]
+        state = TrainState(**raw)._replace(
+            moments=optax.ScaleByAdamState(**raw["moments"]), weights=LossWeights(**raw["weights"])
+        )
+        position = about["position"]
+        best = None
+        if "best" in about:
+            best = (
+                [about["best"]["f1"][i] for i in chosen],
+                [about["best"]["epoch"][i] for i in chosen],
+                content["best"],
+            )
+        sums = [np.array(position[name])[chosen] for name in ("loss", "tokens")]
+        return Saved(Position(position["epoch"], position["chunk"], *sums), state, best)
+
+    def remove(self) -> None:
+        """Throw the checkpoints away, since the models they led to are saved."""
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go of the writer."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _plain(position: Position) -> dict[str, Any]:
+    return {
+        "epoch": position.epoch,
+        "chunk": position.chunk,
+        "loss": [float(x) for x in position.loss],
+        "tokens": [float(x) for x in position.tokens],
+    }
+
+
+def _refused(folder: Path, fault: Exception) -> str:
+    return f"{folder}: checkpoint can't be written ({fault}); make room, then run the same command again to go on"

@@ -1,0 +1,117 @@
+"""What is trained, how often, and what two experiments share."""
+
+from pathlib import Path
+
+import pytest
+
+from kd_jax.catalogue import experiments, load_experiment
+from kd_jax.errors import InputError
+from kd_jax.paper import NUMBERS
+from kd_jax.plan import ALPHA_ONE_SEEDS, Plan
+from kd_jax.settings import Settings, override
+
+CORPORA = {"A": "hash of A", "B": "hash of B"}
+SEEDS = (1, 2, 3)
+
+
+def plan(name, seeds=SEEDS, protocol="train+devel", corpora=CORPORA, assignments=()):
+    experiment = load_experiment(name)
+    settings = override(Settings(), [*experiment.assignments, *assignments])
+    return Plan(experiment, settings, corpora, seeds, protocol, Path("work"))
+
+
+def members(a_plan, kind):
+    return {m for cell in a_plan.cells if cell.kind == kind for m in cell.members}
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_every_shipped_experiment_reads_and_plans(name):
+    experiment = load_experiment(name)
+    assert experiment.name == name
+    assert experiment.table == NUMBERS.get(name)
+    for part in experiment.parts or (name,):
+        found = plan(part)
+        folders = [m.folder for cell in found.cells for m in cell.members]
+        assert len(set(folders)) == len(folders)
+
+
+def test_paper_has_all_seven_tables():
+    parts = [load_experiment(part) for part in load_experiment("paper").parts]
+    assert [part.table for part in parts] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_experiments_share_what_two_of_them_need():
+    assert members(plan("logits"), "STM") == members(plan("ensemble"), "STM")
+    assert members(plan("logits"), "MTM") == members(plan("intermediate"), "MTM")
+    assert members(plan("crf"), "STM") == members(plan("crf_softmax"), "STM")
+    softmax = plan("crf_softmax").multi["softmax"].members[0]
+    assert softmax in plan("logits").multi["softmax"].members
+    assert not members(plan("logits"), "SM") & members(plan("ensemble"), "SM")
+
+
+def test_more_seeds_keep_the_models_of_fewer():
+    for kind in ("STM", "MTM", "SM"):
+        assert members(plan("logits", (1, 2)), kind) < members(plan("logits", (1, 2, 3)), kind)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"protocol": "train"}, set()),
+        ({"assignments": ("dropout=0.1",)}, set()),
+        ({"assignments": ("distill.logits_error=sum",)}, {"STM", "MTM"}),
+        ({"assignments": ("teacher_epochs=3",)}, {"STM"}),
+        ({"assignments": ("sampling=sqrt",)}, {"STM"}),
+        ({"assignments": ("saving.minutes=1",)}, {"STM", "MTM", "SM"}),
+        ({"corpora": {"A": "hash of A", "B": "other"}}, set()),
+    ],
+)
+def test_identity_is_what_decides_a_model_and_nothing_else(change, same):
+    for kind in ("STM", "MTM", "SM"):
+        assert (members(plan("logits"), kind) == members(plan("logits", **change), kind)) == (kind in same)
+
+
+def test_alpha_one_has_seeds_of_its_own():
+    seeds = {m.label: set() for m in members(plan("logits"), "SM")}
+    for m in members(plan("logits"), "SM"):
+        seeds[m.label].add(m.seed)
+    assert seeds["SM a=1"] == {seed + ALPHA_ONE_SEEDS for seed in SEEDS}
+    assert seeds["SM a=0.5"] == set(SEEDS)
+
+
+def test_teachers():
+    assert [t.seed for t in plan("logits").students(None)[0].teachers] == [1]
+    assert [t.seed for t in plan("ensemble").students(None)[0].teachers] == [1, 2, 3]
+    crf = plan("ensemble_crf").students(None)[0].teachers
+    assert [t.label for t in crf] == ["MTM", "MTM-CRF"]
+    own = plan("logits", assignments=("distill.teacher=own",)).students(None)
+    assert [[t.seed for t in cell.teachers] for cell in own if cell.corpora == ("A",)] == [[1], [2], [3]]
+    hidden = plan("crf_softmax").multi["softmax"]
+    assert (hidden.purpose, len(hidden.members)) == ("teach", 1)
+
+
+def test_tuning_shares_lanes_and_uses_train_and_one_seed():
+    found = plan("intermediate")
+    cell = found.tuning[0]
+    weights = [m.weights for m in cell.members]
+    assert len(weights) == len(set(weights)) == 24 + 18
+    assert {m.seed for m in cell.members} == {1}
+    assert cell.protocol == "train"
+    assert all(w.alpha or w.beta for w in weights)
+    assert len(plan("soft_labels").tuning[0].members) == 5
+    chosen = {(c, s.label): s.choices[-1] for c in CORPORA for s in found.experiment.students}
+    final = found.students(chosen)
+    assert {m.weights for m in final[0].members} == {s.choices[-1] for s in found.experiment.students}
+    assert all(c.protocol == "train+devel" for c in final)
+
+
+def test_experiment_files_of_ones_own(tmp_path):
+    good = tmp_path / "mine.py"
+    good.write_text(experiments()["logits"].read_text())
+    assert load_experiment(str(good)).name == "logits"
+    for content, message in (("", "sets no EXPERIMENT"), ("1/0", "ZeroDivisionError"), ("EXPERIMENT = 3", "sets no")):
+        good.write_text(content)
+        with pytest.raises(InputError, match=message):
+            load_experiment(str(good))
+    with pytest.raises(InputError, match="did you mean 'logits'"):
+        load_experiment("logit")

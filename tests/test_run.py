@@ -1,0 +1,172 @@
+"""The whole path on small corpora: files to table, skipped when finished, rebuilt where damaged, refused when wrong."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from conftest import tiny_corpus
+from rich.console import Console
+
+from kd_jax.data.conll import write_split
+from kd_jax.errors import InputError
+from kd_jax.evaluation import results
+from kd_jax.request import Request, execute, parse_seeds
+from kd_jax.training.checkpoint import load_model
+
+SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4", "rows=3")
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpora")
+    for name, kinds in (("First", ("Gene",)), ("Second", ("Drug", "Gene"))):
+        (folder / name).mkdir()
+        for split, sentences in tiny_corpus(name, kinds).splits.items():
+            write_split(folder / name / f"{split}.tsv", sentences)
+    return folder
+
+
+def request(corpora, workdir, **changes):
+    settings = {"data_dir": corpora, "workdir": workdir, "seeds": "2", "epochs": 1, "assignments": SIZES} | changes
+    return Request(**settings)
+
+
+def ask(corpora, workdir, **changes):
+    console = Console(width=200, file=io.StringIO())
+    execute(request(corpora, workdir, **changes), console)
+    return console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(corpora, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run") / "work"
+    return workdir, ask(corpora, workdir)
+
+
+def rows_without_times(workdir):
+    with (workdir / "results.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_table_and_results(finished):
+    workdir, text = finished
+    assert "Table 1" in text
+    rows = results.read(workdir / "results.csv")
+    assert {(r.corpus, r.label) for r in rows} == {
+        (c, m) for c in ("First", "Second") for m in ("STM", "MTM", "SM a=0", "SM a=0.5", "SM a=1")
+    }
+    assert len(rows) == 20
+    assert all(r.split == "test" and r.protocol == "train+devel" and r.f1 is not None for r in rows)
+    assert {r.seed for r in rows if r.label == "SM a=1"} == {1001, 1002}
+    assert {(r.alpha, r.beta) for r in rows if r.label == "SM a=0.5"} == {(0.5, 0.5)}
+    assert (workdir / "settings.json").is_file()
+    first = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[0])
+    assert {"experiment", "stage", "corpus", "cell", "label", "seed", "epoch", "step", "loss"} <= set(first)
+
+
+def test_counts_by_sentence_cover_every_gold_entity_of_the_file(finished, corpora):
+    workdir, _ = finished
+    for row in results.read(workdir / "results.csv"):
+        counts = results.read_counts(workdir, row)
+        lines = (corpora / row.corpus / "test.tsv").read_text().splitlines()
+        assert counts[:, 2].sum() == sum(line.split("\t")[1].startswith("B-") for line in lines if line)
+        correct, predicted, gold = counts.sum(0)
+        assert row.f1 == pytest.approx(200 * correct / max(predicted + gold, 1))
+
+
+def test_finished_models_are_not_trained_again(finished, corpora):
+    workdir, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("model.json")}
+    assert len(before) == 18
+    rows = rows_without_times(workdir)
+    text = ask(corpora, workdir)
+    assert "nothing to train" in text
+    assert {path: path.stat().st_mtime_ns for path in workdir.rglob("model.json")} == before
+    assert rows_without_times(workdir) == rows
+
+
+def test_a_lost_student_is_trained_again_alone_and_equal(finished, corpora):
+    workdir, _ = finished
+    rows = rows_without_times(workdir)
+    lost = next((workdir / "students" / "First").glob("SM-a=0.5-*-seed2-*"))
+    params = load_model(lost).params
+    others = {path: path.stat().st_mtime_ns for path in workdir.rglob("model.json") if path.parent != lost}
+    shutil.rmtree(lost)
+    # its knowledge is damaged meanwhile: noticed, said, computed again
+    array = next(workdir.glob("knowledge/*/First/train/logits.npy"))
+    array.write_bytes(array.read_bytes()[:-4])
+    text = ask(corpora, workdir)
+    assert "logits.npy: damaged" in text
+    again = load_model(lost).params
+    for name in ("words", "encoder", "branch"):
+        for a, b in zip(jax.tree.leaves(params[name]), jax.tree.leaves(again[name]), strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-6)
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+    assert [r["label"] for r in rows_without_times(workdir)] == [r["label"] for r in rows]
+
+
+def test_train_protocol_keeps_the_epoch_that_is_best_on_devel(corpora, tmp_path):
+    ask(corpora, tmp_path / "w", datasets=("First",), seeds="1", epochs=2, protocol="train")
+    records = [json.loads(line) for line in (tmp_path / "w" / "metrics.jsonl").read_text().splitlines()]
+    for row in results.read(tmp_path / "w" / "results.csv"):
+        mine = [r for r in records if (r["label"], r["seed"]) == (row.label, row.seed)]
+        best = max(mine, key=lambda r: (r["devel_f1"], -r["epoch"]))
+        assert row.epochs == best["epoch"]
+        assert row.protocol == "train"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"experiment": "logit"}, "did you mean 'logits'"),
+        ({"datasets": ("Frist",)}, "did you mean 'First'"),
+        ({"seeds": "0"}, "--seeds=0"),
+        ({"seeds": "1,1"}, "different seeds"),
+        ({"seeds": "many"}, "--seeds=many"),
+        ({"epochs": 0}, "epochs"),
+        ({"assignments": ("lerning_rate=1",)}, "did you mean 'learning_rate'"),
+        ({"workdir": "FILE"}, "can't be written"),
+    ],
+)
+def test_wrong_requests(corpora, tmp_path, changes, message):
+    if changes.get("workdir") == "FILE":
+        (tmp_path / "file").write_text("")
+        changes = {"workdir": tmp_path / "file" / "w"}
+    with pytest.raises(InputError, match=message):
+        ask(corpora, changes.pop("workdir", tmp_path / "w"), **changes)
+    assert not (tmp_path / "w").exists()
+
+
+def test_command_line_answers_with_one_line_and_status_2(tmp_path):
+    (tmp_path / "C").mkdir()
+    (tmp_path / "C" / "train.tsv").write_text("p53\n")
+    (tmp_path / "C" / "test.tsv").write_text("p53\tO\n")
+    found = subprocess.run(
+        [sys.executable, "-m", "kd_jax.main", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'w'}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert len(found.stderr.strip().splitlines()) == 1
+    assert "train.tsv:1:" in found.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_seeds():
+    assert parse_seeds("5") == (1, 2, 3, 4, 5)
+    assert parse_seeds("3,5,8") == (3, 5, 8)
+    assert parse_seeds("7,") == (7,)
+
+
+def test_dry_run_writes_nothing(corpora, tmp_path):
+    text = ask(corpora, tmp_path / "w", dry_run=True)
+    assert "STM on First" in text
+    assert not (tmp_path / "w").exists()

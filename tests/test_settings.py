@@ -1,0 +1,60 @@
+"""Overrides change what they name and nothing else; what they can't be is said in one line."""
+
+import dataclasses
+
+import pytest
+
+from kd_jax.errors import InputError
+from kd_jax.settings import SMALL, Settings, from_dict, override, to_dict
+
+
+def test_override_changes_only_what_it_names():
+    changed = override(Settings(), ["train.learning_rate=0.002", "dropout=0.25", "chars.encoder=bilstm"])
+    assert changed.train.learning_rate == 0.002
+    assert changed.model.dropout == 0.25
+    assert changed.model.chars.encoder == "bilstm"
+    back = override(changed, ["learning_rate=0.001", "dropout=0.5", "encoder=cnn"])
+    assert back == Settings()
+    assert type(override(Settings(), ["epochs=3"]).train.epochs) is int
+    assert override(Settings(), ["lowercase=false"]).model.words.lowercase is False
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("lerning_rate=1", "no such setting; did you mean 'learning_rate'"),
+        ("train.epoch=1", "did you mean 'train.epochs'"),
+        ("epochs", "write it as key=value"),
+        ("epochs=2.5", "write a whole number"),
+        ("epochs=0", "must be more than 0"),
+        ("epochs=-1", "0 or more"),
+        ("dropout=much", "write a number"),
+        ("dropout=nan", "finite"),
+        ("dropout=1", "less than 1"),
+        ("dim=3", "say which: model.words.dim or model.chars.dim"),
+        ("schedule=lineal", "did you mean 'linear'"),
+        ("lowercase=1", "write true or false"),
+        ("width=2", "must be odd"),
+        ("unknown_rate=2", "at most 1"),
+    ],
+)
+def test_wrong_overrides(assignment, message):
+    with pytest.raises(InputError, match=message):
+        override(Settings(), [assignment])
+
+
+def test_json_round_trip():
+    assert from_dict(Settings, to_dict(SMALL)) == SMALL
+    with pytest.raises(InputError, match="another version"):
+        from_dict(Settings, to_dict(SMALL) | {"more": 1})
+
+
+def test_every_setting_has_a_line_in_its_docstring():
+    def walk(node):
+        for field in dataclasses.fields(node):
+            value = getattr(node, field.name)
+            assert f"        {field.name}: " in type(node).__doc__ or type(node) is Settings, field.name
+            if dataclasses.is_dataclass(value):
+                walk(value)
+
+    walk(Settings())

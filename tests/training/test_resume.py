@@ -1,0 +1,107 @@
+"""Interrupted equals uninterrupted, bit for bit, at any chunk; a damaged checkpoint is passed over."""
+
+from itertools import islice
+
+import jax
+import numpy as np
+import pytest
+from test_lanes import GOLD, HALF, Lane, last, make_job
+
+from kd_jax.errors import InputError
+from kd_jax.training import feed
+from kd_jax.training.loop import train
+from kd_jax.training.resume import Checkpoints, Saved
+
+
+@pytest.fixture
+def job(monkeypatch):
+    monkeypatch.setattr(feed, "CHUNK", 2)
+    return make_job([Lane(1, GOLD), Lane(2, HALF), Lane(3, GOLD)], knowledge=True, schedule="linear")
+
+
+def keep(progress, lanes=3):
+    return Saved(progress.position, jax.tree.map(lambda x: np.array(x)[:lanes], progress.state), None)
+
+
+def assert_same_bits(a, b, lanes=3):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(np.asarray(x)[:lanes], np.asarray(y)[:lanes])
+
+
+def test_resumed_equals_uninterrupted_at_every_chunk(job, tmp_path):
+    whole = []
+    for number, progress in enumerate(train(job)):
+        whole.append((progress.epoch, progress.loss, progress.ends_epoch))
+        if number in (0, 2):
+            saver = Checkpoints(tmp_path / str(number), ["a", "b", "c"], 2, print)
+            saver.save(keep(progress), number)
+            saver.close()
+        final = progress.state
+    assert len(whole) > 4
+    for number in (0, 2):
+        saved = Checkpoints(tmp_path / str(number), ["a", "b", "c"], 2, print).newest()
+        rest = list(train(job, (saved.position, saved.state)))
+        assert len(rest) == len(whole) - number - 1
+        assert_same_bits(final, rest[-1].state)
+        for ours, (epoch, loss, ends) in zip(rest, whole[number + 1 :], strict=True):
+            assert (ours.epoch, ours.ends_epoch) == (epoch, ends)
+            np.testing.assert_array_equal(ours.loss, loss)
+
+
+def test_some_lanes_of_a_checkpoint_go_on_alone(job, tmp_path):
+    progress = next(iter(train(job)))
+    saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, print)
+    saver.save(keep(progress), 1)
+    saver.close()
+    saved = Checkpoints(tmp_path / "c", ["c"], 2, print).newest()
+    alone = make_job([Lane(3, GOLD)], knowledge=True, schedule="linear")
+    resumed = last(train(alone, (saved.position, saved.state))).state
+    whole = last(train(job)).state
+    for x, y in zip(jax.tree.leaves(resumed.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_allclose(np.asarray(x)[0], np.asarray(y)[2], atol=2e-6)
+
+
+def test_the_best_epochs_parameters_come_back(job, tmp_path):
+    progress = next(iter(train(job)))
+    best = ([50.0, 60.0, -1.0], [1, 1, 0], jax.tree.map(lambda x: np.array(x)[:3], progress.state.params))
+    saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, print)
+    saver.save(keep(progress)._replace(best=best), 1)
+    saver.close()
+    found = Checkpoints(tmp_path / "c", ["c", "a"], 2, print).newest().best
+    assert found[:2] == ([-1.0, 50.0], [0, 1])
+    np.testing.assert_array_equal(found[2]["words"], best[2]["words"][np.array([2, 0])])
+
+
+def test_damaged_checkpoints_are_said_and_passed_over(job, tmp_path):
+    told = []
+    saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, told.append)
+    steps = [keep(progress) for progress in islice(train(job), 3)]
+    for number, saved in enumerate(steps):
+        saver.save(saved, number)
+    saver.close()
+    kept = sorted(int(p.name) for p in (tmp_path / "c").iterdir() if p.name.isdigit())
+    assert kept == [1, 2]
+    files = [p for p in (tmp_path / "c" / "2").rglob("*") if p.is_file()]
+    biggest = max(files, key=lambda p: p.stat().st_size)
+    content = bytearray(biggest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    biggest.write_bytes(bytes(content))
+    found = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, told.append).newest()
+    assert len(told) == 1
+    assert "can't be used" in told[0]
+    assert_same_bits(found.state, steps[1].state)
+
+
+def test_other_lanes_checkpoints_are_no_help(job, tmp_path):
+    saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, print)
+    saver.save(keep(next(iter(train(job)))), 1)
+    saver.close()
+    assert Checkpoints(tmp_path / "c", ["z"], 2, [].append).newest() is None
+    assert Checkpoints(tmp_path / "none", ["z"], 2, [].append).newest() is None
+
+
+def test_a_folder_that_can_not_be_written_is_an_input_error(job, tmp_path):
+    (tmp_path / "c").write_text("a file stands here")
+    saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, print)
+    with pytest.raises(InputError, match="can't be written"):
+        saver.save(keep(next(iter(train(job)))), 1)
