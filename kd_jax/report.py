@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def write_report(workdir: Path) -> Path:
     Raises:
         InputError: for files that can't be read or written, or a work folder without scores.
     """
-    return publish(workdir / "report", subjects_of(workdir), *_heading(workdir), fresh=False)
+    return publish(workdir / "report", subjects_of(workdir), *_heading(workdir), fresh=False)[0]
 
 
 def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> list[Subject]:
@@ -141,6 +142,8 @@ def _compared(
     first: Board, second: Board, names: Sequence[str], workdirs: Sequence[Path], alpha: float, method: str
 ) -> Subject:
     labels = [label for label in first.labels if label in second.labels]
+    if not labels:
+        raise InputError(f"{first.experiment}: {names[0]} and {names[1]} have no model in common")
     alone = [label for label in dict.fromkeys((*first.labels, *second.labels)) if label not in labels]
     folders: dict[str, Path] = {}
     scores, rows = {}, {}
@@ -173,39 +176,48 @@ def publish(
     folder: Path,
     subjects: Sequence[Subject],
     title: str,
-    extra: Iterable[tuple[str, str]] = (),
+    before: Iterable[tuple[str, str]] = (),
+    after: Iterable[tuple[str, str]] = (),
     done: Callable[[str], object] = str,
     *,
     fresh: bool = True,
-) -> Path:
+) -> tuple[Path, list[str]]:
     """Write a report: index.html, tables.md, tables.csv, tables.tex, and a folder of pictures for each subject.
 
     Args:
         folder: gets the files.
         subjects: its sections.
         title: of the page.
-        extra: headings and HTML of sections that come after the subjects.
+        before: headings and HTML of sections that come before the subjects.
+        after: and of those that come after them.
         done: is told of each step.
         fresh: draw again what stands there from the same numbers.
 
     Returns:
-        The page's path.
+        The page's path, and what the tests within corpora say.
 
     Raises:
         InputError: where the folder can't be written, or counts by sentence can't be read.
     """
-    sections = [(s.table.title, write_section(folder / s.name, s, done, fresh=fresh)) for s in subjects]
+    sections = [write_section(folder / subject.name, subject, done, fresh=fresh) for subject in subjects]
+    headed = [(subject.table.title, section.html) for subject, section in zip(subjects, sections, strict=True)]
     everything = [table for subject in subjects for table in (subject.table, *subject.more)]
     replace_file(folder / "tables.md", formats.markdown(everything).encode())
     replace_file(folder / "tables.csv", formats.tidy_csv(everything).encode())
     replace_file(folder / "tables.tex", formats.latex(everything).encode())
     lead = page.bullets([page.glance(s.table) for s in subjects]) + f"<p class=caption>{page.GLOSSARY}</p>"
     index = folder / "index.html"
-    replace_file(index, page.page(title, lead, [*sections, *extra]).encode())
+    replace_file(index, page.page(title, lead, [*before, *headed, *after]).encode())
     for stale in folder.glob("*/section.json"):
         if stale.parent.name not in {subject.name for subject in subjects}:
             shutil.rmtree(stale.parent)
-    return index
+    several = len(subjects) > 1
+    said = [
+        f"{subject.board.experiment}: {sentence}" if several else sentence
+        for subject, section in zip(subjects, sections, strict=True)
+        for sentence in section.within
+    ]
+    return index, said
 
 
 def define_flags() -> None:
@@ -235,22 +247,23 @@ def report(
     Raises:
         InputError: for whatever can't be read or written.
     """
-    extra: list[tuple[str, str]] = []
+    before: list[tuple[str, str]] = []
+    after: list[tuple[str, str]] = []
     if of_paper:
         if workdirs:
             raise InputError("--paper reports on the paper's tables alone: leave --workdir out")
         subjects, title, folder = published_subjects(alpha, method), "The paper's tables", Path("paper_report")
         found = claims.verdicts(alpha)
-        said = page.grid(claims.HEAD, [claims.cells(verdict) for verdict in found], "plain")
-        extra.append(("The paper's claims", f"<p>{claims.totals(found)}</p>{said}<p class=caption>{claims.NOTE}</p>"))
+        grid = page.grid(claims.HEAD, [claims.cells(verdict) for verdict in found], "plain")
+        after.append(("The paper's claims", f"<p>{claims.totals(found)}</p>{grid}<p class=caption>{claims.NOTE}</p>"))
     elif len(workdirs) == 1:
         subjects, folder = subjects_of(workdirs[0], alpha, method), workdirs[0] / "report"
-        title, extra = _heading(workdirs[0])
+        title, before = _heading(workdirs[0])
     elif workdirs:
         subjects = compared_subjects(workdirs, alpha, method)
         folder = workdirs[0] / "report" / f"against-{workdirs[1].resolve().name}"
         title = f"{workdirs[1]} against {workdirs[0]}"
-        extra = [(f"What was run last in {w}", _heading(w)[1][0][1]) for w in workdirs]
+        before = [(f"What was run last in {w}", _heading(w)[1][0][1]) for w in workdirs]
     else:
         raise InputError("name a work folder with --workdir, or ask for the paper's tables with --paper")
     for subject in subjects:
@@ -266,12 +279,19 @@ def report(
         def done(what: str) -> None:
             progress.update(task, advance=1, description=what)
 
-        index = publish(output or folder, subjects, title, extra, done)
+        index, within = publish(output or folder, subjects, title, before, after, done)
+    if within:
+        console.print("[bold]Within each corpus, over its sentences[/bold]")
+        for sentence in within:
+            console.print(sentence, highlight=False, markup=False)
+        console.print()
     console.print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
 
 
 def main(argv: Sequence[str]) -> None:
     """Report as the flags say; exit 2 with one line where they or the files are wrong."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that can't show ± or − is no reason to fail
     if len(argv) > 1:
         print(f"error: {argv[1]}: flags look like --name=value", file=sys.stderr)
         sys.exit(2)

@@ -17,7 +17,9 @@ _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#222;max-width:70rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.3rem;margin-top:3rem;border-bottom:1px solid #ccc}h3{font-size:1.05rem}
 nav a{margin-right:1em}.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.25em .7em;text-align:right;vertical-align:top}th[scope=row],.plain td,.plain th{text-align:left}
+th,td{padding:.25em .7em;text-align:right;vertical-align:top}
+th[scope=row],.plain td,.plain th,thead th:first-child{text-align:left}
+td,th{white-space:nowrap}.plain td{white-space:normal;overflow-wrap:anywhere}
 thead th{border-bottom:2px solid #222}tbody tr{border-bottom:1px solid #e5e5e5}.average{border-top:2px solid #222}
 .best{font-weight:bold}.second{text-decoration:underline}small{color:#555}
 .beside{font-size:.8em;color:#555}.caption,figcaption{font-size:.9em;color:#444}figure{margin:1.5rem 0}

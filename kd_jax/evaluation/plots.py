@@ -98,7 +98,7 @@ def rank_diagram(comparison: Comparison) -> Figure:
     axis_width, margin, step = max(3.6, 0.55 * count), _longest(names) + 0.35, 0.24
     # Inches, measured down from the axis: the arrows, then the names.
     first_name = 0.3 + step * max(1, len(arrows))
-    below, above = first_name + step * half, 0.95
+    below, above = first_name + step * half, 1.1
     width, height = axis_width + 2 * margin, above + below
     with mpl.rc_context(STYLE):
         figure = Figure((width, height))
@@ -114,9 +114,9 @@ def rank_diagram(comparison: Comparison) -> Figure:
             axes.text(at(tick), 0.1, str(tick), ha="center", va="bottom")
         axes.text(at(1) - 0.15, 0.1, "mean rank", ha="right", va="bottom", color=INK)
         if comparison.critical_difference is not None:
-            end = 1 + comparison.critical_difference
-            axes.plot([at(1), at(end)], [0.42, 0.42], color=INK, lw=2, marker="|", ms=8)
-            axes.text(at(end) + 0.08, 0.42, f"critical difference {comparison.critical_difference:.3f}", va="center")
+            end = min(at(1 + comparison.critical_difference), width - 0.1)
+            axes.plot([at(1), end], [0.42, 0.42], color=INK, lw=2, marker="|", ms=8)
+            axes.text(at(1), 0.5, f"critical difference {comparison.critical_difference:.3f}", va="bottom")
         name = POSTHOCS[comparison.method][0]
         heading = (
             f"{len(comparison.corpora)} corpora, Friedman {p_text(comparison.friedman.p)}. Arrows: {name} p < "
@@ -205,7 +205,7 @@ def panels(
     lines = -(-len(titles) // columns)
     beside = columns if not shared.get("sharey") else 1
     wide = columns * max(width, _longest(titles) + 0.3) + beside * _longest(labels) + 0.3
-    figure = Figure((wide, height * lines + 0.4), layout="constrained")
+    figure = Figure((max(wide, 4.6), height * lines + 0.4), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False, **shared)
     flat = list(grid.flat)
     for axes in flat[len(titles) :]:
@@ -262,13 +262,16 @@ def _gain(board: Board, corpus: str, label: str, base: str) -> Interval | None:
     return mean_difference(first, second)
 
 
-def gains(board: Board) -> Figure | None:
-    """Each student's F1 minus the single-task model's, corpus by corpus, with Welch's 95 % intervals over seeds.
+def gains(board: Board, against: Mapping[str, str]) -> Figure | None:
+    """What some models gain over others, corpus by corpus, with Welch's 95 % intervals over seeds.
+
+    Args:
+        board: the scores.
+        against: the label that each label stands against, such as `baselines` finds them.
 
     Returns:
-        The picture; None for a board without students or without a single-task model.
+        The picture; None where no two of them were run on the same corpus.
     """
-    against = baselines(board)
     gained = {label: [_gain(board, corpus, label, base) for corpus in board.corpora] for label, base in against.items()}
     known = [gain for row in gained.values() for gain in row if gain is not None]
     if not known:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ class Subject:
         rows: of results.csv that belong to the experiment, other splits included.
         points: of metrics.jsonl that belong to it.
         load: counts by sentence of a label's row.
-        among: pairs of labels that are of interest; None for all.
+        among: pairs of labels of a first and a second run that are compared; None for all pairs of one run.
         alpha: level of the tests.
         method: post hoc test.
     """
@@ -78,7 +79,11 @@ def _figures(subject: Subject, comparison: Comparison) -> Iterator[tuple[str, Fi
         )
         yield "pairs", plots.pairwise_matrix(comparison), f"P-values of {test}'s test between all pairs of models."
     yield "scores", plots.corpus_scores(board), "F1 of every seed on each corpus; every panel has an axis of its own."
-    yield "gains", plots.gains(board), "What a student gains over the model trained on that corpus alone, by corpus."
+    if subject.among is None:
+        against, gained = plots.baselines(board), "What a student gains over the model trained on that corpus alone"
+    else:
+        against, gained = {second: first for first, second in subject.among}, "What the second run gains over the first"
+    yield "gains", plots.gains(board, against), f"{gained}, by corpus."
     for label, rows in curves.tuned(subject.rows).items():
         slug = "".join(letter if letter.isalnum() else "-" for letter in label)
         caption = f"{label}: F1 on the development files"
@@ -108,7 +113,14 @@ def _tests_csv(comparison: Comparison, within: Sequence[Within]) -> str:
     return text.getvalue()
 
 
-def write_section(folder: Path, subject: Subject, done: Callable[[str], object], *, fresh: bool) -> str:
+class Section(NamedTuple):
+    """A section that was written: its HTML, and what the tests within corpora say."""
+
+    html: str
+    within: list[str]
+
+
+def write_section(folder: Path, subject: Subject, done: Callable[[str], object], *, fresh: bool) -> Section:
     """Draw and test a subject.
 
     Args:
@@ -118,7 +130,7 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
         fresh: draw again what stands there.
 
     Returns:
-        The section's HTML.
+        The section.
 
     Raises:
         InputError: where the folder can't be written, or counts can't be read.
@@ -129,7 +141,7 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
         if made["identity"] == subject.identity:
             for _ in range(subject.steps):
                 done("")
-            return str(made["html"])
+            return Section(made["html"], made["within"])
     comparison, board = subject.comparison, subject.board
     within, notes = within_corpora(
         board, subject.load, subject.among, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
@@ -151,6 +163,8 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
             *pictures,
             page.cost(board),
         ])  # fmt: skip
-        replace_file(partial / kept.name, json.dumps({"identity": subject.identity, "html": html}).encode())
+        section = Section(html, [*page.within_sentences(within, subject.alpha), *notes])
+        content = json.dumps({"identity": subject.identity, **section._asdict()})
+        replace_file(partial / kept.name, content.encode())
     done(f"{subject.name}: pictures")
-    return html
+    return section

@@ -1,0 +1,240 @@
+"""The report command: from the files of a work folder, of two, or of the paper, to a page, tables and pictures."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_results import made_rows
+from rich.console import Console
+
+from kd_jax import report
+from kd_jax.errors import InputError
+from kd_jax.evaluation import results
+from kd_jax.evaluation.results import TypeRow
+
+CORPORA = ("NCBI", "CRAFT", "ExPTM")
+
+
+def made_workdir(folder, rows, better=0.0):
+    results.append(folder / "results.csv", rows)
+    draw = np.random.default_rng(5)
+    gold = draw.integers(0, 4, 250)
+    for row in rows:
+        correct = draw.binomial(gold, min(1, row.f1 / 100 + better))
+        results.write_counts(folder, row, np.stack([correct, gold, gold], 1))
+    results.append_types(folder / "types.csv", [
+        TypeRow(row.experiment, "CRAFT", row.label, row.head, row.seed, "test", row.protocol, kind, 50, 50, 50.5, 80)
+        for row in rows if row.corpus == "CRAFT" for kind in ("Gene", "Species")
+    ])  # fmt: skip
+    with (folder / "metrics.jsonl").open("w") as file:
+        for row in rows:
+            for epoch in (1, 2, 3):
+                point = {"experiment": row.experiment, "corpus": row.corpus, "label": row.label, "seed": row.seed}
+                file.write(json.dumps(point | {"epoch": epoch, "loss": 1 / epoch, "devel_f1": None}) + "\n")
+    about = {"experiment": {"name": "logits"}, "corpora": {"NCBI": {"hash": "f" * 64}}, "device": "1 x cpu"}
+    (folder / "settings.json").write_text(json.dumps(about))
+    return folder
+
+
+def reported(*workdirs, of_paper=False, output=None, alpha=0.05, method="nemenyi"):
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    report.report(list(workdirs), of_paper=of_paper, output=output, alpha=alpha, method=method, console=console)
+    return console.file.getvalue()
+
+
+def records(path):
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    folder = tmp_path / "A"
+    folder.mkdir()
+    return made_workdir(folder, made_rows(1, CORPORA, seeds=(1, 2)))
+
+
+def test_a_work_folder_becomes_a_page_tables_and_pictures(workdir):
+    shown = reported(workdir)
+    assert "Table 1. Students of the softmax teacher's logits" in shown
+    assert "Tests over 3 corpora" in shown
+    assert "Within each corpus" in shown
+    assert str(workdir / "report" / "index.html") in shown
+    section = workdir / "report" / "logits-train+devel"
+    names = {path.name for path in section.iterdir()}
+    assert {
+        f"{name}.{kind}" for name in ("ranks", "pairs", "scores", "gains", "loss") for kind in ("png", "svg")
+    } < names
+    index = (workdir / "report" / "index.html").read_text(encoding="utf-8")
+    assert index.count("data:image/png;base64,") == 5
+    assert not re.search(r"(src|href)=\"(?!data:|#)", index)
+    assert "http" not in re.sub(r"data:[^\"]*", "", index)
+    for part in ("1 x cpu", "ffffffffffff…", "CRAFT by entity type", "Time and tokens", "What the tests say"):
+        assert part in index
+    tables = records(workdir / "report" / "tables.csv")
+    assert {row["row"] for row in tables} == {*CORPORA, "Average of 3", "Gene (80)", "Species (80)"}
+    assert "booktabs" in (workdir / "report" / "tables.tex").read_text()
+    assert "**" in (workdir / "report" / "tables.md").read_text()
+    tests = records(section / "tests.csv")
+    assert len(tests) == 10 + 3 * 10
+
+
+def test_unchanged_sections_are_kept_and_changed_ones_drawn_again(workdir):
+    index = report.write_report(workdir)
+    assert index == workdir / "report" / "index.html"
+    picture = index.parent / "logits-train+devel" / "ranks.png"
+    before, first = picture.stat().st_mtime_ns, index.read_bytes()
+    report.write_report(workdir)
+    assert picture.stat().st_mtime_ns == before
+    assert index.read_bytes() == first
+    rows = results.read(workdir / "results.csv")
+    results.append(workdir / "results.csv", [replace(rows[0], f1=99.0)])
+    report.write_report(workdir)
+    assert picture.stat().st_mtime_ns != before
+    assert index.read_bytes() != first
+
+
+def test_sections_of_experiments_that_are_gone_are_removed(workdir):
+    report.write_report(workdir)
+    (workdir / "results.csv").unlink()
+    results.append(workdir / "results.csv", made_rows(7, CORPORA, seeds=(1,)))
+    report.write_report(workdir)
+    folders = [path.name for path in (workdir / "report").iterdir() if path.is_dir()]
+    assert folders == ["soft_labels-train+devel"]
+
+
+def test_one_corpus_one_seed_and_nothing_else_is_enough(tmp_path):
+    results.append(tmp_path / "results.csv", made_rows(1, ["NCBI"], seeds=(1,)))
+    shown = reported(tmp_path)
+    assert "too few for a test over corpora" in shown
+    assert "No counts by sentence of STM on NCBI" in shown
+    assert "no settings.json" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_missing_seeds_lost_lanes_and_missing_corpora_are_said(workdir):
+    rows = made_rows(1, CORPORA, seeds=(1, 2))
+    lost = replace(rows[0], precision=None, recall=None, f1=None, status="diverged at step 3")
+    kept = [row for row in rows[1:] if (row.corpus, row.label) != ("ExPTM", "MTM")]
+    (workdir / "results.csv").unlink()
+    results.append(workdir / "results.csv", [lost, *kept[:-1]])
+    shown = reported(workdir)
+    index = (workdir / "report" / "index.html").read_text()
+    for said in (f"STM on {lost.corpus}, seed 1, diverged at step 3: left out.", "No score on ExPTM of MTM.",
+                 "SM a=1 on NCBI lacks seed 2"):  # fmt: skip
+        assert said in shown
+        assert said in index
+    assert "2 corpora with scores of every model" in shown
+
+
+def test_nan_is_refused_with_its_row(workdir):
+    text = (workdir / "results.csv").read_text().splitlines()
+    cells = text[4].split(",")
+    cells[13] = "nan"
+    (workdir / "results.csv").write_text("\n".join([*text[:4], ",".join(cells), *text[5:]]) + "\n")
+    with pytest.raises(InputError, match=r"results\.csv:5: f1 is nan \(logits: MTM on CRAFT, .*seed 2, test\)"):
+        report.write_report(workdir)
+    assert not (workdir / "report").exists()
+
+
+def test_two_runs_are_compared_model_by_model(tmp_path, workdir):
+    other = tmp_path / "B"
+    other.mkdir()
+    rows = made_rows(1, CORPORA, seeds=(1, 2))
+    better = [replace(row, f1=row.f1 + 5) for row in rows if row.label != "SM a=1"]
+    made_workdir(other, better, better=0.05)
+    shown = reported(workdir, other)
+    assert "logits: B against A" in shown
+    assert re.search(r"STM \[B\] > STM \[A\] +3:0", shown)
+    assert "SM a=1 was run in one of the two only." in shown
+    assert "+5.0" in shown
+    assert re.search(r"STM \[B\] beats STM \[A\] on", shown)
+    index = workdir / "report" / "against-B" / "index.html"
+    assert "What was run last in" in index.read_text()
+    assert (index.parent / "logits-train+devel" / "gains.png").exists()
+    tests = records(index.parent / "logits-train+devel" / "tests.csv")
+    assert len(tests) == 4 + 3 * 4
+    assert all(row["better"].split(" [")[0] == row["other"].split(" [")[0] for row in tests)
+
+
+def test_corpora_of_one_run_alone_stay_out_of_the_comparison(tmp_path, workdir):
+    other = tmp_path / "B"
+    other.mkdir()
+    made_workdir(other, made_rows(1, ["NCBI", "CRAFT", "AnatEM"], seeds=(1, 2)))
+    shown = reported(workdir, other)
+    for corpus in ("ExPTM", "AnatEM"):
+        assert f"{corpus} was not run in both for every model: left out of the tests." in shown
+    assert "2 corpora with scores of every model" in shown
+
+
+def test_runs_that_cannot_be_compared_are_refused(tmp_path, workdir):
+    other = tmp_path / "B"
+    other.mkdir()
+    results.append(other / "results.csv", made_rows(7, CORPORA))
+    with pytest.raises(InputError, match="no experiment under the same protocol in both: A has logits"):
+        reported(workdir, other)
+    with pytest.raises(InputError, match="given 3 times"):
+        reported(workdir, other, other)
+    (other / "results.csv").unlink()
+    results.append(other / "results.csv", [replace(r, label="X " + r.label) for r in made_rows(1, CORPORA)])
+    with pytest.raises(InputError, match="have no model in common"):
+        reported(workdir, other)
+
+
+def test_wrong_requests_are_answered(tmp_path, workdir):
+    with pytest.raises(InputError, match="name a work folder"):
+        reported()
+    with pytest.raises(InputError, match="leave --workdir out"):
+        reported(workdir, of_paper=True)
+    with pytest.raises(InputError, match="no such file; is this the work folder"):
+        reported(tmp_path)
+    (workdir / "settings.json").write_text("{")
+    with pytest.raises(InputError, match=r"settings\.json: can't be read as JSON"):
+        reported(workdir)
+    results.append(tmp_path / "results.csv", [replace(made_rows(1, ["NCBI"])[0], split="devel")])
+    with pytest.raises(InputError, match="no scores on test yet"):
+        reported(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_paper_under_the_same_tests(tmp_path):
+    shown = reported(of_paper=True, output=tmp_path / "paper")
+    for figure in ("chi2 = 8.459, p = 0.076", "chi2 = 33.158", "chi2 = 18.061", "at 0.05: 1.211", "at 0.05: 1.575",
+                   "SM task 1.733, SM task+shared 2.200, MTM 2.433, STM 3.633", "Of 49 claims"):  # fmt: skip
+        assert figure in shown
+    index = (tmp_path / "paper" / "index.html").read_text()
+    assert all(f"Table {number}." in index for number in range(1, 8))
+    assert index.count("data:image/png") == 7 * 4
+    assert "The paper&#x27;s claims" in index
+
+
+def command(*flags, cwd):
+    root = Path(report.__file__).parent.parent
+    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run([sys.executable, "-W", "error", "-m", "kd_jax.report", *flags], cwd=cwd, text=True,
+                          env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False)  # fmt: skip
+
+
+@pytest.mark.parametrize(("flag", "status", "said"), [
+    ("--workdir=nowhere", 2, r"error: nowhere/results\.csv: no such file; .+\n"),
+    ("--wrkdir=x", 1, r"FATAL .*Unknown command line flag 'wrkdir'\. Did you mean: workdir .*"),
+])  # fmt: skip
+def test_the_command_answers_faults_with_a_line(tmp_path, flag, status, said):
+    done = command(flag, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert re.fullmatch(said, done.stderr, re.DOTALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_a_report(tmp_path):
+    results.append(tmp_path / "W" / "results.csv", made_rows(7, ["NCBI"], seeds=(1,)))
+    done = command("--workdir=W", "--posthoc=conover", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "report: W/report/index.html" in done.stdout
+    assert (tmp_path / "W" / "report" / "index.html").exists()
