@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 
 from kd_jax import paper
+from kd_jax.catalogue import experiments, load_experiment
+
+
+def test_experiments_that_repeat_a_table_are_numbered_as_the_files_say():
+    found = {name: load_experiment(name).table for name in experiments()}
+    assert found["logits"] == 1
+    assert {name: paper.NUMBERS.get(name) for name in found} == found
 
 
 def test_all_528_figures_of_seven_tables_over_fifteen_corpora():

@@ -132,7 +132,8 @@ def rank_diagram(comparison: Comparison) -> Figure:
                     arrowprops={"arrowstyle": "-|>", "color": COLOURS[0], "lw": 1.4, "shrinkA": 0, "shrinkB": 0},
                 )  # fmt: skip
         if not arrows:
-            axes.text(width / 2, -0.22, "no two models differ", ha="center", va="center", style="italic")
+            axes.text(width / 2, -0.22, "no two models differ", ha="center", va="center", style="italic",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
         for k, (m, text) in enumerate(zip(order, names, strict=True)):
             left = k < half
             y = -(first_name + step * (k if left else count - 1 - k))
@@ -291,6 +292,7 @@ def gains(board: Board, against: Mapping[str, str]) -> Figure | None:
                     axes.plot(gain.estimate, y, marker, color=colour, ms=6)
             axes.set_yticks(range(len(board.corpora)), board.corpora)
         grid[0].set(xlim=(-reach, reach), ylim=(len(board.corpora) - 0.5, -0.5))
-        lined = any(np.isfinite(gain.low) for gain in known)
-        figure.supxlabel("difference of F1" + (", with Welch's 95 % intervals over seeds" if lined else ""))
+        said = ", with Welch's 95 % intervals over seeds" if ends else ""
+        said += " (cut at the frame)" if ends and max(ends) > reach else ""
+        figure.supxlabel(f"difference of F1{said}")
         return figure

@@ -65,7 +65,8 @@ class ScoreTable:
 
 def _placed(cells: Sequence[Cell | None]) -> tuple[Cell | None, ...]:
     shown = sorted({f"{cell.mean:.1f}" for cell in cells if cell}, key=float, reverse=True)
-    place = {text: k + 1 for k, text in enumerate(shown[:2])} if len(shown) > 1 else {}
+    best = shown[: min(2, len(shown) - 1)]  # the lowest has no place
+    place = {text: k + 1 for k, text in enumerate(best)}
     return tuple(
         cell and Cell(cell.mean, cell.sd, cell.seeds, place.get(f"{cell.mean:.1f}", 0), cell.reference)
         for cell in cells
@@ -129,18 +130,22 @@ def score_table(
 
 
 def _caption(board: Board, beside: str) -> str:
-    seeds = {label: {s for (_, m), by in board.scores.items() if m == label for s in by} for label in board.labels}
-    distinct = sorted({tuple(sorted(group)) for group in seeds.values()})
+    seeds: dict[tuple[int, ...], list[str]] = {}
+    for label in board.labels:
+        of_label = {seed for (_, other), by_seed in board.scores.items() if other == label for seed in by_seed}
+        seeds.setdefault(tuple(sorted(of_label)), []).append(label)
+    seeds.pop((), None)
     schemes = sorted({row.scheme for rows in board.rows.values() for row in rows})
     parts = ["Entity F1 in percent on test"]
     if schemes:
         parts[0] += f" (seqeval, {' / '.join(schemes)})"
     if board.protocol:
         parts.append(f"trained on {board.protocol}")
-    if board.rows and len(distinct) == 1:
-        parts.append(f"mean ± sd over seeds {listed(distinct[0])}" if len(distinct[0]) > 1 else "one seed")
-    elif board.rows:
-        parts += [f"{label}: seeds {listed(sorted(group))}" for label, group in seeds.items()]
+    if board.rows and seeds:
+        usual = max(seeds, key=lambda group: len(seeds[group]))
+        text = f"mean ± sd over seeds {listed(usual)}" if len(usual) > 1 else f"seed {usual[0]}"
+        others = [f"{listed(labels)}: {listed(group)}" for group, labels in seeds.items() if group != usual]
+        parts.append(text + (f" ({'; '.join(others)})" if others else ""))
     if beside:
         parts.append(f"below: {beside}, and the difference")
     return "; ".join([*parts, "¹ best, ² second best"]) + "."

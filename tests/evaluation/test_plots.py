@@ -153,6 +153,13 @@ def test_one_seed_or_a_corpus_not_run_needs_no_interval():
     assert_legible(plots.corpus_scores(board))
 
 
+def test_intervals_wider_than_the_frame_are_said_to_be_cut():
+    board = made_board(4, corpora=3, seeds=2, step=0)
+    assert plots.gains(board, {"SM a=0": "STM"}).get_supxlabel().endswith("(cut at the frame)")
+    board = made_board(4, corpora=3, seeds=9, step=5)
+    assert plots.gains(board, {"SM a=0": "STM"}).get_supxlabel().endswith("over seeds")
+
+
 def test_every_model_has_a_look_of_its_own():
     looks = plots.look([str(k) for k in range(40)])
     assert len(set(looks.values())) == 40

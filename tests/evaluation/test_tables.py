@@ -76,7 +76,15 @@ def test_places_go_by_what_is_shown():
         best = max(cell.mean for cell in cells)
         assert all((cell.place == 1) == (cell.mean == best) for cell in cells)
         second = max(cell.mean for cell in cells if cell.mean < best)
+        assert len({cell.mean for cell in cells}) > 2
         assert all((cell.place == 2) == (cell.mean == second) for cell in cells)
+
+
+def test_of_two_models_only_the_better_has_a_place():
+    for _, cells in score_table(published(1).only(["NCBI", "ExPTM"], ["STM", "MTM"]), "", {}).rows:
+        assert [cell.place for cell in cells] == [0, 1]
+    ((_, cells),) = score_table(published(1).only(["AnatEM"], ["STM", "MTM"]), "", {}).rows
+    assert [cell.place for cell in cells] == [0, 0]
 
 
 def test_an_experiment_of_ones_own_keeps_the_baselines_figures():
@@ -103,7 +111,7 @@ def test_the_caption_names_scorer_protocol_and_seeds():
     assert "trained on train+devel" in table.caption
     assert "seeds 1, 2 and 3" in table.caption
     (table,) = experiment_tables([replace(r, seed=r.seed + 10) if r.label == "SM a=1" else r for r in rows], 1)
-    assert "SM a=1: seeds 11, 12 and 13" in table.caption
+    assert "seeds 1, 2 and 3 (SM a=1: 11, 12 and 13)" in table.caption
 
 
 def test_types_of_corpora_with_several():
