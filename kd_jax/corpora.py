@@ -21,10 +21,10 @@ A corpus of your own is a folder with train.tsv, test.tsv and, if you have one, 
 IOB2 or IOBES tag; an empty line between sentences. --scheme=IOB1 reads IOB1, which can't be told from IOB2 by itself.
 """
 
-import os
+import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from kd_jax.data import overlap
 from kd_jax.data.conll import has_splits
 from kd_jax.data.registry import find, load, registry
 from kd_jax.errors import InputError, nearest
+from kd_jax.files import replace_file
 
 FLAGS = flags.FLAGS
 COMMANDS = ("list", "check", "audit", "fetch")
@@ -50,7 +51,7 @@ def list_corpora(data_dir: Path | None) -> int:
         kinds = ", ".join(entry.types)
         state = "" if data_dir is None else "there    " if name in there else "missing  "
         print(f"{state}{name:<12} {entry.folders[0]:<17} sentences: {sizes}; entities: {kinds}")
-    for name in there.keys() - registry().keys():
+    for name in (name for name in there if name not in registry()):
         print(f"there    {name:<12} {there[name].name:<17} not registered")
     return 0
 
@@ -80,12 +81,8 @@ def audit(data_dir: Path, datasets: Sequence[str] | None, scheme: str | None, sp
     found = overlap.audit(load(data_dir, datasets, scheme), splits)
     table, picture = Path(f"{out}.md"), Path(f"{out}.png")
     print(_plain(found))
-    try:
-        table.parent.mkdir(parents=True, exist_ok=True)
-        _draw(found, picture)
-        _replace(table, lambda path: path.write_text(_markdown(found, out), "utf-8"))
-    except OSError as fault:
-        raise InputError(f"--out={out}: can't be written: {fault.strerror or fault}") from None
+    replace_file(picture, _heat_map(found))
+    replace_file(table, _markdown(found, out).encode())
     print(f"table: {table}   heat map: {picture}")
     return 0
 
@@ -145,7 +142,7 @@ def _markdown(found: overlap.Overlap, out: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _draw(found: overlap.Overlap, path: Path) -> None:
+def _heat_map(found: overlap.Overlap) -> bytes:
     size = 2.2 + 0.5 * len(found.names)
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.add_subplot()
@@ -161,16 +158,9 @@ def _draw(found: overlap.Overlap, path: Path) -> None:
             colour = "white" if share > 60 else "black"
             axes.text(column, row, f"{share:.1f}", ha="center", va="center", fontsize=7, color=colour)
     figure.colorbar(image, label="test sentences found, %", shrink=0.8)
-    _replace(path, lambda partial: figure.savefig(partial, format="png", dpi=120))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    return content.getvalue()
 
 
 def main(argv: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """What a corpus's files hold, and what is wrong with them: counts, tags, faults, differences from the registry."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from kd_jax.data.conll import Lines, faults, parse, scheme_of, sentences, split_files
 from kd_jax.data.registry import Entry, SplitFacts
 from kd_jax.errors import InputError
+from kd_jax.files import digest_file
 
 _FAULTS_SHOWN = 5
 _CHARACTERS_SHOWN = 12
@@ -142,7 +142,7 @@ def _describe(report: FileReport, lines: Lines) -> None:
 
 def _compare(report: FileReport, facts: SplitFacts) -> None:
     if facts.sha256 is not None:
-        report.published = hashlib.sha256(report.path.read_bytes()).hexdigest() == facts.sha256
+        report.published = digest_file(report.path) == facts.sha256
     report.differences = facts.differences(report.sentences, report.tokens, report.entities.total())
 
 

@@ -3,7 +3,6 @@
 Files may be written in IOB2, IOBES or IOB1; inside the program tags are IOB2.
 """
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kd_jax.errors import InputError, nearest
+from kd_jax.files import replace_file
 from kd_jax.types import Corpus, Sentence
 
 SPLIT_STEMS = {"train": ("train",), "devel": ("devel", "dev", "valid"), "test": ("test",)}
@@ -57,12 +57,21 @@ def read_split(path: Path, scheme: str | None = None) -> tuple[Sentence, ...]:
 
 
 def parse(path: Path) -> Lines:
-    """The sentences of a file as they stand there.
+    """The sentences of a file as they stand there; errors as for `parse_bytes`."""
+    return parse_bytes(_read(path), path)
+
+
+def parse_bytes(data: bytes, path: Path) -> Lines:
+    """The sentences of a file's content as they stand there.
+
+    Args:
+        data: the content.
+        path: that errors name.
 
     Raises:
         InputError: for what is no UTF-8 text of tokens and tags; the scheme is not checked.
     """
-    lines = [*_decode(path).split("\n"), ""]
+    lines = [*_decode(data, path).split("\n"), ""]
     cells: dict[str, tuple[str, str]] = {}  # token and tag of each distinct line; empty where a sentence ends
     width = 0
     for line in dict.fromkeys(lines):
@@ -188,18 +197,14 @@ def write_split(path: Path, written: Sequence[Sentence]) -> None:
         "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))
         for sentence in written
     )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    data = text.encode("utf-8")
     try:
-        partial.write_bytes(text.encode("utf-8"))
-        if read_split(partial) != tuple(written):
-            raise ValueError("a token or tag would not be read back as it is")
-        partial.replace(path)
+        lines = parse_bytes(data, path)
     except InputError as fault:
         raise ValueError(f"what is to be written is no corpus: {fault}") from None
-    except OSError as fault:
-        raise InputError(f"{path}: can't be written: {fault.strerror or fault}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    if any(faults(lines, "IOB2")) or sentences(lines, "IOB2") != tuple(written):
+        raise ValueError(f"{path}: a token or tag would not be read back as it is")
+    replace_file(path, data)
 
 
 def _columns(line: str) -> list[str]:
@@ -225,16 +230,19 @@ def _column_fault(columns: Sequence[str], width: int) -> str | None:
     return None
 
 
-def _decode(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
             why = "not a file" if path.exists() else "no such file"
             raise InputError(f"{path}: {why}; give a text file of tokens and tags")
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{path}: larger than {_LARGEST >> 30} GiB, so hardly a corpus; cut it into smaller ones")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as fault:
         raise InputError(f"{path}: can't be read: {fault.strerror or fault}") from None
+
+
+def _decode(data: bytes, path: Path) -> str:
     if not data:
         raise InputError(f"{path}: is empty; each line should be token, tab, tag")
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:

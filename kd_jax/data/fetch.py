@@ -1,17 +1,17 @@
 """Fetch the public collection: lay out its corpora, each file checked against its published size and SHA-256 sum."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from kd_jax.data.conll import read_split
+from kd_jax.data.conll import faults, parse_bytes, scheme_of
 from kd_jax.data.registry import Entry, SplitFacts, registry
 from kd_jax.data.sources import PUBLISHED, Source, open_source
 from kd_jax.errors import InputError, nearest
+from kd_jax.files import replace_file
 
 SPLITS = ("train", "devel", "test")
 FAILED = frozenset({"absent", "wrong", "kept"})
@@ -63,7 +63,7 @@ def fetch(
             for split in SPLITS:
                 path = _inside(data_dir, data_dir / entry.folders[0] / f"{split}.tsv")
                 facts = entry.splits.get(split)
-                if path.is_file() and _fault(path, facts) is None:
+                if _is_right(path, facts):
                     yield Fetched(entry, path, "there")
                     continue
                 if source is None:
@@ -87,6 +87,13 @@ def _inside(data_dir: Path, path: Path) -> Path:
     return path
 
 
+def _is_right(path: Path, facts: SplitFacts | None) -> bool:
+    try:
+        return path.is_file() and _fault(path.read_bytes(), path, facts) is None
+    except OSError as fault:
+        raise InputError(f"{path}: can't be read: {fault.strerror or fault}") from None
+
+
 def _remove_if_empty(folder: Path) -> None:
     with suppress(OSError):
         folder.rmdir()
@@ -99,38 +106,27 @@ def _read(source: Source, entry: Entry, name: str) -> bytes | None:
 def _lay_out(entry: Entry, path: Path, data: bytes | None, facts: SplitFacts | None, overwrite: bool) -> Fetched:
     if data is None:
         return Fetched(entry, path, "absent")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        if fault := _fault(partial, facts):
-            return Fetched(entry, path, "wrong", fault.replace(str(partial), path.name))
-        if path.exists() and not overwrite:
-            return Fetched(entry, path, "kept", "differs from the published file; --overwrite replaces it")
-        partial.replace(path)
-    except OSError as fault:
-        raise InputError(f"{path}: can't be written: {fault.strerror or fault}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-        _remove_if_empty(path.parent)
+    if fault := _fault(data, path, facts):
+        return Fetched(entry, path, "wrong", fault)
+    if path.exists() and not overwrite:
+        return Fetched(entry, path, "kept", "differs from the published file; --overwrite replaces it")
+    replace_file(path, data)
     pinned = facts is not None and facts.sha256 is not None
     return Fetched(entry, path, "new", "" if pinned else "checked by its counts: no sum is published for it")
 
 
-def _fault(path: Path, facts: SplitFacts | None) -> str | None:
-    """How a file differs from the published one; None where it is right."""
-    if facts is None or facts.sha256 is None:
-        try:
-            sentences = read_split(path)
-        except InputError as fault:
-            return str(fault)
-        prefixes = Counter(tag[0] for sentence in sentences for tag in sentence.tags)
-        return "; ".join(facts.differences(len(sentences), prefixes.total(), prefixes["B"])) or None if facts else None
+def _fault(data: bytes, path: Path, facts: SplitFacts | None) -> str | None:
+    """How content for a file differs from the published one; None where it is right."""
+    if facts is not None and facts.sha256 is not None:
+        found = hashlib.sha256(data).hexdigest()
+        if (len(data), found) == (facts.bytes, facts.sha256):
+            return None
+        return f"{len(data):,} bytes with SHA-256 {found}; published are {facts.bytes:,} with {facts.sha256}"
     try:
-        data = path.read_bytes()
-    except OSError as fault:
-        return f"can't be read: {fault.strerror or fault}"
-    found = hashlib.sha256(data).hexdigest()
-    if (len(data), found) == (facts.bytes, facts.sha256):
-        return None
-    return f"{len(data):,} bytes with SHA-256 {found}; published are {facts.bytes:,} with {facts.sha256}"
+        lines = parse_bytes(data, Path(path.name))
+    except InputError as refusal:
+        return str(refusal)
+    for number, fault in faults(lines, scheme_of(lines)):
+        return f"{path.name}:{number}: {fault}"
+    tags = Counter(tag[0] for tags in lines.tags for tag in tags)
+    return "; ".join(facts.differences(len(lines.tags), tags.total(), tags["B"])) or None if facts else None

@@ -6,6 +6,7 @@ write, so nothing in it can reach outside the folder that is filled.
 
 import io
 import os
+import shutil
 import struct
 import subprocess
 import tarfile
@@ -265,6 +266,8 @@ class _Repository:
 
 @contextmanager
 def _git_repository(url: str, room: Path) -> Iterator[Source]:
+    for stale in room.glob("git-*"):  # of a call that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=room, prefix="git-") as folder:
         made = _git("init", "--quiet", "--bare", folder)
         fetch = ("-C", folder, "-c", "http.lowSpeedLimit=1000", "-c", f"http.lowSpeedTime={_TIMEOUT_S}", "fetch")
