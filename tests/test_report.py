@@ -143,6 +143,23 @@ def test_nan_is_refused_with_its_row(workdir):
     assert not (workdir / "report").exists()
 
 
+def test_choosing_weights_has_pictures_and_a_cost_but_no_curves_and_no_column(tmp_path):
+    rows = made_rows(4, CORPORA, seeds=(1,))
+    student = next(row for row in rows if row.label == "SM task")
+    grid = [
+        replace(student, corpus=c, label=f"SM beta={b:g} gamma={g:g}", beta=b, gamma=g, split="devel", protocol="train")
+        for c in CORPORA for b in (0.0, 0.5, 1.0) for g in (0.0, 0.5, 1.0)
+    ]  # fmt: skip
+    made_workdir(tmp_path, [*rows, *grid])
+    shown = reported(tmp_path)
+    assert "beta=" not in shown
+    section = tmp_path / "report" / "intermediate-train+devel"
+    assert (section / "weights-softmax.png").exists()
+    assert not (section / "temperature-softmax.png").exists()
+    assert "gamma=" not in (section / "loss.svg").read_text()
+    assert "choosing weights" in (tmp_path / "report" / "index.html").read_text()
+
+
 def test_two_runs_are_compared_model_by_model(tmp_path, workdir):
     other = tmp_path / "B"
     other.mkdir()

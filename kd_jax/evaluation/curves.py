@@ -126,15 +126,22 @@ def learning_curves(points: Sequence[Point], quantity: str) -> Figure | None:
 
 
 def tuned(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Rows of each label that was scored on devel with several loss weights or temperatures, by label."""
+    """Rows of students that were scored on devel to choose their loss weights or temperature, by head.
+
+    Args:
+        rows: of one experiment.
+
+    Returns:
+        Nothing for a head whose students all have the same weights.
+    """
     found: dict[str, list[Row]] = {}
     for row in rows:
-        if row.split == "devel" and row.f1 is not None:
-            found.setdefault(row.label, []).append(row)
+        if row.split == "devel" and row.model == "SM" and row.f1 is not None:
+            found.setdefault(row.head, []).append(row)
     return {
-        label: of_label
-        for label, of_label in found.items()
-        if len({(r.alpha, r.beta, r.gamma, r.kappa, r.tau) for r in of_label}) > 1
+        head: of_head
+        for head, of_head in found.items()
+        if len({(r.alpha, r.beta, r.gamma, r.kappa, r.tau) for r in of_head}) > 1
     }
 
 
@@ -142,7 +149,7 @@ def weight_grid(rows: Sequence[Row]) -> Figure | None:
     """F1 on devel over beta and gamma: a line of panels for each corpus, one for each alpha and kappa.
 
     Args:
-        rows: of one label, scored on devel.
+        rows: students of one head, scored on devel.
 
     Returns:
         The picture, the best of each corpus framed; None where beta, gamma and kappa were not varied.
@@ -192,7 +199,7 @@ def temperatures(rows: Sequence[Row]) -> Figure | None:
     """F1 on devel over the temperature of soft labels, a panel for each corpus.
 
     Args:
-        rows: of one label, scored on devel.
+        rows: students of one head, scored on devel.
 
     Returns:
         The picture, the best of each corpus ringed; None where the temperature was not varied.

@@ -11,6 +11,7 @@ from PIL import Image
 from kd_jax import __version__
 from kd_jax.evaluation.board import Board, listed
 from kd_jax.evaluation.comparison import PAIRS_CAPTION, Comparison, Within, numbers, p_text, pair_cells
+from kd_jax.evaluation.results import Row
 from kd_jax.evaluation.tables import ScoreTable
 
 _STYLE = """
@@ -122,14 +123,22 @@ def within_corpora(tests: Sequence[Within], notes: Sequence[str], alpha: float) 
     )
 
 
-def cost(board: Board) -> str:
-    """Tokens and time that each model of a board took to train."""
+def cost(board: Board, choosing: Sequence[Row] = ()) -> str:
+    """Tokens and time that each model of a board took to train.
+
+    Args:
+        board: the models of a table.
+        choosing: rows of the models that were trained to choose their weights.
+    """
+    groups = {
+        m: [row for (_, other), of_cell in board.rows.items() if other == m for row in of_cell] for m in board.labels
+    }
+    groups |= {"choosing weights": list(choosing)} if choosing else {}
     lines = []
     total = [0, 0, 0.0]
-    for label in board.labels:
-        rows = [row for (_, other), of_cell in board.rows.items() if other == label for row in of_cell]
+    for label, rows in groups.items():
         # A multi-task model has a row for each corpus, but was trained once.
-        once = {(row.seed, "" if row.model == "MTM" else row.corpus): row for row in rows}.values()
+        once = {(row.label, row.seed, "" if row.model == "MTM" else row.corpus): row for row in rows}.values()
         spent = [len(once), sum(row.tokens for row in once), sum(row.seconds for row in once)]
         total = [a + b for a, b in zip(total, spent, strict=True)]
         lines.append([label, *_spent(*spent)])

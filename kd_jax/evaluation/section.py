@@ -84,15 +84,15 @@ def _figures(subject: Subject, comparison: Comparison) -> Iterator[tuple[str, Fi
     else:
         against, gained = {second: first for first, second in subject.among}, "What the second run gains over the first"
     yield "gains", plots.gains(board, against), f"{gained}, by corpus."
-    for label, rows in curves.tuned(subject.rows).items():
-        slug = "".join(letter if letter.isalnum() else "-" for letter in label)
-        caption = f"{label}: F1 on the development files"
-        yield f"weights-{slug}", curves.weight_grid(rows), f"{caption} over the weights of its loss."
-        yield f"temperature-{slug}", curves.temperatures(rows), f"{caption} over the temperature of its soft labels."
-    yield "devel", curves.learning_curves(subject.points, "devel_f1"), "F1 on the development files while training."
+    for head, rows in curves.tuned(subject.rows).items():
+        caption = f"Choosing for {head} students: F1 on the development files, trained on the training files alone,"
+        yield f"weights-{head}", curves.weight_grid(rows), f"{caption} by the weights of the loss."
+        yield f"temperature-{head}", curves.temperatures(rows), f"{caption} by the temperature of soft labels."
+    shown = [point for point in subject.points if point.label in board.labels]
+    yield "devel", curves.learning_curves(shown, "devel_f1"), "F1 on the development files while training."
     yield (
         "loss",
-        curves.learning_curves(subject.points, "loss"),
+        curves.learning_curves(shown, "loss"),
         "Training loss; thin lines are seeds, thick ones means.",
     )
 
@@ -161,7 +161,7 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
             page.within_corpora(within, notes, subject.alpha),
             "<h3>Pictures</h3>",
             *pictures,
-            page.cost(board),
+            page.cost(board, [row for of_head in curves.tuned(subject.rows).values() for row in of_head]),
         ])  # fmt: skip
         section = Section(html, [*page.within_sentences(within, subject.alpha), *notes])
         content = json.dumps({"identity": subject.identity, **section._asdict()})

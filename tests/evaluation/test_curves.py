@@ -119,10 +119,10 @@ def test_the_best_temperature_is_ringed():
     assert temperatures(made_grid()) is None
 
 
-def test_only_labels_scored_on_devel_with_several_weights_are_tuned():
-    grid = made_grid()
+def test_only_students_scored_on_devel_with_several_weights_are_tuned():
+    grid = [replace(row, label=f"SM beta={row.beta} gamma={row.gamma} kappa={row.kappa}") for row in made_grid()]
     scored = [replace(row, split="test") for row in grid]
-    single = [replace(grid[0], label="SM a=1")]
-    lost = [replace(grid[0], label="SM lost", f1=None), replace(grid[1], label="SM lost", f1=None)]
-    assert tuned([*grid, *scored, *single, *lost]) == {"SM task+shared": grid}
+    single = [replace(grid[0], model="STM"), replace(grid[0], head="crf")]
+    lost = [replace(grid[0], f1=None)]
+    assert tuned([*grid, *scored, *single, *lost]) == {"softmax": grid}
     assert weight_grid([row for row in grid if (row.gamma, row.kappa) == (0, 0)]) is None

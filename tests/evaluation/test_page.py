@@ -66,6 +66,12 @@ def test_cost_counts_a_teacher_once_and_students_by_corpus():
     assert lines["MTM"] == ["2", "0.20", "0:02:01", "1,653"]
     assert lines["all"] == ["10", "1.00", "0:10:05", "1,653"]
     assert page.cost(published(1)) == ""
+    choosing = [
+        replace(row, split="devel", label=f"SM tau={k}") for k in (1, 2) for row in made_rows(7, ["NCBI"], (1,))[2:]
+    ]
+    text = Checked(page.cost(board, choosing)).text
+    assert re.search(r"choosing weights +2 +0.20 +0:02:01", text)
+    assert re.search(r"all +12 +1.20", text)
 
 
 def test_chosen_weights_are_shown_where_they_differ_between_corpora():
