@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 
 from kd_jax.data.overlap import key, keys
 from kd_jax.data.tokens import FOREIGN, Tokens, gold_tags, read_tokens
-from kd_jax.data.vocab import Vocabulary, build_vocabulary
+from kd_jax.data.vocab import Vocabulary, build_vocabulary, normalise
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
 from kd_jax.files import digest
@@ -32,10 +33,12 @@ class Material(NamedTuple):
     Attributes:
         corpora: by name.
         hashes: of the corpora's content, by name.
+        vectors: pretrained vectors of words of the corpora, by their keys.
     """
 
     corpora: Mapping[str, Corpus]
     hashes: Mapping[str, str]
+    vectors: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def make_job(
@@ -45,7 +48,9 @@ def make_job(
     corpora = [with_foreign(material, cell) if cell.foreign else material.corpora[name] for name in cell.corpora]
     splits = (*cell.splits, FOREIGN) if cell.foreign else cell.splits
     seen = [s for corpus in corpora for split in splits for s in corpus.splits.get(split, ())]
-    vocabulary = build_vocabulary(seen, cell.settings.model.words)
+    of_words = cell.settings.model.words
+    every = {normalise(t, of_words) for c in corpora for split in c.splits.values() for s in split for t in s.tokens}
+    vocabulary = build_vocabulary(seen, of_words, every & material.vectors.keys())
     tokens = read_tokens(corpora, vocabulary, cell.settings)
     job = Job(
         settings=cell.settings,
@@ -56,8 +61,16 @@ def make_job(
         alphabet=len(vocabulary.chars) + 2,
         head=cell.head,
         knowledge=knowledge,
+        vectors=_word_table(material, vocabulary, of_words.dim) if material.vectors else None,
     )
     return job, vocabulary
+
+
+def _word_table(material: Material, vocabulary: Vocabulary, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pretrained rows of a word table, [W, D], and which there are, [W]."""
+    there = np.array([False, *(word in material.vectors for word in vocabulary.words)])
+    zero = np.zeros(dim, np.float32)
+    return np.stack([zero, *(material.vectors.get(word, zero) for word in vocabulary.words)]), there
 
 
 def foreign_sentences(material: Material, cell: Cell) -> dict[tuple[str, str], np.ndarray]:

@@ -94,6 +94,7 @@ class Plan:
         seeds: as asked for.
         protocol: "train+devel" or "train".
         workdir: where models go.
+        vectors: hash of the file of pretrained word vectors; "" without.
     """
 
     experiment: Experiment
@@ -102,6 +103,7 @@ class Plan:
     seeds: tuple[int, ...]
     protocol: str
     workdir: Path
+    vectors: str = ""
 
     @property
     def fixed(self) -> tuple[Cell, ...]:
@@ -211,6 +213,7 @@ class Plan:
             "weights": list(weights),
             "corpora": [[name, self.corpora[name]] for name in cell.corpora],
         }
+        made_from["model"]["words"]["vectors"] = self.vectors
         if cell.teachers:
             made_from["teachers"] = [teacher.identity for teacher in cell.teachers]
             made_from["distill"] = to_dict(self.settings.distill)

@@ -1,26 +1,31 @@
 """From what a user asked for to an experiment that runs: everything is checked before anything is trained."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from kd_jax.catalogue import load_experiment, sample_corpora
 from kd_jax.cells import Context, Material
 from kd_jax.data.registry import load
+from kd_jax.data.vectors import load_vectors
+from kd_jax.data.vocab import normalise
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.tables import experiment_table
-from kd_jax.files import locked
+from kd_jax.files import digest_file, locked
 from kd_jax.forecast import plan_table, training_tokens
 from kd_jax.interrupt import Interrupt
 from kd_jax.plan import Plan
 from kd_jax.report import write_report
 from kd_jax.run import hashes_of, open_workdir, run, unfinished
-from kd_jax.settings import SMALL, Settings, override
+from kd_jax.settings import SMALL, Settings, Words, override
 from kd_jax.training.mesh import use_all_cores
 from kd_jax.training.progress import Meter
+from kd_jax.types import Corpus
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,9 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
     corpora = load(data_dir, request.datasets or None)
     workdir = request.workdir or Path("runs") / data_dir.resolve().name
     hashes = hashes_of(corpora)
+    vectors, digest = _read_vectors(settings[0].model.words, corpora)
     plans = [
-        Plan(experiment, of_experiment, hashes, seeds, request.protocol, workdir)
+        Plan(experiment, of_experiment, hashes, seeds, request.protocol, workdir, digest)
         for experiment, of_experiment in zip(experiments, settings, strict=True)
     ]
     if request.protocol == "train" or any(plan.tuning for plan in plans):
@@ -85,7 +91,22 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
             if "devel" not in corpus.splits:
                 why = "--protocol=train chooses the best epoch" if request.protocol == "train" else "weights are chosen"
                 raise InputError(f"{corpus.name}: has no devel split, on which {why}; add devel.tsv, or leave it out")
-    return plans, Material({c.name: c for c in corpora}, hashes), workdir
+    return plans, Material({c.name: c for c in corpora}, hashes, vectors), workdir
+
+
+def _read_vectors(words: Words, corpora: Sequence[Corpus]) -> tuple[dict[str, np.ndarray], str]:
+    """Pretrained vectors of the corpora's words, by key, and the file's hash; nothing where none are asked for."""
+    if not words.vectors:
+        return {}, ""
+    keys = sorted(
+        {normalise(t, words) for c in corpora for split in c.splits.values() for s in split for t in s.tokens}
+    )
+    table, there, report = load_vectors(Path(words.vectors), keys, words.dim)
+    for line in (*report.warnings, report):
+        print(line, file=sys.stderr)
+    return {key: row for key, row, found in zip(keys, table, there, strict=True) if found}, digest_file(
+        Path(words.vectors)
+    )
 
 
 def execute(request: Request, console: Console) -> None:

@@ -10,8 +10,8 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import tiny_corpus
 from rich.console import Console
+from tiny import tiny_corpus
 
 from kd_jax.data.conll import write_split
 from kd_jax.errors import InputError

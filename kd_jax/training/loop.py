@@ -79,7 +79,7 @@ class Job:
         alphabet: distinct characters of the vocabulary, padding and unknown included.
         head: output layer of every lane.
         knowledge: a teacher's outputs of all training tokens, fields [N, ...] or None.
-        words: the word table to begin with, [W, D]; None for a random one.
+        vectors: pretrained rows of the word table, [W, D], and which there are, [W]; None where all are random.
     """
 
     settings: Settings
@@ -90,7 +90,7 @@ class Job:
     alphabet: int
     head: Head = "softmax"
     knowledge: Outputs | None = None
-    words: np.ndarray | None = None
+    vectors: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def tagger(self) -> Tagger:
@@ -191,14 +191,13 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
 
 def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
     """States of lanes at their first step, [L, ...], on the mesh."""
-    words = job.tokens.word_rows if job.words is None else job.words
 
-    def start(lane: tuple[Any, LossWeights], _: tuple[()], __: tuple[()]) -> TrainState:
-        return init_state(job.tagger, job.head, *lane, len(job.sentences), words)
+    def start(lane: tuple[Any, LossWeights], _: tuple[()], vectors: Any) -> TrainState:
+        return init_state(job.tagger, job.head, *lane, len(job.sentences), job.tokens.word_rows, vectors)
 
     seeds = meshes.lane_array([lane.seed for lane in lanes], np.int32)
     weights = LossWeights(*(meshes.lane_array(w) for w in zip(*(lane.weights for lane in lanes), strict=True)))
-    return meshes.over_lanes(start, mesh)(meshes.shard((seeds, weights), mesh), (), ())
+    return meshes.over_lanes(start, mesh)(meshes.shard((seeds, weights), mesh), (), meshes.replicate(job.vectors, mesh))
 
 
 def label_tokens(job: Job, params: Any, task: int, sentences: np.ndarray) -> np.ndarray:

@@ -76,6 +76,7 @@ class Checkpoints:
         about["shapes"] = jax.tree.map(lambda x: [str(x.dtype), *x.shape], content)
         try:
             if self._writer is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
                 options = ocp.CheckpointManagerOptions(max_to_keep=self._keep, create=True)
                 self._writer = ocp.CheckpointManager(self._folder, options=options)
             parts = ocp.args.Composite(arrays=ocp.args.StandardSave(content), about=ocp.args.JsonSave(about))

@@ -73,9 +73,15 @@ ADAM = optax.scale_by_adam()
 
 
 def init_state(
-    tagger: Tagger, head: Head, seed: Array, weights: LossWeights, tasks: int, words: Array | int
+    tagger: Tagger,
+    head: Head,
+    seed: Array,
+    weights: LossWeights,
+    tasks: int,
+    word_rows: int,
+    vectors: tuple[Array, Array] | None = None,
 ) -> TrainState:
-    """A lane at its first step: a function of its seed alone.
+    """A lane at its first step: a function of its seed and of the pretrained vectors.
 
     Args:
         tagger: the module.
@@ -83,13 +89,14 @@ def init_state(
         seed: int32 scalar.
         weights: of the loss terms, scalars.
         tasks: number of branches, B.
-        words: rows of the word table, W, or the table itself, [W, D].
+        word_rows: rows of the word table, W.
+        vectors: pretrained rows of the word table, [W, D], and which there are, [W]; the others are random.
     """
     init_key, key = jax.random.split(jax.random.key(seed))
-    rows = words if isinstance(words, int) else words.shape[0]
-    params = init_params(tagger, init_key, tasks, rows)
-    if not isinstance(words, int):
-        params["words"] = jnp.asarray(words)
+    params = init_params(tagger, init_key, tasks, word_rows)
+    if vectors is not None:
+        table, there = vectors
+        params["words"] = jnp.where(there[:, None], table, params["words"])
     if head == "crf":
         params["crf"] = jax.tree.map(lambda x: jnp.stack([x] * tasks), Transitions.zeros(tagger.labels))
     return TrainState(

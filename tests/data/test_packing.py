@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import tiny_corpus, tiny_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.data.packing import NO_TOKEN, Shape, lay_out, pack, stack
 from kd_jax.data.tokens import pieces, read_tokens, real_share
