@@ -172,18 +172,20 @@ def test_ascii_forms_are_never_empty_and_final(token):
     assert ascii_form(form) == form
 
 
-def raw_form(tokens):
+def raw_form(tokens, style):
     """Running text that a sentence's tokens may come from: blanks as in English around them, signs as one character.
 
     No blank before closing signs, after opening ones, beside hyphens and slashes, in a number, nor in "e.g." and
     "U.S.A."; quotation marks open and close in turn; MEDLINE's mark of a cut abstract follows its full stop at once.
+    Hyphens and slashes that are tokens in GENIA's style stood between blanks.
     """
     text, quoted, tight = "", False, True
     for i, token in enumerate(tokens):
         a2, a1, b1 = (tokens[k] if 0 <= k < len(tokens) else " " for k in (i - 2, i - 1, i + 1))
         number = a1 in ".," and a2[-1].isdigit() and token[0].isdigit() and (a1 == "." or len(token) == 3)
         letters = a1 == b1 == "." and len(a2) == len(token) == 1 and (a2 + token).isalpha()
-        tight |= token in list(",.;:)]}?!%'") or a1 in list("([{-/") or token in {"-", "/", "'s"}
+        tight |= token in {*",.;:)]}?!%", "'s"} or a1 in {*"([{"}
+        tight |= style == "fine" and (token in {*"-/'"} or a1 in {*"-/"})
         tight |= number or letters or (a1 == "'" and token in {"s", "t"})
         tight |= (a1 == "." and (token, b1) == ("(", "ABSTRACT")) or re.match(r"-[A-Za-z]{2}", token) is not None
         quote = token in QUOTES
@@ -195,7 +197,7 @@ def raw_form(tokens):
 
 def test_raw_form():
     sentence = 'In " E . coli " ( no . 3 ) , IL - 2 \' s dose was 2 . 5 +/- 1 mg / kg , e . g . in mice .'
-    assert raw_form(sentence.split()) == 'In "E. coli" (no. 3), IL-2\'s dose was 2.5 ± 1 mg/kg, e.g. in mice.'
+    assert raw_form(sentence.split(), "fine") == 'In "E. coli" (no. 3), IL-2\'s dose was 2.5 ± 1 mg/kg, e.g. in mice.'
 
 
 def shares(path, take=10):
@@ -206,7 +208,7 @@ def shares(path, take=10):
     for k in range(0, len(sentences), take):
         text, places = "", {}
         for tokens in sentences[k : k + take]:
-            raw = raw_form(tokens)
+            raw = raw_form(tokens, style)
             as_read = ['"' if token in QUOTES else token.replace("<FFFD>", "\ufffd") for token in tokens]
             alone += [[ascii_form(token.text) for token in s] for s in tokenize(raw, style)] == [as_read]
             places[len(text), len(text) + len(raw)] = as_read
