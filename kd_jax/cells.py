@@ -1,118 +1,27 @@
 """One cell to its end: its lanes trained as one program, scored, and saved as models."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from kd_jax.data.overlap import key, keys
-from kd_jax.data.tokens import FOREIGN, Tokens, gold_tags, read_tokens
-from kd_jax.data.vocab import Vocabulary, build_vocabulary, normalise
+from kd_jax.data.tokens import Tokens, gold_tags
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
 from kd_jax.files import digest
 from kd_jax.interrupt import Interrupt, InterruptedRunError
+from kd_jax.material import Material, make_job
 from kd_jax.plan import Cell, Member
 from kd_jax.settings import to_dict
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoint import TrainedModel, save_model
-from kd_jax.training.loop import Job, Lane, Progress, failures, label_tokens, train
+from kd_jax.training.loop import Job, Progress, failures, label_tokens, train
 from kd_jax.training.progress import Meter, clock
 from kd_jax.training.resume import Checkpoints, Saved
-from kd_jax.types import Corpus, Outputs, Sentence
-
-
-class Material(NamedTuple):
-    """What every cell of a run works on.
-
-    Attributes:
-        corpora: by name.
-        hashes: of the corpora's content, by name.
-        vectors: pretrained vectors of words of the corpora, by their keys.
-    """
-
-    corpora: Mapping[str, Corpus]
-    hashes: Mapping[str, str]
-    vectors: Mapping[str, np.ndarray] = MappingProxyType({})
-
-
-def make_job(
-    material: Material, cell: Cell, members: Sequence[Member], knowledge: Outputs | None = None
-) -> tuple[Job, Vocabulary]:
-    """The program of some lanes of a cell, and the words its models know."""
-    corpora = [with_foreign(material, cell) if cell.foreign else material.corpora[name] for name in cell.corpora]
-    splits = (*cell.splits, FOREIGN) if cell.foreign else cell.splits
-    seen = [s for corpus in corpora for split in splits for s in corpus.splits.get(split, ())]
-    of_words = cell.settings.model.words
-    every = {normalise(t, of_words) for c in corpora for split in c.splits.values() for s in split for t in s.tokens}
-    vocabulary = build_vocabulary(seen, of_words, every & material.vectors.keys())
-    tokens = read_tokens(corpora, vocabulary, cell.settings)
-    job = Job(
-        settings=cell.settings,
-        tokens=tokens,
-        sentences=tuple(tokens.sentences(name, splits) for name in cell.corpora),
-        lanes=tuple(Lane(member.seed, member.weights) for member in members),
-        epochs=cell.epochs,
-        alphabet=len(vocabulary.chars) + 2,
-        head=cell.head,
-        knowledge=knowledge,
-        vectors=_word_table(material, vocabulary, of_words.dim) if material.vectors else None,
-    )
-    return job, vocabulary
-
-
-def _word_table(material: Material, vocabulary: Vocabulary, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pretrained rows of a word table, [W, D], and which there are, [W]."""
-    there = np.array([False, *(word in material.vectors for word in vocabulary.words)])
-    zero = np.zeros(dim, np.float32)
-    return np.stack([zero, *(material.vectors.get(word, zero) for word in vocabulary.words)]), there
-
-
-def foreign_sentences(material: Material, cell: Cell) -> dict[tuple[str, str], np.ndarray]:
-    """Other corpora's training sentences that a student of this cell is shown.
-
-    None of them stands in the test split of the student's own corpus. Where fewer are wanted than there are, they are
-    drawn at random, the same for every student.
-
-    Returns:
-        Indices within each (corpus, split), in file order.
-    """
-    own = material.corpora[cell.corpora[0]]
-    hidden = set(keys(own.splits["test"]))
-    found = [
-        (name, split, i)
-        for name, corpus in material.corpora.items()
-        if name != own.name
-        for split in cell.splits
-        for i, sentence in enumerate(corpus.splits.get(split, ()))
-        if key(sentence) not in hidden
-    ]
-    wanted = cell.settings.distill.foreign
-    if 0 < wanted < len(found):
-        drawn = np.random.default_rng(0).choice(len(found), wanted, replace=False)
-        found = [found[i] for i in sorted(drawn.tolist())]
-    groups: dict[tuple[str, str], list[int]] = {}
-    for name, split, i in found:
-        groups.setdefault((name, split), []).append(i)
-    return {place: np.array(indices) for place, indices in groups.items()}
-
-
-def with_foreign(material: Material, cell: Cell) -> Corpus:
-    """The cell's corpus with the split FOREIGN, whose tags mean nothing, before its test split."""
-    own = material.corpora[cell.corpora[0]]
-    shown = [
-        Sentence(sentence.tokens, ("O",) * len(sentence.tokens))
-        for (name, split), indices in foreign_sentences(material, cell).items()
-        for sentence in (material.corpora[name].splits[split][i] for i in indices)
-    ]
-    splits = {split: own.splits[split] for split in cell.splits if split in own.splits}
-    rest = {split: sentences for split, sentences in own.splits.items() if split not in splits}
-    return replace(own, splits=splits | {FOREIGN: tuple(shown)} | rest)
+from kd_jax.types import Outputs
 
 
 class Context(NamedTuple):

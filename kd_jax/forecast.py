@@ -3,8 +3,8 @@
 import jax
 from rich.table import Table
 
-from kd_jax.cells import Material, foreign_sentences
 from kd_jax.data.vocab import normalise
+from kd_jax.material import Material, foreign_sentences, training_sentences
 from kd_jax.plan import Cell, Plan
 from kd_jax.run import unfinished
 
@@ -36,12 +36,13 @@ def plan_table(plan: Plan, material: Material) -> Table:
 
 def training_tokens(material: Material, cell: Cell) -> int:
     """Tokens of one epoch."""
-    return sum(
-        len(sentence.tokens)
+    own = sum(
+        len(material.corpora[name].splits[split][i].tokens)
         for name in cell.corpora
-        for split in cell.splits
-        for sentence in material.corpora[name].splits.get(split, ())
-    ) + (foreign_tokens(material, cell) if cell.foreign else 0)
+        for split, chosen in training_sentences(material, cell, name).items()
+        for i in chosen
+    )
+    return own + (foreign_tokens(material, cell) if cell.foreign else 0)
 
 
 def foreign_tokens(material: Material, cell: Cell) -> int:

@@ -20,8 +20,8 @@ flags.DEFINE_integer("epochs", None, "Passes over the training sentences, of tea
 flags.DEFINE_enum(
     "protocol",
     "train+devel",
-    ["train+devel", "train"],
-    "Train on train and devel, or on train and keep the best epoch.",
+    ["train+devel", "train", "train+devel+clean", "train+clean"],
+    "Train on train and devel, or on train and keep the epoch best on devel; clean leaves out what stands in test.",
 )
 flags.DEFINE_multi_string("set", [], "A setting, as key=value; may be repeated: --set learning_rate=0.002.")
 flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")

@@ -30,6 +30,7 @@ class Member:
         weights: of the loss terms.
         folder: where the trained model goes; its name ends in its identity.
         identity: hash of everything that decides what the trained model is.
+        settings: hash of the same but the seed: what models that are averaged have in common.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Member:
     weights: LossWeights
     folder: Path
     identity: str
+    settings: str
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,12 @@ class Plan:
                 choices = dict.fromkeys(weights for student in mine for weights in student.choices)
                 lanes = [(describe(weights), self.seeds[0], weights) for weights in choices]
                 teachers = self._teachers(self.seeds[0])
-                cells.append(self._students(name, lanes, teachers, "train", foreign=foreign, purpose="tune"))
+                cells.append(self._students(name, lanes, teachers, self._for_tuning, foreign=foreign, purpose="tune"))
         return tuple(cells)
+
+    @property
+    def _for_tuning(self) -> str:
+        return "train+clean" if "clean" in self.protocol else "train"
 
     def students(self, chosen: Chosen | None) -> tuple[Cell, ...]:
         """The cells of the table's students.
@@ -209,7 +215,6 @@ class Plan:
             "train": train,
             "epochs": cell.epochs,
             "protocol": cell.protocol,
-            "seed": seed,
             "weights": list(weights),
             "corpora": [[name, self.corpora[name]] for name in cell.corpora],
         }
@@ -218,11 +223,12 @@ class Plan:
             made_from["teachers"] = [teacher.identity for teacher in cell.teachers]
             made_from["distill"] = to_dict(self.settings.distill)
             made_from["foreign"] = cell.foreign
-        identity = digest(made_from)[:12]
+        identity = digest(made_from | {"seed": seed})[:12]
+        settings = digest(made_from | {"teachers": [teacher.settings for teacher in cell.teachers]})[:12]
         name = f"{label}-{cell.head}-seed{seed}-{identity}".replace(" ", "-").replace("/", "-")
         place = "teachers" if cell.kind == "MTM" else "tuning" if cell.purpose == "tune" else "students"
         folder = self.workdir / place / ("" if cell.kind == "MTM" else cell.corpora[0]) / name
-        return Member(cell.kind, label, seed, weights, folder, identity)
+        return Member(cell.kind, label, seed, weights, folder, identity, settings)
 
 
 def seed_of(student: Student, weights: LossWeights, seed: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from kd_jax.catalogue import load_experiment, sample_corpora
-from kd_jax.cells import Context, Material
+from kd_jax.cells import Context
 from kd_jax.data.registry import load
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import normalise
@@ -19,6 +19,7 @@ from kd_jax.evaluation.tables import experiment_table
 from kd_jax.files import digest_file, locked
 from kd_jax.forecast import plan_table, training_tokens
 from kd_jax.interrupt import Interrupt
+from kd_jax.material import Material
 from kd_jax.plan import Plan
 from kd_jax.report import write_report
 from kd_jax.run import hashes_of, open_workdir, run, unfinished
@@ -86,10 +87,10 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
         Plan(experiment, of_experiment, hashes, seeds, request.protocol, workdir, digest)
         for experiment, of_experiment in zip(experiments, settings, strict=True)
     ]
-    if request.protocol == "train" or any(plan.tuning for plan in plans):
+    if "devel" not in request.protocol or any(plan.tuning for plan in plans):
         for corpus in corpora:
             if "devel" not in corpus.splits:
-                why = "--protocol=train chooses the best epoch" if request.protocol == "train" else "weights are chosen"
+                why = "weights are chosen" if "devel" in request.protocol else "--protocol=train chooses the best epoch"
                 raise InputError(f"{corpus.name}: has no devel split, on which {why}; add devel.tsv, or leave it out")
     return plans, Material({c.name: c for c in corpora}, hashes, vectors), workdir
 

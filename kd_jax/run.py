@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from kd_jax import __version__
-from kd_jax.cells import Context, Material, foreign_sentences, make_job, train_cell
+from kd_jax.cells import Context, train_cell
 from kd_jax.data.registry import corpus_hash
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
@@ -21,6 +21,7 @@ from kd_jax.files import replace_file
 from kd_jax.knowledge import store
 from kd_jax.knowledge.ensemble import mean_logits
 from kd_jax.knowledge.library import Question, answer
+from kd_jax.material import Material, foreign_sentences, make_job
 from kd_jax.plan import Cell, Chosen, Member, Plan, describe
 from kd_jax.settings import to_dict
 from kd_jax.training.checkpoint import describe_model, load_counts
@@ -174,8 +175,7 @@ def publish(plan: Plan, cell: Cell, workdir: Path) -> None:
                 )
                 for kind, of_type in scores["types"].items()
             ]  # fmt: skip
-    results.append(workdir / "results.csv", rows)
-    results.append_types(workdir / "types.csv", types)
+    results.publish(workdir, rows, types)
 
 
 def _row(plan: Plan, cell: Cell, member: Member, corpus: str, about: dict[str, Any]) -> Row:
@@ -197,6 +197,7 @@ def _row(plan: Plan, cell: Cell, member: Member, corpus: str, about: dict[str, A
         seconds=about["seconds"],
         label=member.label,
         status=about["status"],
+        settings=member.settings,
     )
 
 

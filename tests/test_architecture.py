@@ -18,6 +18,7 @@ FLOORS = [
     {"knowledge"},
     {"evaluation"},
     {"plan", "catalogue"},
+    {"material"},
     {"cells"},
     {"run"},
     {"report"},

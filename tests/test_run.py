@@ -170,3 +170,29 @@ def test_dry_run_writes_nothing(corpora, tmp_path):
     text = ask(corpora, tmp_path / "w", dry_run=True)
     assert "STM on First" in text
     assert not (tmp_path / "w").exists()
+
+
+def test_results_of_other_settings_are_not_averaged_with_these(corpora, tmp_path):
+    common = {"datasets": ("First",), "experiment": "baselines"}
+    ask(corpora, tmp_path / "w", seeds="1,2", **common)
+    ask(corpora, tmp_path / "w", seeds="1", assignments=(*SIZES, "dropout=0.1"), **common)
+    rows = results.read(tmp_path / "w" / "results.csv")
+    assert {row.seed for row in rows} == {1}
+    assert len({row.settings for row in rows if row.label == "STM"}) == 1
+    assert {row.seed for row in results.read_types(tmp_path / "w" / "types.csv")} == {1}
+    ask(corpora, tmp_path / "w", seeds="1,2", **common)
+    assert {row.seed for row in results.read(tmp_path / "w" / "results.csv")} == {1, 2}
+
+
+def test_clean_protocol_leaves_out_what_stands_in_test(tmp_path):
+    corpus = tiny_corpus("First")
+    leaked = corpus.splits["test"][0]._replace(tokens=("thisisalongenoughsentencetocount",), tags=("O",))
+    (tmp_path / "d" / "First").mkdir(parents=True)
+    for split, sentences in corpus.splits.items():
+        write_split(tmp_path / "d" / "First" / f"{split}.tsv", (*sentences, leaked))
+    tokens = {}
+    for protocol in ("train+devel", "train+devel+clean"):
+        ask(tmp_path / "d", tmp_path / "w", seeds="1", protocol=protocol)
+        rows = results.read(tmp_path / "w" / "results.csv")
+        tokens[protocol] = {(row.label, row.tokens) for row in rows if row.protocol == protocol}
+    assert {(label, n - 2) for label, n in tokens["train+devel"]} == tokens["train+devel+clean"]

@@ -7,8 +7,8 @@ import csv
 import math
 import re
 import typing
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import MISSING, dataclass, fields
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -36,7 +36,7 @@ class Row:
         tau: temperature of soft labels.
         seed: the lane's seed.
         split: split that was scored.
-        precision: entity precision in percent; None where the lane diverged.
+        precision: of entities, in percent; None where the lane diverged.
         recall: entity recall in percent; None where the lane diverged.
         f1: entity F1 in percent; None where the lane diverged.
         protocol: what it was trained on, "train+devel" or "train".
@@ -46,6 +46,7 @@ class Row:
         label: the table's column, such as "STM", "SM a=0.5" or "SM task".
         scheme: seqeval's mode and scheme.
         status: "ok", or "diverged at step N".
+        settings: hash of all that models of different seeds must share to be averaged.
     """
 
     experiment: str
@@ -69,12 +70,23 @@ class Row:
     label: str
     scheme: str = f"{MODE} {SCHEME}"
     status: str = "ok"
+    settings: str = "-"
 
     @property
     def key(self) -> Hashable:
         """What makes two rows one and the same lane and split."""
         weights = (self.alpha, self.beta, self.gamma, self.kappa, self.tau)
         return (self.experiment, self.corpus, self.label, self.head, weights, self.seed, self.split, self.protocol)
+
+    @property
+    def lane(self) -> tuple[Hashable, ...]:
+        """What a row of results.csv and its rows of types.csv have in common."""
+        return (self.experiment, self.corpus, self.label, self.head, self.seed, self.split, self.protocol)
+
+    @property
+    def column(self) -> Hashable:
+        """What rows that are averaged have in common, but for their settings."""
+        return (self.experiment, self.corpus, self.label, self.head, self.split, self.protocol)
 
     @property
     def described(self) -> str:
@@ -117,7 +129,12 @@ class TypeRow:
     @property
     def key(self) -> Hashable:
         """What makes two rows one and the same."""
-        return (self.experiment, self.corpus, self.label, self.head, self.seed, self.split, self.protocol, self.type)
+        return (*self.lane, self.type)
+
+    @property
+    def lane(self) -> tuple[Hashable, ...]:
+        """What a row of results.csv and its rows of types.csv have in common."""
+        return (self.experiment, self.corpus, self.label, self.head, self.seed, self.split, self.protocol)
 
     @property
     def described(self) -> str:
@@ -177,11 +194,12 @@ def _checked(row: _Keyed, where: str) -> None:
 def _read(path: Path, kind: type[R]) -> tuple[list[str], list[R]]:
     hints = typing.get_type_hints(kind)
     wanted = [f.name for f in fields(kind)]
+    needed = [f.name for f in fields(kind) if f.default is MISSING]
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.reader(file, strict=True)
             header = next(lines, [])
-            if missing := [name for name in wanted if name not in header]:
+            if missing := [name for name in needed if name not in header]:
                 raise InputError(f"{path}:1: no column {', '.join(missing)}; the columns are {','.join(wanted)}")
             rows: list[R] = []
             seen: dict[Hashable, int] = {}
@@ -193,7 +211,7 @@ def _read(path: Path, kind: type[R]) -> tuple[list[str], list[R]]:
                     )
                 record = dict(zip(header, cells, strict=True))
                 values = {}
-                for name in wanted:
+                for name in record.keys() & set(wanted):
                     try:
                         values[name] = _value(record[name], hints[name])
                     except ValueError:
@@ -211,14 +229,14 @@ def _read(path: Path, kind: type[R]) -> tuple[list[str], list[R]]:
     return header, rows
 
 
-def _append(path: Path, rows: Sequence[R], kind: type[R]) -> None:
+def _append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], bool] = lambda _: True) -> None:
     wanted = [f.name for f in fields(kind)]
     kept: dict[Hashable, R] = {}
     if path.exists():
         header, old = _read(path, kind)
         if header != wanted:
             raise InputError(f"{path}:1: columns of another version of kd_jax; the columns are {','.join(wanted)}")
-        kept = {row.key: row for row in old}
+        kept = {row.key: row for row in old if stays(row)}
     for row in rows:
         _checked(row, str(path))
         kept[row.key] = row
@@ -239,8 +257,8 @@ def read(path: Path) -> list[Row]:
         Its rows in the order of the file.
 
     Raises:
-        InputError: with path and line for a missing column, a cell of the wrong type, a number that is not finite or
-            not a percentage, a repeated row; or where there is no such file.
+        InputError: with path and line for a missing column, a cell of the wrong type, a number that is no percentage,
+            a repeated row; or where there is no such file.
     """
     return _read(path, Row)[1]
 
@@ -267,6 +285,26 @@ def read_types(path: Path) -> list[TypeRow]:
 def append_types(path: Path, rows: Sequence[TypeRow]) -> None:
     """Add rows to a types.csv, as `append` does."""
     _append(path, rows, TypeRow)
+
+
+def publish(workdir: Path, rows: Sequence[Row], types: Sequence[TypeRow]) -> None:
+    """Write the rows of finished models into a work folder's results.csv and types.csv.
+
+    Older rows of the same columns that were trained with other settings go, so that nothing is averaged over both.
+
+    Args:
+        workdir: the work folder.
+        rows: of results.csv.
+        types: of types.csv, for the same models.
+
+    Raises:
+        InputError: as `append`.
+    """
+    settings = {row.column: row.settings for row in rows}
+    path = workdir / "results.csv"
+    _append(path, rows, Row, lambda old: settings.get(old.column, old.settings) == old.settings)
+    alive = {row.lane for row in read(path)}
+    _append(workdir / "types.csv", types, TypeRow, lambda old: old.lane in alive)
 
 
 def counts_path(workdir: Path, row: Row) -> Path:
