@@ -79,11 +79,6 @@ class Row:
         return (self.experiment, self.corpus, self.label, self.head, weights, self.seed, self.split, self.protocol)
 
     @property
-    def lane(self) -> tuple[Hashable, ...]:
-        """What a row of results.csv and its rows of types.csv have in common."""
-        return (self.experiment, self.corpus, self.label, self.head, self.seed, self.split, self.protocol)
-
-    @property
     def column(self) -> Hashable:
         """What rows that are averaged have in common, but for their settings."""
         return (self.experiment, self.corpus, self.label, self.head, self.split, self.protocol)
@@ -129,12 +124,7 @@ class TypeRow:
     @property
     def key(self) -> Hashable:
         """What makes two rows one and the same."""
-        return (*self.lane, self.type)
-
-    @property
-    def lane(self) -> tuple[Hashable, ...]:
-        """What a row of results.csv and its rows of types.csv have in common."""
-        return (self.experiment, self.corpus, self.label, self.head, self.seed, self.split, self.protocol)
+        return (*_lane(self), self.type)
 
     @property
     def described(self) -> str:
@@ -148,6 +138,10 @@ class TypeRow:
             if not 0 <= getattr(self, name) <= 100:
                 return f"{name} is {getattr(self, name):g}, not in percent"
         return None
+
+
+def _lane(row: Row | TypeRow) -> tuple[Hashable, ...]:
+    return (row.experiment, row.corpus, row.label, row.head, row.seed, row.split, row.protocol)
 
 
 class _Keyed(Protocol):
@@ -303,8 +297,8 @@ def publish(workdir: Path, rows: Sequence[Row], types: Sequence[TypeRow]) -> Non
     settings = {row.column: row.settings for row in rows}
     path = workdir / "results.csv"
     _append(path, rows, Row, lambda old: settings.get(old.column, old.settings) == old.settings)
-    alive = {row.lane for row in read(path)}
-    _append(workdir / "types.csv", types, TypeRow, lambda old: old.lane in alive)
+    alive = set(map(_lane, read(path)))
+    _append(workdir / "types.csv", types, TypeRow, lambda old: _lane(old) in alive)
 
 
 def counts_path(workdir: Path, row: Row) -> Path:
