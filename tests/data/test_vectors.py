@@ -71,12 +71,11 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "packed"), [(form, packed) for form in FORMS for packed in (False, True) if not (packed and "npz" in form)]
+)
 def test_every_form_gives_the_same_table(tmp_path, form, packed):
     name, content, told = FORMS[form]
-    if packed and told == "npz":
-        pytest.skip("a .npz is packed by itself")
     path = tmp_path / (name + ".gz" * packed)
     path.write_bytes(gzip.compress(content) if packed else content)
     (tmp_path / "v.vocab").write_text("\n".join(WORDS) + "\n")
