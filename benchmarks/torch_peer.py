@@ -365,7 +365,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--protocol", choices=["train+devel", "train"], default="train+devel")
     parser.add_argument("--score_every", type=int, default=1, help="epochs; 0 scores the last one only")
-    parser.add_argument("--schedule", choices=["linear", "constant"], default="linear", help="linear falls to 0")
+    parser.add_argument("--schedule", choices=["linear", "constant"], default="constant", help="linear falls to 0")
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--clip", type=float, default=5.0)
     parser.add_argument("--dropout", type=float, default=0.5)

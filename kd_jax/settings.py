@@ -154,9 +154,14 @@ class Settings:
 
 SMALL = Settings(
     model=Model(
-        words=Words(dim=50), chars=Chars(dim=16, units=24, longest=20), shared_units=48, task_units=48, hidden_units=48
+        words=Words(dim=50),
+        chars=Chars(dim=16, units=24, longest=20),
+        shared_units=48,
+        task_units=48,
+        hidden_units=48,
+        dropout=0.25,
     ),
-    train=Train(epochs=14, teacher_epochs=14, learning_rate=4e-3, rows=6, row_length=64),
+    train=Train(epochs=14, learning_rate=8e-3, rows=6, row_length=64, schedule="linear"),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""
 
