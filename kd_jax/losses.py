@@ -108,7 +108,8 @@ def total(
         teacher: the teacher's outputs for the same tokens; a field that is None has no term. None: no teacher.
         weights: scalars of one lane.
         mask: tokens whose outputs are matched, [...] bool.
-        how: which D, and whether errors are means or sums over a token's components.
+        how: which D, and whether errors are means or sums over a token's components; a "relative" error of logits is
+            their mean squared error over the mean square of the teacher's logits in the batch.
 
     Returns:
         Sum over tokens, a scalar.
@@ -130,8 +131,11 @@ def total(
 
 def _of_logits(student: Array, teacher: Array, tau: Array, mask: Array, how: Distill) -> Array:
     teacher = teacher.astype(student.dtype)
-    if how.match == "mse":
+    if how.match == "mse" and how.logits_error != "relative":
         return squared_error(student, teacher, mask, how.logits_error)
+    if how.match == "mse":
+        own = squared_error(jnp.zeros_like(teacher), teacher, mask, "mean") / jnp.maximum(mask.sum(), 1)
+        return squared_error(student, teacher, mask, "mean") / jnp.maximum(own, 1e-6)
     term = soft_cross_entropy(student, teacher, mask, tau)
     if how.divergence == "kl":
         term -= entropy(teacher, mask, tau)

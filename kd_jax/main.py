@@ -23,6 +23,12 @@ flags.DEFINE_enum(
     ["train+devel", "train", "train+devel+clean", "train+clean"],
     "Train on train and devel, or on train and keep the epoch best on devel; clean leaves out what stands in test.",
 )
+flags.DEFINE_enum(
+    "scheme",
+    None,
+    ["IOB2", "IOBES", "IOB1"],
+    "Tag scheme of the files; default: IOBES if they have E- or S-, else IOB2.",
+)
 flags.DEFINE_multi_string("set", [], "A setting, as key=value; may be repeated: --set learning_rate=0.002.")
 flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")
 
@@ -44,6 +50,7 @@ def main(argv: Sequence[str]) -> None:
                 workdir=None if FLAGS.workdir is None else Path(FLAGS.workdir),
                 epochs=FLAGS.epochs,
                 protocol=FLAGS.protocol,
+                scheme=FLAGS.scheme,
                 assignments=tuple(FLAGS.set),
                 dry_run=FLAGS.dry_run,
             ),

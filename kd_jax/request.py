@@ -40,6 +40,7 @@ class Request:
     workdir: Path | None = None
     epochs: int | None = None
     protocol: str = "train+devel"
+    scheme: str | None = None
     assignments: Sequence[str] = ()
     dry_run: bool = False
 
@@ -79,7 +80,7 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
     data_dir = request.data_dir or sample_corpora()
     base = SMALL if request.data_dir is None else Settings()
     settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
-    corpora = load(data_dir, request.datasets or None)
+    corpora = load(data_dir, request.datasets or None, request.scheme)
     workdir = request.workdir or Path("runs") / data_dir.resolve().name
     hashes = hashes_of(corpora)
     vectors, digest = _read_vectors(settings[0].model.words, corpora)

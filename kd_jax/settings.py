@@ -108,7 +108,8 @@ class Distill:
     Attributes:
         dtype: in which the teacher's outputs are stored.
         match: beta's term: "mse" of the logits (equation 2) or "soft" labels (equation 5).
-        logits_error: squared error of a token's logits as a "mean" over the labels or their "sum".
+        logits_error: squared error of a token's logits as a "mean" over the labels, a "sum", or "relative": the mean in
+            units of the mean square of the teacher's logits in the batch.
         hidden_error: squared error of a token's BiLSTM outputs as a "mean" over the units or their "sum".
         divergence: of soft labels: "cross-entropy" or "kl", which is less by the teacher's own entropy.
         tau_squared: whether soft labels' term is multiplied by tau^2, so that its gradient keeps its size (Hinton et
@@ -120,7 +121,7 @@ class Distill:
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     match: Literal["mse", "soft"] = "mse"
-    logits_error: Literal["mean", "sum"] = "mean"
+    logits_error: Literal["mean", "sum", "relative"] = "mean"
     hidden_error: Literal["mean", "sum"] = "mean"
     divergence: Literal["cross-entropy", "kl"] = "cross-entropy"
     tau_squared: bool = False
@@ -161,7 +162,8 @@ SMALL = Settings(
         hidden_units=48,
         dropout=0.25,
     ),
-    train=Train(epochs=14, learning_rate=8e-3, rows=6, row_length=64, schedule="linear"),
+    train=Train(epochs=14, learning_rate=8e-3, rows=6, row_length=32, schedule="linear"),
+    distill=Distill(logits_error="relative"),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""
 

@@ -105,6 +105,20 @@ def test_masked_equals_deleted(case):
         np.testing.assert_allclose(masked, deleted, rtol=1e-6)
 
 
+def test_relative_error_does_not_know_the_scale_of_the_logits(case):
+    student, teacher, _, mask = case
+    weights, relative = LossWeights(0.0, 1.0, 0.0, 0.0, 1.0), Distill(logits_error="relative")
+
+    def at(scale):
+        ours, theirs = (Outputs(scale * outputs.logits, None, None) for outputs in (student, teacher))
+        return losses.total(0.0, ours, theirs, weights, mask, relative)
+
+    error = np.square(np.asarray(student.logits - teacher.logits))[np.asarray(mask)]
+    square = np.square(np.asarray(teacher.logits))[np.asarray(mask)]
+    np.testing.assert_allclose(at(1.0), error.mean(-1).sum() / square.mean(), rtol=1e-5)
+    np.testing.assert_allclose(at(1.0), at(10.0), rtol=1e-5)
+
+
 @pytest.mark.parametrize("tau_squared", [False, True])
 def test_soft_labels_in_the_total(case, tau_squared):
     student, teacher, _, mask = case
