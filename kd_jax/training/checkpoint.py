@@ -72,7 +72,7 @@ def describe_model(folder: Path) -> dict[str, Any] | None:
     """What a finished model's folder says of itself; None where there is none."""
     try:
         found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as fault:
         raise InputError(f"{folder}/model.json: can't be read ({fault}); remove the folder to train it again") from None
