@@ -98,7 +98,7 @@ def init_state(
         table, there = vectors
         params["words"] = jnp.where(there[:, None], table, params["words"])
     if head == "crf":
-        params["crf"] = jax.tree.map(lambda x: jnp.stack([x] * tasks), Transitions.zeros(tagger.labels))
+        params["crf"] = jax.tree.map(lambda x: jnp.stack([x] * tasks), Transitions.zeros(tagger.labels)._asdict())
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -139,7 +139,7 @@ def _insert(tree: Any, part: Any, batch: Batches, frozen_words: bool) -> Any:
 
 def _transitions(part: Any, data: TokenData, task: Array) -> Transitions | None:
     """A task's transitions with what is ruled out; None for a softmax head."""
-    return jax.tree.map(lambda x, y: x + y[task], part["crf"], data.penalty) if "crf" in part else None
+    return jax.tree.map(lambda x, y: x + y[task], Transitions(**part["crf"]), data.penalty) if "crf" in part else None
 
 
 def train_step(
