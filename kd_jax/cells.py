@@ -18,7 +18,7 @@ from kd_jax.plan import Cell, Member
 from kd_jax.settings import to_dict
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoint import TrainedModel, save_model
-from kd_jax.training.loop import Job, Progress, failures, label_tokens, train
+from kd_jax.training.loop import Job, Progress, failures, label_tokens, place, train
 from kd_jax.training.progress import Meter, clock
 from kd_jax.training.resume import Checkpoints, Saved
 from kd_jax.types import Outputs
@@ -54,7 +54,6 @@ def train_cell(
         InputError: where the disk refuses.
         InterruptedRunError: where a signal asked for the end; the lanes are saved.
     """
-    began = time.monotonic()
     meter = context.meter
     job, vocabulary = make_job(material, cell, members, knowledge)
     place = context.workdir / "checkpoints" / digest([member.identity for member in cell.members])[:12]
@@ -63,9 +62,10 @@ def train_cell(
         trained = _train(material, job, cell, members, checkpoints, context)
     finally:
         checkpoints.close()
+    began = time.monotonic()
     split = "devel" if cell.purpose == "tune" else "test"
     scores = _scores(material, job, cell, trained.params, split)
-    seconds = time.monotonic() - began
+    seconds = trained.seconds + time.monotonic() - began
     host = jax.device_get(trained.params)
     for i, member in enumerate(members):
         failed = trained.failed[i]
@@ -98,12 +98,13 @@ def train_cell(
 
 
 class _Trained(NamedTuple):
-    """Lanes at the end: parameters [L, ...], and for each lane the step it failed at, its epochs and F1 on devel."""
+    """Lanes at the end: parameters [L, ...]; the step each failed at, its epochs and F1 on devel; seconds of all."""
 
     params: Any
     failed: list[int | None]
     epochs: list[int]
     devel_f1: Sequence[float | None]
+    seconds: float
 
 
 def _train(
@@ -111,15 +112,19 @@ def _train(
 ) -> _Trained:
     best = _Best(len(members)) if "devel" not in cell.splits else None
     saved = checkpoints.newest()
+    start = None
     if saved is not None:
+        start = saved.position, place(job, saved.state)
         context.meter.say(
             f"{cell.title}: going on after {saved.position.epoch} epochs and {saved.position.chunk} chunks"
         )
+        context.meter.skip(saved.position.epoch * job.lane_tokens // job.epochs + int(saved.position.tokens.sum()))
         if best is not None and saved.best is not None:
             best.restore(saved.best)
-    saved_at, number = time.monotonic(), 0
-    state = None if saved is None else saved.state
-    for progress in train(job, None if saved is None else (saved.position, saved.state)):
+    seconds = 0.0 if saved is None else saved.seconds
+    began = saved_at = time.monotonic()
+    state = None if start is None else start[1]
+    for progress in train(job, start):
         state = progress.state
         where = f"{cell.title} ({len(members)} lanes) epoch {progress.epoch}/{cell.epochs}"
         context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
@@ -132,17 +137,20 @@ def _train(
         if due or context.stop.asked_by is not None:
             own = jax.tree.map(lambda x: np.asarray(x)[: len(members)], progress.state)
             number = progress.position.epoch * 1_000_000 + progress.position.chunk
-            checkpoints.save(Saved(progress.position, own, None if best is None else best.saved(own.params)), number)
+            so_far = seconds + time.monotonic() - began
+            kept = None if best is None else best.saved(own.params)
+            checkpoints.save(Saved(progress.position, own, kept, so_far), number)
             saved_at = time.monotonic()
         if context.stop.asked_by is not None:
             checkpoints.wait()
             raise InterruptedRunError(context.stop.asked_by)
     if state is None:
         raise InputError(f"{cell.title}: nothing to train on")
+    seconds += time.monotonic() - began
+    failed = failures(state, len(members))
     if best is None:
-        epochs, devel_f1 = [cell.epochs] * len(members), [None] * len(members)
-        return _Trained(state.params, failures(state, len(members)), epochs, devel_f1)
-    return _Trained(best.stacked(state.params), failures(state, len(members)), best.epoch, best.f1)
+        return _Trained(state.params, failed, [cell.epochs] * len(members), [None] * len(members), seconds)
+    return _Trained(best.stacked(state.params), failed, best.epoch, best.f1, seconds)
 
 
 def _record(

@@ -13,9 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from kd_jax.errors import InputError
 
 
@@ -100,16 +97,6 @@ def locked(folder: Path) -> Iterator[None]:
 def digest(value: Any) -> str:
     """SHA-256 of a value of plain JSON types, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def digest_arrays(tree: Any) -> str:
-    """SHA-256 of the arrays of a pytree with their paths, dtypes and shapes, in hex."""
-    total = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = np.ascontiguousarray(leaf)
-        total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
 
 
 def digest_file(path: Path) -> str:

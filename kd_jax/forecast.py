@@ -3,7 +3,7 @@
 import jax
 from rich.table import Table
 
-from kd_jax.data.vocab import normalise
+from kd_jax.data.vocab import words_of
 from kd_jax.material import Material, foreign_sentences, training_sentences
 from kd_jax.plan import Cell, Plan
 from kd_jax.run import unfinished
@@ -61,13 +61,7 @@ def memory(plan: Plan, material: Material, cell: Cell, lanes: int) -> int:
     the flat tokens.
     """
     model, train = plan.settings.model, plan.settings.train
-    seen = {
-        normalise(token, model.words)
-        for name in cell.corpora
-        for split in cell.splits
-        for sentence in material.corpora[name].splits.get(split, ())
-        for token in sentence.tokens
-    }
+    seen = words_of([material.corpora[name] for name in cell.corpora], model.words)
     inner = model.words.dim + model.chars.units
     shared, task = 2 * model.shared_units, 2 * model.task_units
     branch = 4 * task * (shared + model.task_units) + task * model.hidden_units

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_jax.data.overlap import key, keys
+from kd_jax.data.overlap import without_overlap
 from kd_jax.data.tokens import FOREIGN, Tokens, read_tokens
-from kd_jax.data.vocab import Vocabulary, build_vocabulary, normalise
+from kd_jax.data.vocab import Vocabulary, build_vocabulary, words_of
 from kd_jax.plan import Cell, Member
 from kd_jax.training.loop import Job, Lane
 from kd_jax.types import Corpus, Outputs, Sentence
@@ -41,8 +41,8 @@ def make_job(
     if cell.foreign:
         seen += corpora[0].splits[FOREIGN]
     of_words = cell.settings.model.words
-    every = {normalise(t, of_words) for c in corpora for split in c.splits.values() for s in split for t in s.tokens}
-    vocabulary = build_vocabulary(seen, of_words, every & material.vectors.keys())
+    pretrained = material.vectors.keys() & (words_of(corpora, of_words) if material.vectors else set())
+    vocabulary = build_vocabulary(seen, of_words, pretrained)
     tokens = read_tokens(corpora, vocabulary, cell.settings)
     job = Job(
         settings=cell.settings,
@@ -66,11 +66,8 @@ def training_sentences(material: Material, cell: Cell, name: str) -> dict[str, n
     splits = {split: material.corpora[name].splits.get(split, ()) for split in cell.splits}
     if "clean" not in cell.protocol.split("+"):
         return {split: np.arange(len(sentences)) for split, sentences in splits.items()}
-    hidden = {k for corpus in cell.corpora for k in keys(material.corpora[corpus].splits["test"])}
-    return {
-        split: np.array([i for i, sentence in enumerate(sentences) if key(sentence) not in hidden], int)
-        for split, sentences in splits.items()
-    }
+    tests = [material.corpora[corpus].splits["test"] for corpus in cell.corpora]
+    return {split: without_overlap(sentences, tests) for split, sentences in splits.items()}
 
 
 def _positions(tokens: Tokens, name: str, chosen: dict[str, np.ndarray], *, foreign: bool) -> np.ndarray:
@@ -96,14 +93,12 @@ def foreign_sentences(material: Material, cell: Cell) -> dict[tuple[str, str], n
         Indices within each (corpus, split), in file order.
     """
     own = material.corpora[cell.corpora[0]]
-    hidden = set(keys(own.splits["test"]))
     found = [
         (name, split, i)
         for name, corpus in material.corpora.items()
         if name != own.name
         for split in cell.splits
-        for i, sentence in enumerate(corpus.splits.get(split, ()))
-        if key(sentence) not in hidden
+        for i in without_overlap(corpus.splits.get(split, ()), [own.splits["test"]]).tolist()
     ]
     wanted = cell.settings.distill.foreign
     if 0 < wanted < len(found):

@@ -12,7 +12,7 @@ from kd_jax.catalogue import load_experiment, sample_corpora
 from kd_jax.cells import Context
 from kd_jax.data.registry import load
 from kd_jax.data.vectors import load_vectors
-from kd_jax.data.vocab import normalise
+from kd_jax.data.vocab import words_of
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.tables import experiment_table
@@ -88,6 +88,8 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
         Plan(experiment, of_experiment, hashes, seeds, request.protocol, workdir, digest)
         for experiment, of_experiment in zip(experiments, settings, strict=True)
     ]
+    for plan in plans:
+        _check(plan)
     if "devel" not in request.protocol or any(plan.tuning for plan in plans):
         for corpus in corpora:
             if "devel" not in corpus.splits:
@@ -96,13 +98,27 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
     return plans, Material({c.name: c for c in corpora}, hashes, vectors), workdir
 
 
+def _check(plan: Plan) -> None:
+    """Refuse what could not be taught, before anything is trained."""
+    teachers = max((len(cell.teachers) for cell in plan.students(None)), default=0)
+    weights = [weights for student in plan.experiment.students for weights in student.choices]
+    if teachers > 1 and any(w.gamma or w.kappa for w in weights):
+        raise InputError(
+            f"{plan.experiment.name}: hidden states of several teachers have no common axes;"
+            " give gamma and kappa to students of one teacher only"
+        )
+    if teachers > 1 and plan.settings.distill.ensemble == "devel" and "devel" in plan.protocol:
+        raise InputError(
+            "distill.ensemble=devel weighs teachers by their F1 on devel, which they would be trained on;"
+            " use --protocol=train, or distill.ensemble=uniform"
+        )
+
+
 def _read_vectors(words: Words, corpora: Sequence[Corpus]) -> tuple[dict[str, np.ndarray], str]:
     """Pretrained vectors of the corpora's words, by key, and the file's hash; nothing where none are asked for."""
     if not words.vectors:
         return {}, ""
-    keys = sorted(
-        {normalise(t, words) for c in corpora for split in c.splits.values() for s in split for t in s.tokens}
-    )
+    keys = sorted(words_of(corpora, words))
     table, there, report = load_vectors(Path(words.vectors), keys, words.dim)
     for line in (*report.warnings, report):
         print(line, file=sys.stderr)

@@ -114,25 +114,21 @@ def knowledge(
         job = cache(lambda head=head: make_job(material, plan.multi[head], plan.multi[head].members[:1])[0])
         folder = context.workdir / "knowledge" / teacher.identity
         taught.append([answer(teacher.folder, folder, question, dtype, job, context.meter.say) for question in asked])
-    if len(taught) > 1 and (wanted.task_hidden or wanted.shared_hidden):
-        raise InputError("hidden states of several teachers have no common axes: give gamma and kappa one teacher only")
-    weights = [devel_f1(teacher) for teacher in cell.teachers] if plan.settings.distill.ensemble == "devel" else None
+    by_devel = len(taught) > 1 and plan.settings.distill.ensemble == "devel"
+    weights = [devel_f1(teacher) for teacher in cell.teachers] if by_devel else None
     return store.join((mean_logits(parts, weights) for parts in zip(*taught, strict=True)), wanted)
 
 
-def devel_f1(teacher: Member) -> float:
-    """A teacher's F1 on devel, the mean over its corpora.
+def devel_f1(member: Member) -> float:
+    """F1 on devel of a model that was not trained on it, the mean over its corpora.
 
     Raises:
-        InputError: where it was trained on devel, so that there is none.
+        InputError: where the model has none.
     """
-    found = describe_model(teacher.folder)
+    found = describe_model(member.folder)
     value = found["about"]["devel_f1"] if found else None
     if value is None:
-        raise InputError(
-            "distill.ensemble=devel weighs teachers by their F1 on devel, which these were trained on:"
-            " use --protocol=train, or distill.ensemble=uniform"
-        )
+        raise InputError(f"{member.folder}: has no F1 on devel; remove the folder to train it again")
     return float(value)
 
 

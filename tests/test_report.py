@@ -24,7 +24,7 @@ CORPORA = ("NCBI", "CRAFT", "ExPTM")
 
 
 def made_workdir(folder, rows, better=0.0):
-    results.append(folder / "results.csv", rows)
+    results.append(folder / "results.csv", rows, results.Row)
     draw = np.random.default_rng(5)
     gold = draw.integers(0, 4, 250)
     for row in rows:
@@ -95,7 +95,7 @@ def test_unchanged_sections_are_kept_and_changed_ones_drawn_again(workdir):
     assert picture.stat().st_mtime_ns == before
     assert index.read_bytes() == first
     rows = results.read(workdir / "results.csv")
-    results.append(workdir / "results.csv", [replace(rows[0], f1=99.0)])
+    results.append(workdir / "results.csv", [replace(rows[0], f1=99.0)], results.Row)
     report.write_report(workdir)
     assert picture.stat().st_mtime_ns != before
     assert index.read_bytes() != first
@@ -104,14 +104,14 @@ def test_unchanged_sections_are_kept_and_changed_ones_drawn_again(workdir):
 def test_sections_of_experiments_that_are_gone_are_removed(workdir):
     report.write_report(workdir)
     (workdir / "results.csv").unlink()
-    results.append(workdir / "results.csv", made_rows(7, CORPORA, seeds=(1,)))
+    results.append(workdir / "results.csv", made_rows(7, CORPORA, seeds=(1,)), results.Row)
     report.write_report(workdir)
     folders = [path.name for path in (workdir / "report").iterdir() if path.is_dir()]
     assert folders == ["soft_labels-train+devel"]
 
 
 def test_one_corpus_one_seed_and_nothing_else_is_enough(tmp_path):
-    results.append(tmp_path / "results.csv", made_rows(1, ["NCBI"], seeds=(1,)))
+    results.append(tmp_path / "results.csv", made_rows(1, ["NCBI"], seeds=(1,)), results.Row)
     shown = reported(tmp_path)
     assert "too few for a test over corpora" in shown
     assert "No counts by sentence of STM on NCBI" in shown
@@ -123,7 +123,7 @@ def test_missing_seeds_lost_lanes_and_missing_corpora_are_said(workdir):
     lost = replace(rows[0], precision=None, recall=None, f1=None, status="diverged at step 3")
     kept = [row for row in rows[1:] if (row.corpus, row.label) != ("ExPTM", "MTM")]
     (workdir / "results.csv").unlink()
-    results.append(workdir / "results.csv", [lost, *kept[:-1]])
+    results.append(workdir / "results.csv", [lost, *kept[:-1]], results.Row)
     shown = reported(workdir)
     index = (workdir / "report" / "index.html").read_text()
     for said in (f"STM on {lost.corpus}, seed 1, diverged at step 3: left out.", "No score on ExPTM of MTM.",
@@ -193,13 +193,15 @@ def test_corpora_of_one_run_alone_stay_out_of_the_comparison(tmp_path, workdir):
 def test_runs_that_cannot_be_compared_are_refused(tmp_path, workdir):
     other = tmp_path / "B"
     other.mkdir()
-    results.append(other / "results.csv", made_rows(7, CORPORA))
+    results.append(other / "results.csv", made_rows(7, CORPORA), results.Row)
     with pytest.raises(InputError, match="no experiment under the same protocol in both: A has logits"):
         reported(workdir, other)
     with pytest.raises(InputError, match="given 3 times"):
         reported(workdir, other, other)
     (other / "results.csv").unlink()
-    results.append(other / "results.csv", [replace(r, label="X " + r.label) for r in made_rows(1, CORPORA)])
+    results.append(
+        other / "results.csv", [replace(r, label="X " + r.label) for r in made_rows(1, CORPORA)], results.Row
+    )
     with pytest.raises(InputError, match="have no model in common"):
         reported(workdir, other)
 
@@ -214,7 +216,7 @@ def test_wrong_requests_are_answered(tmp_path, workdir):
     (workdir / "settings.json").write_text("{")
     with pytest.raises(InputError, match=r"settings\.json: can't be read as JSON"):
         reported(workdir)
-    results.append(tmp_path / "results.csv", [replace(made_rows(1, ["NCBI"])[0], split="devel")])
+    results.append(tmp_path / "results.csv", [replace(made_rows(1, ["NCBI"])[0], split="devel")], results.Row)
     with pytest.raises(InputError, match="no scores on test yet"):
         reported(tmp_path)
 
@@ -250,7 +252,7 @@ def test_the_command_answers_faults_with_a_line(tmp_path, flag, status, said):
 
 
 def test_the_command_writes_a_report(tmp_path):
-    results.append(tmp_path / "W" / "results.csv", made_rows(7, ["NCBI"], seeds=(1,)))
+    results.append(tmp_path / "W" / "results.csv", made_rows(7, ["NCBI"], seeds=(1,)), results.Row)
     done = command("--workdir=W", "--posthoc=conover", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "report: W/report/index.html" in done.stdout

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 from tiny import tiny_corpus
 
+from kd_jax import catalogue, cells
 from kd_jax.data.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
@@ -132,6 +133,7 @@ def test_train_protocol_keeps_the_epoch_that_is_best_on_devel(corpora, tmp_path)
         ({"epochs": 0}, "epochs"),
         ({"assignments": ("lerning_rate=1",)}, "did you mean 'learning_rate'"),
         ({"workdir": "FILE"}, "can't be written"),
+        ({"experiment": "ensemble", "assignments": (*SIZES, "distill.ensemble=devel")}, "use --protocol=train"),
     ],
 )
 def test_wrong_requests(corpora, tmp_path, changes, message):
@@ -196,3 +198,38 @@ def test_clean_protocol_leaves_out_what_stands_in_test(tmp_path):
         rows = results.read(tmp_path / "w" / "results.csv")
         tokens[protocol] = {(row.label, row.tokens) for row in rows if row.protocol == protocol}
     assert {(label, n - 2) for label, n in tokens["train+devel"]} == tokens["train+devel+clean"]
+
+
+def test_killed_between_the_last_step_and_the_score_goes_on_to_the_same_numbers(corpora, tmp_path, monkeypatch):
+    common = {"datasets": ("Second",), "experiment": "baselines", "seeds": "3", "protocol": "train"}
+    at_every_chunk = (*SIZES, "saving.minutes=0", "epochs=2")
+    ask(corpora, tmp_path / "whole", assignments=at_every_chunk, epochs=None, **common)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "save_model", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask(corpora, tmp_path / "killed", assignments=at_every_chunk, epochs=None, **common)
+    text = ask(corpora, tmp_path / "killed", assignments=at_every_chunk, epochs=None, **common)
+    assert "going on after 2 epochs" in text
+    assert rows_without_times(tmp_path / "killed") == rows_without_times(tmp_path / "whole")
+    assert not list((tmp_path / "killed" / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corpora, tmp_path):
+    text = ask(corpora, tmp_path / "w", experiment="paper", seeds="1")
+    for table in range(1, 8):
+        assert f"Table {table}." in text
+    for name in ("baselines", "transfer"):
+        ask(corpora, tmp_path / "w", experiment=name, seeds="1")
+    rows = [row for row in results.read(tmp_path / "w" / "results.csv") if row.split == "test"]
+    assert all(row.status == "ok" for row in rows)
+    for name in catalogue.experiments():
+        for part in catalogue.load_experiment(name).parts or (name,):
+            experiment = catalogue.load_experiment(part)
+            labels = {row.label for row in rows if row.experiment == part}
+            assert {student.label for student in experiment.students} < labels
+    assert "nothing to train" in ask(corpora, tmp_path / "w", experiment="paper", seeds="1")

@@ -75,9 +75,7 @@ def audit(corpora: Sequence[Corpus], splits: Sequence[str] = TRAINING) -> Overla
     )
 
 
-def without_overlap(
-    train_sentences: Iterable[Sentence], test_sentences_of: Iterable[Iterable[Sentence]]
-) -> tuple[Sentence, ...]:
+def without_overlap(train_sentences: Iterable[Sentence], test_sentences_of: Iterable[Iterable[Sentence]]) -> np.ndarray:
     """Training sentences that stand in none of the given test splits.
 
     Args:
@@ -85,7 +83,7 @@ def without_overlap(
         test_sentences_of: the test sentences of each corpus that is to stay unseen.
 
     Returns:
-        Those kept, in their order; a sentence too short to count is kept.
+        Indices of those kept, rising, [n] int; a sentence too short to count is kept.
     """
     unseen = {k for test in test_sentences_of for k in keys(test)}
-    return tuple(sentence for sentence in train_sentences if key(sentence) not in unseen)
+    return np.array([i for i, sentence in enumerate(train_sentences) if key(sentence) not in unseen], np.int64)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kd_jax.settings import Chars, Words
-from kd_jax.types import Array, Sentence
+from kd_jax.types import Array, Corpus, Sentence
 
 UNKNOWN = 0  # the word vector of every word without one
 PADDING, UNKNOWN_CHAR = 0, 1
@@ -83,6 +83,12 @@ class Vocabulary:
             chars=table,
             single=np.array([key in self.singles for key in keys], bool),
         )
+
+
+def words_of(corpora: Iterable[Corpus], words: Words) -> set[str]:
+    """The keys of all words of all splits of corpora."""
+    forms = {t for corpus in corpora for split in corpus.splits.values() for sentence in split for t in sentence.tokens}
+    return {normalise(form, words) for form in forms}
 
 
 def build_vocabulary(sentences: Iterable[Sentence], words: Words, extra: Iterable[str] = ()) -> Vocabulary:

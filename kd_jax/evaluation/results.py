@@ -223,7 +223,40 @@ def _read(path: Path, kind: type[R]) -> tuple[list[str], list[R]]:
     return header, rows
 
 
-def _append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], bool] = lambda _: True) -> None:
+def read(path: Path) -> list[Row]:
+    """Rows of a results.csv; columns it has beyond those of `Row` are passed over.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its rows in the order of the file.
+
+    Raises:
+        InputError: with path and line for a missing column, a cell of the wrong type, a number that is no percentage,
+            a repeated row; or where there is no such file.
+    """
+    return _read(path, Row)[1]
+
+
+def read_types(path: Path) -> list[TypeRow]:
+    """Rows of a types.csv, read and refused like those of results.csv."""
+    return _read(path, TypeRow)[1]
+
+
+def append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], bool] = lambda _: True) -> None:
+    """Add rows to a results.csv or types.csv, made where it is missing.
+
+    Args:
+        path: the file, replaced as a whole.
+        rows: the new rows; one with the key of an older row takes its place.
+        kind: of the rows.
+        stays: whether an older row stays.
+
+    Raises:
+        InputError: for a row whose numbers are not finite percentages, or a file that can't be read or written; the
+            file is then as before.
+    """
     wanted = [f.name for f in fields(kind)]
     kept: dict[Hashable, R] = {}
     if path.exists():
@@ -241,46 +274,6 @@ def _append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], b
     replace_file(path, text.getvalue().encode())
 
 
-def read(path: Path) -> list[Row]:
-    """Rows of a results.csv; columns it has beyond those of `Row` are passed over.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Its rows in the order of the file.
-
-    Raises:
-        InputError: with path and line for a missing column, a cell of the wrong type, a number that is no percentage,
-            a repeated row; or where there is no such file.
-    """
-    return _read(path, Row)[1]
-
-
-def append(path: Path, rows: Sequence[Row]) -> None:
-    """Add rows to a results.csv, made where it is missing; a row with the key of an older one takes its place.
-
-    Args:
-        path: the file, replaced as a whole.
-        rows: the new rows.
-
-    Raises:
-        InputError: for a row whose numbers are not finite percentages, or a file that can't be read or written; the
-            file is then as before.
-    """
-    _append(path, rows, Row)
-
-
-def read_types(path: Path) -> list[TypeRow]:
-    """Rows of a types.csv, read and refused like those of results.csv."""
-    return _read(path, TypeRow)[1]
-
-
-def append_types(path: Path, rows: Sequence[TypeRow]) -> None:
-    """Add rows to a types.csv, as `append` does."""
-    _append(path, rows, TypeRow)
-
-
 def publish(workdir: Path, rows: Sequence[Row], types: Sequence[TypeRow]) -> None:
     """Write the rows of finished models into a work folder's results.csv and types.csv.
 
@@ -296,9 +289,9 @@ def publish(workdir: Path, rows: Sequence[Row], types: Sequence[TypeRow]) -> Non
     """
     settings = {row.column: row.settings for row in rows}
     path = workdir / "results.csv"
-    _append(path, rows, Row, lambda old: settings.get(old.column, old.settings) == old.settings)
+    append(path, rows, Row, lambda old: settings.get(old.column, old.settings) == old.settings)
     alive = set(map(_lane, read(path)))
-    _append(workdir / "types.csv", types, TypeRow, lambda old: _lane(old) in alive)
+    append(workdir / "types.csv", types, TypeRow, lambda old: _lane(old) in alive)
 
 
 def counts_path(workdir: Path, row: Row) -> Path:

@@ -1,42 +1,32 @@
-"""From logits to labels: one decoder for both heads, a softmax being a CRF whose transitions say nothing."""
-
-from collections.abc import Sequence
+"""From emissions to labels: one decoder for both heads, a softmax being a CRF whose transitions say nothing."""
 
 import jax
+import jax.numpy as jnp
 
-from kd_jax.models.crf import Transitions, constrain, viterbi
+from kd_jax.models.crf import Transitions, viterbi
 from kd_jax.types import Array
 
 
 def decode(
-    logits: Array,
-    transitions: Transitions | None,
-    labels: Sequence[str],
-    starts: Array,
-    mask: Array,
-    *,
-    constrained: bool,
-) -> tuple[Array, Array]:
-    """The most probable labelling of every sentence.
+    emissions: Array, transitions: Transitions | None, penalty: Transitions | None, starts: Array, mask: Array
+) -> Array:
+    """The best labels of every sentence.
 
     Args:
-        logits: [R, T, K'], K' at least K: what a task's K labels leave over is not looked at.
-        transitions: of a CRF head, of K' labels; None for a softmax head.
-        labels: the task's K labels.
+        emissions: logits of one task, those of labels that it does not have far below all others, [R, T, K].
+        transitions: of a CRF head; None for a softmax head.
+        penalty: added to the transitions, to rule out what must not be; None where nothing is ruled out.
         starts: whether a sentence starts here, [R, T] bool.
         mask: whether a token is real, [R, T] bool.
-        constrained: only what IOB2 allows; else a softmax head's labels are each token's own best.
 
     Returns:
-        labels, 0 on padding, [R, T] int32; their log-probability (softmax) or score (CRF) over the batch, [].
-
-    Raises:
-        InputError: constrained, and a label is not IOB2.
+        [R, T] int32, 0 on padding. Of a softmax head they are each token's likeliest or, with a penalty, the likeliest
+        sequence that is left; of a CRF head the sequence of the highest score.
     """
-    k = len(labels)
-    emissions = logits[..., :k]
+    if transitions is None and penalty is None:
+        return jnp.where(mask, emissions.argmax(-1), 0).astype(jnp.int32)
     if transitions is None:
-        emissions, transitions = jax.nn.log_softmax(emissions), Transitions.zeros(k)
-    else:
-        transitions = Transitions(transitions.start[:k], transitions.stop[:k], transitions.pairs[:k, :k])
-    return viterbi(emissions, constrain(transitions, labels) if constrained else transitions, starts, mask)
+        emissions, transitions = jax.nn.log_softmax(emissions), Transitions.zeros(emissions.shape[-1])
+    if penalty is not None:
+        transitions = jax.tree.map(jnp.add, transitions, penalty)
+    return viterbi(emissions, transitions, starts, mask)[0]

@@ -1,6 +1,7 @@
 """A trained model as a folder: what it is in JSON, its words in JSON, its parameters by orbax."""
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import orbax.checkpoint as ocp
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError
-from kd_jax.files import digest_arrays, whole_folder
+from kd_jax.files import whole_folder
 from kd_jax.settings import Model, from_dict, to_dict
 
 FORMAT = 1
@@ -37,6 +38,16 @@ class TrainedModel:
     labels: tuple[tuple[str, ...], ...]
     vocabulary: Vocabulary
     params: Any
+
+
+def digest_arrays(tree: Any) -> str:
+    """SHA-256 of the arrays of a pytree with their paths, dtypes and shapes, in hex."""
+    total = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        array = np.ascontiguousarray(leaf)
+        total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
 
 
 def save_model(folder: Path, model: TrainedModel, counts: dict[str, np.ndarray]) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from kd_jax.data.packing import NO_TOKEN, Batches, stack
@@ -122,22 +121,24 @@ def _labeller(tagger: Tagger, mesh: Any) -> Callable[..., Any]:
 def token_data(job: Job) -> TokenData:
     """The host arrays that every lane of a job reads."""
     tokens = job.tokens
-    return TokenData(tokens.forms, tokens.label, tokens.labelled, tokens.valid, _penalties(job))
+    ruled_out = penalties(tokens.labels, tokens.most_labels) if job.settings.model.constrained else None
+    return TokenData(tokens.forms, tokens.label, tokens.labelled, tokens.valid, ruled_out)
 
 
-def _penalties(job: Job) -> Transitions:
-    """What rules out the transitions that IOB2 forbids, of each task, [B, ...]; 0 where nothing is ruled out."""
-    most = job.tokens.most_labels
-    none = jax.tree.map(np.asarray, Transitions.zeros(most))
-    if not job.settings.model.constrained:
-        return meshes.stack_lanes([none] * len(job.tokens.labels))
+def penalties(labels: Sequence[Sequence[str]], most: int) -> Transitions:
+    """What rules out the transitions that IOB2 forbids.
+
+    Args:
+        labels: names of each task's labels.
+        most: K, of the task that has most.
+
+    Returns:
+        0 where something is allowed and far below it where not, fields with a leading [B].
+    """
     tasks = []
-    for labels in job.tokens.labels:
-        k = len(labels)
-        own = constrain(Transitions.zeros(k), labels)
-        tasks.append(
-            Transitions(*(np.pad(np.asarray(x), [(0, most - k)] * np.ndim(x)) for x in own)) if k < most else own
-        )
+    for names in labels:
+        own = constrain(Transitions.zeros(len(names)), names)
+        tasks.append(Transitions(*(np.pad(np.asarray(x), [(0, most - len(names))] * np.ndim(x)) for x in own)))
     return meshes.stack_lanes(tasks)
 
 
@@ -146,7 +147,7 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
 
     Args:
         job: what to train.
-        start: from where to go on, with the lanes' states; None for the beginning.
+        start: from where to go on, with the lanes' states as `place` puts them; None for the beginning.
 
     Yields:
         After every chunk of steps what there is; the last has the trained lanes. Where the consumer stops, training
@@ -161,9 +162,7 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
     if start is None:
         state = initial_states(job, lanes, mesh)
     else:
-        position, saved = start
-        filled = meshes.fill_up([meshes.take_lane(saved, i) for i in range(own)], mesh)
-        state = meshes.shard(meshes.stack_lanes(filled), mesh)
+        position, state = start
     seeds = [lane.seed for lane in lanes]
     coming = feed(job.tokens, job.sentences, job.settings.train, seeds, job.epochs, position.epoch)
     for epoch, chunks in enumerate(coming, start=position.epoch):
@@ -187,6 +186,13 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
                 position,
                 state,
             )
+
+
+def place(job: Job, state: TrainState) -> TrainState:
+    """Saved states of a job's lanes, [L, ...], onto the devices."""
+    mesh = meshes.lane_mesh(len(job.lanes))
+    lanes = meshes.fill_up([meshes.take_lane(state, i) for i in range(len(job.lanes))], mesh)
+    return meshes.shard(meshes.stack_lanes(lanes), mesh)
 
 
 def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:

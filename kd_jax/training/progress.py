@@ -1,7 +1,6 @@
 """Progress of a run: a live line on a terminal, plain lines elsewhere, one JSON object an epoch in metrics.jsonl."""
 
 import json
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +23,7 @@ class Meter:
 
     def __init__(self, total: int, metrics: Path, console: Console) -> None:
         self._total, self._metrics, self._console = total, metrics, console
-        self._done = 0
+        self._done = self._skipped = 0
         self._began = time.monotonic()
         self._told = self._began
         self._rate = 0.0
@@ -72,13 +71,18 @@ class Meter:
         elapsed = time.monotonic() - self._began
         if not self._console.is_terminal and time.monotonic() - self._told > PLAIN_EVERY:
             self._told = time.monotonic()
-            left = elapsed * (self._total - self._done) / max(self._done, 1)
-            self._console.print(f"{self._done / max(self._total, 1):4.0%}  {line}  ETA {clock(left)}", highlight=False)
-            sys.stdout.flush()
+            left = elapsed * (self._total - self._done) / max(self._done - self._skipped, 1)
+            self.say(f"{self._done / max(self._total, 1):4.0%}  {line}  ETA {clock(left)}")
+
+    def skip(self, lane_tokens: int) -> None:
+        """Count lane-tokens that were trained on before this run."""
+        self._done += lane_tokens
+        self._skipped += lane_tokens
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        self._console.print(line, highlight=False, markup=False)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.file.flush()
 
     def record(self, **fields: Any) -> None:
         """One JSON object in metrics.jsonl."""

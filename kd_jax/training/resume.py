@@ -18,7 +18,7 @@ import optax
 import orbax.checkpoint as ocp
 
 from kd_jax.errors import InputError
-from kd_jax.files import digest_arrays
+from kd_jax.training.checkpoint import digest_arrays
 from kd_jax.training.loop import Position
 from kd_jax.training.step import TrainState
 from kd_jax.types import LossWeights
@@ -33,11 +33,13 @@ class Saved(NamedTuple):
         position: in the data.
         state: host arrays, [L, ...].
         best: F1 on devel and epoch of each lane's best epoch, and its parameters, [L, ...]; None where none is sought.
+        seconds: that the training took so far.
     """
 
     position: Position
     state: TrainState
     best: tuple[list[float], list[int], Any] | None
+    seconds: float = 0.0
 
 
 class Checkpoints:
@@ -67,6 +69,7 @@ class Checkpoints:
         content = {"state": saved.state._asdict() | {"moments": saved.state.moments._asdict()}}
         content["state"]["weights"] = saved.state.weights._asdict()
         about: dict[str, Any] = {"format": FORMAT, "lanes": self._lanes, "position": _plain(saved.position)}
+        about["seconds"] = saved.seconds
         if saved.best is not None:
             f1, epochs, params = saved.best
             content["best"] = params
@@ -136,7 +139,7 @@ class Checkpoints:
                 content["best"],
             )
         sums = [np.array(position[name])[chosen] for name in ("loss", "tokens")]
-        return Saved(Position(position["epoch"], position["chunk"], *sums), state, best)
+        return Saved(Position(position["epoch"], position["chunk"], *sums), state, best, about["seconds"])
 
     def remove(self) -> None:
         """Throw the checkpoints away, since the models they led to are saved."""

@@ -12,6 +12,7 @@ from kd_jax.data.packing import NO_TOKEN, Batches
 from kd_jax.data.vocab import Forms
 from kd_jax.models import crf
 from kd_jax.models.crf import Transitions
+from kd_jax.models.decode import decode
 from kd_jax.models.tagger import Batch, Tagger, init_params, mask_labels, replace_singles
 from kd_jax.settings import Head, Settings
 from kd_jax.types import Array, LossWeights, Outputs
@@ -27,14 +28,14 @@ class TokenData(NamedTuple):
         label: gold label of each token in its own corpus, [N] int32.
         labelled: whether a token's label is known, [N] bool.
         valid: labels that each task has, [B, K] bool.
-        penalty: added to transitions to rule out what must not be, fields with a leading [B].
+        penalty: added to transitions to rule out what must not be, fields with a leading [B]; None for nothing.
     """
 
     forms: Forms
     label: Array
     labelled: Array
     valid: Array
-    penalty: Transitions
+    penalty: Transitions | None
 
 
 class TrainState(NamedTuple):
@@ -137,9 +138,14 @@ def _insert(tree: Any, part: Any, batch: Batches, frozen_words: bool) -> Any:
     return {"words": words, "encoder": part["encoder"], **of_task}
 
 
-def _transitions(part: Any, data: TokenData, task: Array) -> Transitions | None:
-    """A task's transitions with what is ruled out; None for a softmax head."""
-    return jax.tree.map(lambda x, y: x + y[task], Transitions(**part["crf"]), data.penalty) if "crf" in part else None
+def _transitions(part: Any) -> Transitions | None:
+    """A task's transitions; None for a softmax head."""
+    return Transitions(**part["crf"]) if "crf" in part else None
+
+
+def _penalty(data: TokenData, task: Array) -> Transitions | None:
+    """What is ruled out for a task; None where nothing is."""
+    return None if data.penalty is None else jax.tree.map(lambda x: x[task], data.penalty)
 
 
 def train_step(
@@ -173,11 +179,12 @@ def train_step(
         words = part["words"] if train_words else lax.stop_gradient(part["words"])
         student = _run(tagger, part, seen, words, dropout_key)
         emissions = mask_labels(student.logits, data.valid[batch.task])
-        transitions = _transitions(part, data, batch.task)
+        transitions, penalty = _transitions(part), _penalty(data, batch.task)
         if transitions is None:
             supervised = losses.cross_entropy(emissions, label, known)
         else:
-            rows = emissions.swapaxes(0, 1), label.T, transitions, batch.starts, known.T
+            allowed = transitions if penalty is None else jax.tree.map(jnp.add, transitions, penalty)
+            rows = emissions.swapaxes(0, 1), label.T, allowed, batch.starts, known.T
             supervised = crf.negative_log_likelihood(*rows)
         return losses.total(supervised, student, teacher, state.weights, mask, settings.distill) / jnp.maximum(count, 1)
 
@@ -223,10 +230,7 @@ def train_steps(
 
 
 def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) -> Array:
-    """The best labels of every sentence, dropout off.
-
-    Of a softmax head they are each token's likeliest or, constrained, the likeliest legal sequence; of a CRF head the
-    sequence of the highest score.
+    """The best labels of every sentence as `kd_jax.models.decode.decode` finds them, dropout off.
 
     Args:
         tagger: the module.
@@ -235,17 +239,13 @@ def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) ->
         data: tokens on the device; labels are not read.
 
     Returns:
-        Labels, [S, R, T] int32; meaningless on padding.
+        Labels, 0 on padding, [S, R, T] int32.
     """
 
     def one(batch: Batches) -> Array:
         emissions = mask_labels(apply(tagger, params, batch, data).logits, data.valid[batch.task]).swapaxes(0, 1)
-        transitions = _transitions(_select(params, batch), data, batch.task)
-        if transitions is None and not tagger.settings.constrained:
-            return emissions.argmax(-1)
-        if transitions is None:
-            emissions, transitions = jax.nn.log_softmax(emissions), jax.tree.map(lambda x: x[batch.task], data.penalty)
-        return crf.viterbi(emissions, transitions, batch.starts, batch.token != NO_TOKEN)[0]
+        transitions, penalty = _transitions(_select(params, batch)), _penalty(data, batch.task)
+        return decode(emissions, transitions, penalty, batch.starts, batch.token != NO_TOKEN)
 
     return lax.map(one, batches)
 

@@ -25,21 +25,21 @@ def test_the_columns_are_the_contract():
 
 def test_what_is_written_is_read_back_exactly(tmp_path):
     rows = [replace(ROW, f1=100 / 3, seconds=0.1 + 0.2, corpus='odd, "name"'), LOST]
-    results.append(tmp_path / "new" / "results.csv", rows)
+    results.append(tmp_path / "new" / "results.csv", rows, Row)
     assert results.read(tmp_path / "new" / "results.csv") == rows
-    results.append_types(tmp_path / "types.csv", [TYPE])
+    results.append(tmp_path / "types.csv", [TYPE], TypeRow)
     assert results.read_types(tmp_path / "types.csv") == [TYPE]
 
 
 def test_a_second_row_of_a_lane_takes_the_place_of_the_first(tmp_path):
     path = tmp_path / "results.csv"
-    results.append(path, [ROW, LOST])
-    results.append(path, [replace(ROW, f1=90.0, seconds=1.0)])
+    results.append(path, [ROW, LOST], Row)
+    results.append(path, [replace(ROW, f1=90.0, seconds=1.0)], Row)
     assert [row.f1 for row in results.read(path)] == [90.0, None]
     others = [replace(ROW, **{name: "x"}) for name in ("experiment", "corpus", "split", "protocol", "label")]
     others += [replace(ROW, **{name: 0.75}) for name in ("alpha", "beta", "gamma", "kappa", "tau")]
     others += [replace(ROW, head="crf"), replace(ROW, seed=9)]
-    results.append(path, others)
+    results.append(path, others, Row)
     assert len(results.read(path)) == 2 + len(others)
 
 
@@ -56,10 +56,10 @@ def test_a_second_row_of_a_lane_takes_the_place_of_the_first(tmp_path):
 )
 def test_a_row_without_sound_numbers_is_refused_and_the_file_stays(tmp_path, change, said):
     path = tmp_path / "results.csv"
-    results.append(path, [ROW])
+    results.append(path, [ROW], Row)
     before = path.read_bytes()
     with pytest.raises(InputError, match=said):
-        results.append(path, [replace(LOST, seed=8), replace(ROW, **change)])
+        results.append(path, [replace(LOST, seed=8), replace(ROW, **change)], Row)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
 
@@ -78,7 +78,7 @@ def test_a_row_without_sound_numbers_is_refused_and_the_file_stays(tmp_path, cha
 )
 def test_a_malformed_line_is_named(tmp_path, line, said):
     path = tmp_path / "results.csv"
-    results.append(path, [ROW, replace(ROW, seed=4)])
+    results.append(path, [ROW, replace(ROW, seed=4)], Row)
     *head, last = path.read_text().splitlines()
     path.write_text("\n".join([*head, ",".join(line(last.split(",")))]) + "\n")
     with pytest.raises(InputError, match=said):
@@ -96,17 +96,17 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
         results.read(tmp_path / "bytes.csv")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="can't be written"):
-        results.append(tmp_path / "file" / "results.csv", [ROW])
+        results.append(tmp_path / "file" / "results.csv", [ROW], Row)
 
 
 def test_more_columns_are_read_over_but_not_lost(tmp_path):
     path = tmp_path / "results.csv"
-    results.append(path, [ROW])
+    results.append(path, [ROW], Row)
     header, line = path.read_text().splitlines()
     path.write_text(f"{header},host\n{line},a\n")
     assert results.read(path) == [ROW]
     with pytest.raises(InputError, match="another version"):
-        results.append(path, [LOST])
+        results.append(path, [LOST], Row)
     assert path.read_text().startswith(f"{header},host")
 
 

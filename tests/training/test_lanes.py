@@ -1,6 +1,7 @@
 """What a sweep has to be: every lane what it would be alone."""
 
 from collections import deque
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from kd_jax.data.packing import NO_TOKEN
 from kd_jax.data.tokens import read_tokens
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.models.tagger import mask_labels
+from kd_jax.settings import override
 from kd_jax.training import loop
 from kd_jax.training.feed import feed
 from kd_jax.training.loop import Job, Lane, label_tokens, train
@@ -195,6 +197,16 @@ def test_diverged_lane_is_frozen_and_the_others_go_on():
     for a, b in zip(jax.tree.leaves(start.params), jax.tree.leaves(state.params), strict=True):
         np.testing.assert_allclose(a, b[1], atol=1e-7)
     assert state.step[1] == 0
+
+
+def test_frozen_words_stay_and_everything_else_learns():
+    job = make_job([Lane(1, GOLD)])
+    frozen = trained(replace(job, settings=override(job.settings, ["words.update=frozen"]))).params
+    start = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows).params
+    np.testing.assert_array_equal(frozen["words"][0], start["words"])
+    for part in ("encoder", "branch"):
+        for old, new in zip(jax.tree.leaves(start[part]), jax.tree.leaves(frozen[part]), strict=True):
+            assert (old != new[0]).any()
 
 
 def test_empty_batches_change_nothing():

@@ -9,7 +9,7 @@ from test_lanes import GOLD, HALF, Lane, last, make_job
 
 from kd_jax.errors import InputError
 from kd_jax.training import feed
-from kd_jax.training.loop import train
+from kd_jax.training.loop import place, train
 from kd_jax.training.resume import Checkpoints, Saved
 
 
@@ -40,7 +40,7 @@ def test_resumed_equals_uninterrupted_at_every_chunk(job, tmp_path):
     assert len(whole) > 4
     for number in (0, 2):
         saved = Checkpoints(tmp_path / str(number), ["a", "b", "c"], 2, print).newest()
-        rest = list(train(job, (saved.position, saved.state)))
+        rest = list(train(job, (saved.position, place(job, saved.state))))
         assert len(rest) == len(whole) - number - 1
         assert_same_bits(final, rest[-1].state)
         for ours, (epoch, loss, ends) in zip(rest, whole[number + 1 :], strict=True):
@@ -55,7 +55,7 @@ def test_some_lanes_of_a_checkpoint_go_on_alone(job, tmp_path):
     saver.close()
     saved = Checkpoints(tmp_path / "c", ["c"], 2, print).newest()
     alone = make_job([Lane(3, GOLD)], knowledge=True, schedule="linear")
-    resumed = last(train(alone, (saved.position, saved.state))).state
+    resumed = last(train(alone, (saved.position, place(alone, saved.state)))).state
     whole = last(train(job)).state
     for x, y in zip(jax.tree.leaves(resumed.params), jax.tree.leaves(whole.params), strict=True):
         np.testing.assert_allclose(np.asarray(x)[0], np.asarray(y)[2], atol=2e-6)
