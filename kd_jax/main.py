@@ -14,6 +14,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("experiment", "logits", "Name of an experiment, or path of an experiment file of your own.")
 flags.DEFINE_string("seeds", "5", "How many seeds (5 means 1,2,3,4,5), or a list of seeds such as 3,5,8.")
 flags.DEFINE_list("datasets", [], "Corpora, by the paper's names or their folders' names; default: all in --data_dir.")
+flags.DEFINE_list("targets", [], "Corpora that get single-task models and students; default: all. MTMs learn from all.")
 flags.DEFINE_string("data_dir", None, "Folder of corpora, one folder each; default: the bundled sample, small sizes.")
 flags.DEFINE_string("workdir", None, "Where models and results go; finished models there are not trained again.")
 flags.DEFINE_integer("epochs", None, "Passes over the training sentences, of teachers too; short for --set epochs=N.")
@@ -46,6 +47,7 @@ def main(argv: Sequence[str]) -> None:
                 experiment=FLAGS.experiment,
                 seeds=FLAGS.seeds,
                 datasets=tuple(FLAGS.datasets),
+                targets=tuple(FLAGS.targets),
                 data_dir=None if FLAGS.data_dir is None else Path(FLAGS.data_dir),
                 workdir=None if FLAGS.workdir is None else Path(FLAGS.workdir),
                 epochs=FLAGS.epochs,

@@ -96,6 +96,7 @@ class Plan:
         seeds: as asked for.
         protocol: "train+devel" or "train".
         workdir: where models go.
+        targets: the corpora that single-task models and students are trained for; teachers learn from all.
         vectors: hash of the file of pretrained word vectors; "" without.
     """
 
@@ -105,13 +106,14 @@ class Plan:
     seeds: tuple[int, ...]
     protocol: str
     workdir: Path
+    targets: tuple[str, ...]
     vectors: str = ""
 
     @property
     def fixed(self) -> tuple[Cell, ...]:
         """Cells that wait for no choice: single-task models, multi-task models, and the tuning itself."""
         ask = self.experiment
-        single = [self._plain("STM", head, (name,), self.seeds) for name in self.corpora for head in ask.single]
+        single = [self._plain("STM", head, (name,), self.seeds) for name in self.targets for head in ask.single]
         return (*single, *self.multi.values(), *self.tuning)
 
     @property
@@ -135,7 +137,7 @@ class Plan:
         """For each corpus the candidates of all students that have something to choose, trained on train, one seed."""
         tuned = [student for student in self.experiment.students if len(student.choices) > 1]
         cells = []
-        for name in self.corpora if tuned else ():
+        for name in self.targets if tuned else ():
             for foreign in sorted({student.foreign for student in tuned}):
                 mine = [student for student in tuned if student.foreign == foreign]
                 choices = dict.fromkeys(weights for student in mine for weights in student.choices)
@@ -156,7 +158,7 @@ class Plan:
         """
         cells = []
         own = self.settings.distill.teacher == "own"
-        for name in self.corpora:
+        for name in self.targets:
             groups: dict[tuple[bool, tuple[Member, ...]], list[tuple[str, int, LossWeights]]] = {}
             for student in self.experiment.students:
                 choices = student.choices
@@ -198,7 +200,8 @@ class Plan:
         foreign: bool,
         purpose: Literal["table", "tune"] = "table",
     ) -> Cell:
-        epochs, head = self.settings.train.epochs, self.experiment.head
+        train, head = self.settings.train, self.experiment.head
+        epochs = (train.tuning_epochs or train.epochs) if purpose == "tune" else train.epochs
         cell = Cell(
             self.experiment.name, self.settings, "SM", head, (name,), (), epochs, protocol, teachers, foreign, purpose
         )
@@ -206,7 +209,7 @@ class Plan:
 
     def _member(self, cell: Cell, label: str, seed: int, weights: LossWeights) -> Member:
         train = to_dict(self.settings.train)
-        for elsewhere in ("epochs", "teacher_epochs", *(() if cell.kind == "MTM" else ("sampling",))):
+        for elsewhere in ("epochs", "teacher_epochs", "tuning_epochs", *(() if cell.kind == "MTM" else ("sampling",))):
             del train[elsewhere]
         made_from: dict[str, Any] = {
             "kind": cell.kind,
@@ -219,13 +222,15 @@ class Plan:
             "corpora": [[name, self.corpora[name]] for name in cell.corpora],
         }
         made_from["model"]["words"]["vectors"] = self.vectors
-        if cell.teachers:
-            made_from["teachers"] = [teacher.identity for teacher in cell.teachers]
+        teachers = cell.teachers if matches(weights) or cell.foreign else ()
+        if teachers:
+            made_from["teachers"] = [teacher.identity for teacher in teachers]
             made_from["distill"] = to_dict(self.settings.distill)
             made_from["foreign"] = cell.foreign
         identity = digest(made_from | {"seed": seed})[:12]
-        settings = digest(made_from | {"teachers": [teacher.settings for teacher in cell.teachers]})[:12]
-        name = f"{label}-{cell.head}-seed{seed}-{identity}".replace(" ", "-").replace("/", "-")
+        settings = digest(made_from | {"teachers": [teacher.settings for teacher in teachers]})[:12]
+        what = describe(weights).replace(" ", "-") if cell.kind == "SM" else cell.kind
+        name = f"{what}-{cell.head}-seed{seed}-{identity}"
         place = "teachers" if cell.kind == "MTM" else "tuning" if cell.purpose == "tune" else "students"
         folder = self.workdir / place / ("" if cell.kind == "MTM" else cell.corpora[0]) / name
         return Member(cell.kind, label, seed, weights, folder, identity, settings)
@@ -233,10 +238,15 @@ class Plan:
 
 def seed_of(student: Student, weights: LossWeights, seed: int) -> int:
     """The seed of a student: one of its own where nothing would tell it from the single-task model."""
-    matched = weights.beta or weights.gamma or weights.kappa or student.foreign
-    return seed if matched else seed + ALPHA_ONE_SEEDS
+    return seed if matches(weights) or student.foreign else seed + ALPHA_ONE_SEEDS
+
+
+def matches(weights: LossWeights) -> bool:
+    """Whether any term of the loss hears the teacher."""
+    return bool(weights.beta or weights.gamma or weights.kappa)
 
 
 def describe(weights: LossWeights) -> str:
-    """Weights as a model's label."""
-    return "SM " + " ".join(f"{name}={value:g}" for name, value in weights._asdict().items())
+    """Weights as a model's label, without those that have no effect."""
+    shown = {name: value for name, value in weights._asdict().items() if value != (1.0 if name == "tau" else 0.0)}
+    return "SM " + " ".join(f"{name}={value:g}" for name, value in shown.items())

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from kd_jax.catalogue import load_experiment, sample_corpora
 from kd_jax.cells import Context
-from kd_jax.data.registry import load
+from kd_jax.data.registry import find, load
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
 from kd_jax.errors import InputError
@@ -36,6 +36,7 @@ class Request:
     experiment: str = "logits"
     seeds: str = "5"
     datasets: Sequence[str] = ()
+    targets: Sequence[str] = ()
     data_dir: Path | None = None
     workdir: Path | None = None
     epochs: int | None = None
@@ -81,21 +82,31 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
     base = SMALL if request.data_dir is None else Settings()
     settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
     corpora = load(data_dir, request.datasets or None, request.scheme)
+    targets = _targets(request.targets, data_dir, [corpus.name for corpus in corpora])
     workdir = request.workdir or Path("runs") / data_dir.resolve().name
     hashes = hashes_of(corpora)
     vectors, digest = _read_vectors(settings[0].model.words, corpora)
     plans = [
-        Plan(experiment, of_experiment, hashes, seeds, request.protocol, workdir, digest)
+        Plan(experiment, of_experiment, hashes, seeds, request.protocol, workdir, targets, digest)
         for experiment, of_experiment in zip(experiments, settings, strict=True)
     ]
     for plan in plans:
         _check(plan)
     if "devel" not in request.protocol or any(plan.tuning for plan in plans):
         for corpus in corpora:
-            if "devel" not in corpus.splits:
+            needed = "devel" not in request.protocol or corpus.name in targets
+            if needed and "devel" not in corpus.splits:
                 why = "weights are chosen" if "devel" in request.protocol else "--protocol=train chooses the best epoch"
                 raise InputError(f"{corpus.name}: has no devel split, on which {why}; add devel.tsv, or leave it out")
     return plans, Material({c.name: c for c in corpora}, hashes, vectors), workdir
+
+
+def _targets(asked: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tuple[str, ...]:
+    """Names of the corpora that get students, in the corpora's order; all where none is asked for."""
+    wanted = find(data_dir, asked) if asked else corpora
+    if missing := [name for name in wanted if name not in corpora]:
+        raise InputError(f"--targets={missing[0]}: is not among --datasets ({', '.join(corpora)}); add it there")
+    return tuple(name for name in corpora if name in wanted)
 
 
 def _check(plan: Plan) -> None:

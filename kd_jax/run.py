@@ -34,8 +34,9 @@ def hashes_of(corpora: Sequence[Corpus]) -> dict[str, str]:
 
 
 def unfinished(cell: Cell) -> list[Member]:
-    """Those of a cell's models that are not there yet."""
-    return [member for member in cell.members if describe_model(member.folder) is None]
+    """Those of a cell's models that are not there yet; two columns of one model count once."""
+    models = {member.folder: member for member in cell.members}
+    return [member for member in models.values() if describe_model(member.folder) is None]
 
 
 def open_workdir(workdir: Path) -> None:
@@ -158,7 +159,8 @@ def publish(plan: Plan, cell: Cell, workdir: Path) -> None:
         if found is None:
             raise InputError(f"{member.folder}: vanished while the experiment ran; run the same command again")
         counts = load_counts(member.folder)
-        for name, scores in found["about"]["scores"].items():
+        for name in [name for name in cell.corpora if name in plan.targets]:
+            scores = found["about"]["scores"][name]
             row = _row(plan, cell, member, name, found["about"])
             rows.append(row)
             if row.status != "ok":

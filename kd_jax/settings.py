@@ -81,6 +81,7 @@ class Train:
     Attributes:
         epochs: passes over the training sentences of an STM or a student.
         teacher_epochs: passes over all corpora of the multi-task teacher; 0 means as many as epochs.
+        tuning_epochs: passes of the short runs that choose weights on devel; 0 means as many as epochs.
         rows: rows of one batch, R.
         row_length: tokens of one row, T; longer sentences get rows of their own.
         learning_rate: Adam's step size at its highest.
@@ -92,6 +93,7 @@ class Train:
 
     epochs: int = 20
     teacher_epochs: int = 0
+    tuning_epochs: int = 0
     rows: int = 7
     row_length: int = 128
     learning_rate: float = 1e-3

@@ -8,16 +8,18 @@ from kd_jax.catalogue import experiments, load_experiment
 from kd_jax.errors import InputError
 from kd_jax.paper import NUMBERS
 from kd_jax.plan import ALPHA_ONE_SEEDS, Plan
+from kd_jax.run import unfinished
 from kd_jax.settings import Settings, override
+from kd_jax.types import LossWeights
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
 SEEDS = (1, 2, 3)
 
 
-def plan(name, seeds=SEEDS, protocol="train+devel", corpora=CORPORA, assignments=()):
+def plan(name, seeds=SEEDS, protocol="train+devel", corpora=CORPORA, assignments=(), targets=None):
     experiment = load_experiment(name)
     settings = override(Settings(), [*experiment.assignments, *assignments])
-    return Plan(experiment, settings, corpora, seeds, protocol, Path("work"))
+    return Plan(experiment, settings, corpora, seeds, protocol, Path("work"), tuple(targets or corpora))
 
 
 def members(a_plan, kind):
@@ -46,7 +48,37 @@ def test_experiments_share_what_two_of_them_need():
     assert members(plan("crf"), "STM") == members(plan("crf_softmax"), "STM")
     softmax = plan("crf_softmax").multi["softmax"].members[0]
     assert softmax in plan("logits").multi["softmax"].members
-    assert not members(plan("logits"), "SM") & members(plan("ensemble"), "SM")
+    taught = [{m for m in members(plan(name), "SM") if m.weights.beta} for name in ("logits", "ensemble")]
+    assert not taught[0] & taught[1]
+    for name in ("ensemble", "ensemble_crf"):
+        assert alpha_one(plan(name)) == alpha_one(plan("logits"))
+    assert alpha_one(plan("crf")) == alpha_one(plan("crf_softmax")) != alpha_one(plan("logits"))
+
+
+def alpha_one(a_plan):
+    return {m.folder for m in members(a_plan, "SM") if m.label.endswith("a=1")}
+
+
+def test_columns_that_devel_gave_the_same_weights_are_one_model():
+    found = plan("intermediate")
+    same = LossWeights(1.0, 0.5, 0.5, 0.0, 1.0)
+    cells = found.students({(c, s.label): same for c in CORPORA for s in found.experiment.students})
+    assert {m.label for m in cells[0].members} == {"SM task", "SM task+shared"}
+    assert len({m.folder for m in cells[0].members}) == len(SEEDS)
+    assert len(unfinished(cells[0])) == len(SEEDS)
+
+
+def test_targets_get_students_and_teachers_learn_from_all():
+    found = plan("logits", targets=("B",))
+    assert {c.corpora for c in found.cells if c.kind != "MTM"} == {("B",)}
+    assert members(found, "MTM") == members(plan("logits"), "MTM")
+    assert members(found, "SM") < members(plan("logits"), "SM")
+
+
+def test_weights_are_chosen_by_runs_as_short_as_wanted():
+    found = plan("soft_labels", assignments=("tuning_epochs=3", "epochs=9"))
+    assert {c.epochs for c in found.tuning} == {3}
+    assert {c.epochs for c in found.students(None)} == {9}
 
 
 def test_more_seeds_keep_the_models_of_fewer():
@@ -62,6 +94,7 @@ def test_more_seeds_keep_the_models_of_fewer():
         ({"assignments": ("distill.logits_error=sum",)}, {"STM", "MTM"}),
         ({"assignments": ("teacher_epochs=3",)}, {"STM"}),
         ({"assignments": ("sampling=sqrt",)}, {"STM"}),
+        ({"assignments": ("tuning_epochs=3",)}, {"STM", "MTM", "SM"}),
         ({"assignments": ("saving.minutes=1",)}, {"STM", "MTM", "SM"}),
         ({"corpora": {"A": "hash of A", "B": "other"}}, set()),
     ],

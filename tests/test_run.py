@@ -95,7 +95,7 @@ def test_finished_models_are_not_trained_again(finished, corpora):
 def test_a_lost_student_is_trained_again_alone_and_equal(finished, corpora):
     workdir, _ = finished
     rows = rows_without_times(workdir)
-    lost = next((workdir / "students" / "First").glob("SM-a=0.5-*-seed2-*"))
+    lost = next((workdir / "students" / "First").glob("SM-alpha=0.5-beta=0.5-*-seed2-*"))
     params = load_model(lost).params
     others = {path: path.stat().st_mtime_ns for path in workdir.rglob("model.json") if path.parent != lost}
     shutil.rmtree(lost)
@@ -127,6 +127,7 @@ def test_train_protocol_keeps_the_epoch_that_is_best_on_devel(corpora, tmp_path)
     [
         ({"experiment": "logit"}, "did you mean 'logits'"),
         ({"datasets": ("Frist",)}, "did you mean 'First'"),
+        ({"targets": ("Second",), "datasets": ("First",)}, "--targets=Second: is not among --datasets"),
         ({"seeds": "0"}, "--seeds=0"),
         ({"seeds": "1,1"}, "different seeds"),
         ({"seeds": "many"}, "--seeds=many"),
