@@ -54,7 +54,8 @@ def one_by_one(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any
 def stacked(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
     """One scan for all G: on an accelerator, where a step takes as long as its launches."""
     found = scan(jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *inputs), kernels)
-    return tuple(jax.tree.map(lambda x: x[:, g], found) for g in range(len(inputs)))
+    leaves, structure = jax.tree.flatten(found)
+    return tuple(structure.unflatten([x[:, g] for x in leaves]) for g in range(len(inputs)))
 
 
 def _scans(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:

@@ -129,10 +129,10 @@ def test_lanes_under_vmap_give_what_each_gives_alone(case):
     def gradient(params):
         return jax.grad(lambda p: (module.apply({"params": p}, x, starts) ** 2).sum())(params)
 
-    together = jax.vmap(gradient)(lanes)
-    for lane in range(2):
-        alone = gradient(jax.tree.map(lambda p: p[lane], lanes))
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a[lane], b, rtol=1e-4, atol=1e-5), together, alone)
+    alone = [gradient(params), gradient(jax.tree.map(lambda p: 0.5 * p, params))]
+    in_turn = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    for a, b in zip(jax.tree.leaves(jax.vmap(gradient)(lanes)), jax.tree.leaves(in_turn), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_the_platform_decides_the_form():
