@@ -5,7 +5,9 @@ the recurrent kernel's gradient one matmul after it, and inside the backward sca
 Gates stand as (input, forget, output, candidate); one tanh pass serves all four: sigmoid(z) = tanh(z/2)/2 + 1/2.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -13,6 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from kd_jax.types import Array
+
+Scan = Callable[[Any, Array], Any]
+"""Of inputs [T, ..., R, A] and kernels [..., A, B], with a leading axis of groups or without."""
 
 
 def _gates(z: Array) -> Array:
@@ -25,51 +30,60 @@ def _gates(z: Array) -> Array:
 
 
 @jax.custom_vjp
-def lstm(projected: Array, recurrent: Array, keep: Array) -> Array:
+def lstm(projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...]) -> tuple[Array, ...]:
     """Hidden states of G independent LSTMs over time.
 
     h_t, c_t = cell(projected_t + (keep_t h_{t-1}) recurrent, keep_t c_{t-1}).
 
     Args:
-        projected: inputs times the input kernel, plus bias, [T, G, R, 4H].
+        projected: of each, inputs times the input kernel, plus bias, [T, R, 4H].
         recurrent: recurrent kernels, [G, H, 4H].
-        keep: 0 where the state is forgotten before the step, else 1, [T, G, R, 1]; gets no gradient.
+        keep: of each, 0 where the state is forgotten before the step, else 1, [T, R, 1]; gets no gradient.
 
     Returns:
-        Hidden states, [T, G, R, H].
+        Hidden states of each, [T, R, H].
     """
     return _lstm_forward(projected, recurrent, keep)[0]
 
 
-def _lstm_forward(projected: Array, recurrent: Array, keep: Array) -> tuple[Array, tuple[Array, ...]]:
-    _, groups, rows, _ = projected.shape
-    units = recurrent.shape[1]
+def one_by_one(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
+    """A scan for each of G: on a CPU, whose small matmuls are fastest unbatched and whose cores can share the scans."""
+    return tuple(scan(x, kernel) for x, kernel in zip(inputs, kernels, strict=True))
+
+
+def stacked(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
+    """One scan for all G: on an accelerator, where a step takes as long as its launches."""
+    found = scan(jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *inputs), kernels)
+    leaves, structure = jax.tree.flatten(found)
+    return tuple(structure.unflatten([x[:, g] for x in leaves]) for g in range(len(inputs)))
+
+
+def _scans(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
+    """A scan over the time of G independent inputs, in the form that suits the platform it is compiled for."""
+    found = lax.platform_dependent(inputs, kernels, cpu=partial(one_by_one, scan), default=partial(stacked, scan))
+    return cast(tuple[Any, ...], found)
+
+
+def _forward_scan(inputs: tuple[Array, Array], recurrent: Array) -> tuple[Array, ...]:
+    """h, c and gates of [T, ..., R, 4H] pre-activations and [T, ..., R, 1] keep."""
 
     def step(carry: tuple[Array, Array], x: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         h, c = carry
         z, kept = x
-        z = z + _per_group(h * kept, recurrent)
+        z = z + (h * kept) @ recurrent
         a = _gates(lax.optimization_barrier(z))
         i, f, o, g = jnp.split(a, 4, -1)
         c = f * (c * kept) + i * g
         h = o * jnp.tanh(c)
         return (h, c), (h, c, a)
 
-    zero = jnp.zeros((groups, rows, units), projected.dtype)
-    _, (h, c, a) = lax.scan(step, (zero, zero), (projected, keep))
-    return h, (h, c, a, recurrent, keep)
+    projected = inputs[0]
+    zero = jnp.zeros((*projected.shape[1:-1], projected.shape[-1] // 4), projected.dtype)
+    return cast(tuple[Array, ...], lax.scan(step, (zero, zero), inputs)[1])
 
 
-def _lstm_backward(residuals: tuple[Array, ...], h_bar: Array) -> tuple[Array, Array, Array]:
-    h, c, a, recurrent, keep = residuals
-    i, f, o, g = jnp.split(a, 4, -1)
-    c_before = _delay(c) * keep
-    tanh_c = jnp.tanh(c)
-    # dz is (dc, dc, dh, dc) times these; none of them needs the carry
-    factors = jnp.concatenate([g * i * (1 - i), c_before * f * (1 - f), tanh_c * o * (1 - o), i * (1 - g * g)], -1)
-    through_h, through_c = o * (1 - tanh_c * tanh_c), f * keep
-    factors, through_h, through_c = lax.optimization_barrier((factors, through_h, through_c))
-    transposed = recurrent.swapaxes(1, 2)
+def _backward_scan(inputs: tuple[Array, ...], transposed: Array) -> Array:
+    """Gradient of [T, ..., R, 4H] pre-activations."""
 
     def step(carry: tuple[Array, Array], x: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         h_later, c_later = carry
@@ -77,17 +91,38 @@ def _lstm_backward(residuals: tuple[Array, ...], h_bar: Array) -> tuple[Array, A
         dh = h_here + h_later
         dc = c_later + dh * to_c
         dz = lax.optimization_barrier(jnp.concatenate([dc, dc, dh, dc], -1) * factor)
-        return (_per_group(dz, transposed) * kept, dc * to_earlier), dz
+        return ((dz @ transposed) * kept, dc * to_earlier), dz
 
-    zero = jnp.zeros(h.shape[1:], h.dtype)
-    _, dz = lax.scan(step, (zero, zero), (h_bar, factors, through_h, through_c, keep), reverse=True)
-    d_recurrent = jnp.einsum("tgrh,tgrz->ghz", _delay(h) * keep, dz)
-    return dz, d_recurrent, jnp.zeros_like(keep)
+    zero = jnp.zeros_like(inputs[0][0])
+    return cast(Array, lax.scan(step, (zero, zero), inputs, reverse=True)[1])
 
 
-def _per_group(rows: Array, kernels: Array) -> Array:
-    """[G, R, A] times [G, A, B]: every group with its own kernel."""
-    return jnp.einsum("gra,gab->grb", rows, kernels)
+def _lstm_forward(
+    projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+    states = _scans(_forward_scan, tuple(zip(projected, keep, strict=True)), recurrent)
+    return tuple(h for h, _, _ in states), (states, recurrent, keep)
+
+
+def _lstm_backward(
+    residuals: tuple[Any, ...], h_bar: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], Array, tuple[Array, ...]]:
+    states, recurrent, keep = residuals
+    inputs = tuple((bar, *_factors(c, a, kept), kept) for bar, (_, c, a), kept in zip(h_bar, states, keep, strict=True))
+    dz = _scans(_backward_scan, inputs, recurrent.swapaxes(1, 2))
+    d_recurrent = [
+        jnp.einsum("trh,trz->hz", _delay(h) * kept, d) for (h, _, _), kept, d in zip(states, keep, dz, strict=True)
+    ]
+    return dz, jnp.stack(d_recurrent), jax.tree.map(jnp.zeros_like, keep)
+
+
+def _factors(c: Array, a: Array, keep: Array) -> tuple[Array, ...]:
+    """What the backward scan multiplies with and needs no carry: dz is (dc, dc, dh, dc) times the first."""
+    i, f, o, g = jnp.split(a, 4, -1)
+    c_before = _delay(c) * keep
+    tanh_c = jnp.tanh(c)
+    factors = jnp.concatenate([g * i * (1 - i), c_before * f * (1 - f), tanh_c * o * (1 - o), i * (1 - g * g)], -1)
+    return cast(tuple[Array, ...], lax.optimization_barrier((factors, o * (1 - tanh_c * tanh_c), f * keep)))
 
 
 def _delay(x: Array) -> Array:
@@ -98,17 +133,18 @@ def _delay(x: Array) -> Array:
 lstm.defvjp(_lstm_forward, _lstm_backward)
 
 
-def keep_masks(starts: Array) -> Array:
+def keep_masks(starts: Array) -> tuple[Array, Array]:
     """Where each direction keeps its state.
 
     Args:
         starts: True where a sentence starts and on padding, [T, R].
 
     Returns:
-        [T, 2, R, 1] float32: forward in time order, backward in reversed time order.
+        [T, R, 1] float32 each: forward in time order, backward in reversed time order.
     """
     ends = jnp.concatenate([starts[1:], jnp.ones_like(starts[:1])])
-    return 1.0 - jnp.stack([starts, ends[::-1]], 1)[..., None].astype(jnp.float32)
+    forward, backward = (1.0 - forgets[..., None].astype(jnp.float32) for forgets in (starts, ends[::-1]))
+    return forward, backward
 
 
 class BiLSTM(nn.Module):
@@ -135,10 +171,11 @@ class BiLSTM(nn.Module):
         kernel = self.param("kernel", _two(nn.initializers.glorot_uniform()), (size, 4 * units))
         recurrent = self.param("recurrent", _two(nn.initializers.orthogonal()), (units, 4 * units))
         bias = self.param("bias", _forget_one, (2, 4 * units))
-        forward = x @ kernel[0] + jnp.expand_dims(bias[0], (0, 1))
-        backward = (x @ kernel[1] + jnp.expand_dims(bias[1], (0, 1)))[::-1]
-        h = lstm(jnp.stack([forward, backward], 1), recurrent, keep_masks(starts).astype(x.dtype))
-        return jnp.concatenate([h[:, 0], h[::-1, 1]], -1)
+        orders = x, x[::-1]
+        projected = tuple(x @ kernel[g] + jnp.expand_dims(bias[g], (0, 1)) for g, x in enumerate(orders))
+        keep = tuple(kept.astype(x.dtype) for kept in keep_masks(starts))
+        forward, backward = lstm(projected, recurrent, keep)
+        return jnp.concatenate([forward, backward[::-1]], -1)
 
 
 def _two(initializer: Any) -> Any:

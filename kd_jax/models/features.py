@@ -32,27 +32,80 @@ class CharEncoder(nn.Module):
             [U, units].
         """
         table = self.param("embedding", _centred, (self.alphabet, self.settings.dim))
-        real = chars != PADDING
-        x = table[chars] * real[..., None]
-        return self._filters(x, real) if self.settings.encoder == "cnn" else self._last_states(x, real)
+        table = table * (jnp.arange(self.alphabet) != PADDING)[:, None]
+        return self._filters(table, chars) if self.settings.encoder == "cnn" else self._last_states(table, chars)
 
-    def _filters(self, x: Array, real: Array) -> Array:
-        """A convolution written as one matmul, since vmapped lanes would make lax.conv a slow grouped one."""
-        reach = self.settings.width // 2
-        length = x.shape[1]
-        padded = jnp.pad(x, ((0, 0), (reach, reach), (0, 0)))
-        windows = jnp.concatenate([padded[:, k : k + length] for k in range(self.settings.width)], -1)
-        y = nn.Dense(self.settings.units, name="filters")(windows)
-        return jnp.where(real[..., None], y, -1e9).max(1)
+    def _filters(self, table: Array, chars: Array) -> Array:
+        """The highest response of each filter among a word's characters.
 
-    def _last_states(self, x: Array, real: Array) -> Array:
+        A filter's response is a sum over its places, so it is looked up: a matmul over the alphabet, not over words.
+        """
+        width, dim, units = self.settings.width, self.settings.dim, self.settings.units
+        kernel, bias = Filters(width * dim, units, name="filters")()
+        return highest(jnp.einsum("ad,kdf->kaf", table, kernel.reshape(width, dim, units)), chars) + bias[None]
+
+    def _last_states(self, table: Array, chars: Array) -> Array:
         """The state after the last character, forward, and after the first, backward."""
+        x, real = table[chars], chars != PADDING
         half = self.settings.units // 2
         starts = ~real | (jnp.arange(x.shape[1]) == 0)[None]
         h = BiLSTM(half, name="bilstm")(x.swapaxes(0, 1), starts.swapaxes(0, 1))
         last = jnp.maximum(real.sum(1) - 1, 0)
         forward = jnp.take_along_axis(h[..., :half], last[None, :, None], axis=0)[0]
         return jnp.concatenate([forward, h[0, :, half:]], -1)
+
+
+class Filters(nn.Module):
+    """Parameters of a convolution, named as those of a dense layer.
+
+    Attributes:
+        inputs: of one filter.
+        units: number of filters.
+    """
+
+    inputs: int
+    units: int
+
+    @nn.compact
+    def __call__(self) -> tuple[Array, Array]:
+        """kernel [inputs, units] and bias [units]."""
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (self.inputs, self.units))
+        return kernel, self.param("bias", nn.initializers.zeros, (self.units,))
+
+
+@jax.custom_vjp
+def highest(responses: Array, chars: Array) -> Array:
+    """The highest response to a word among windows around its characters; of equals the first gets the gradient.
+
+    Args:
+        responses: of F filters to each of A characters at each of K places in a window, K odd, [K, A, F].
+        chars: character ids, PADDING after a word's end, [U, C].
+
+    Returns:
+        [U, F].
+    """
+    return _highest_forward(responses, chars)[0]
+
+
+def _highest_forward(responses: Array, chars: Array) -> tuple[Array, tuple[Array, ...]]:
+    places, _, length = len(responses), *chars.shape
+    around = jnp.pad(chars, ((0, 0), (places // 2, places // 2)), constant_values=PADDING)
+    seen = sum(responses[k][around[:, k : k + length]] for k in range(places))
+    seen = jnp.where((chars != PADDING)[..., None], seen, -1e9)
+    return seen.max(1), (responses, around, seen.argmax(1))
+
+
+def _highest_backward(residuals: tuple[Array, ...], bar: Array) -> tuple[Array, None]:
+    responses, around, place = residuals
+    unit = jnp.arange(bar.shape[1])[None]
+    gradients = [
+        jnp.zeros_like(response).at[jnp.take_along_axis(around, place + k, 1), unit].add(bar)
+        for k, response in enumerate(responses)
+    ]
+    return jnp.stack(gradients), None
+
+
+highest.defvjp(_highest_forward, _highest_backward)
 
 
 def _centred(key: Array, shape: tuple[int, int]) -> Array:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from kd_jax.data.vocab import UNKNOWN, Forms
 from kd_jax.models.bilstm import BiLSTM
@@ -52,7 +53,8 @@ def dropout(key: Array | None, x: Array, rate: float) -> Array:
     kept = 256 - round(rate * 256)
     if key is None or kept == 256:
         return x
-    bits = jax.random.bits(key, x.shape, jnp.uint8)
+    words = jax.random.bits(key, (-(-x.size // 4),), jnp.uint32)  # asking for 8 bits costs XLA a word each
+    bits = lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[: x.size].reshape(x.shape)
     return jnp.where(bits < kept, x * (256 / kept), 0.0)
 
 

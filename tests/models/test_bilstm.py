@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kd_jax.models.bilstm import BiLSTM
+from kd_jax.models import bilstm
+from kd_jax.models.bilstm import BiLSTM, one_by_one, stacked
 
 UNITS, SIZE, ROWS, TIME = 5, 3, 4, 11
 
@@ -51,8 +52,10 @@ def as_cells(params):
     return {"params": {"forward": cell(0), "backward": cell(1)}}
 
 
-@pytest.fixture
-def case():
+@pytest.fixture(params=[one_by_one, stacked])
+def case(request, monkeypatch):
+    """A module and its inputs, in the form of a CPU and in that of an accelerator."""
+    monkeypatch.setattr(bilstm, "_scans", request.param)
     keys = jax.random.split(jax.random.key(0), 4)
     x = jax.random.normal(keys[0], (TIME, ROWS, SIZE))
     starts = (jax.random.uniform(keys[1], (TIME, ROWS)) < 0.3).at[0].set(True)
@@ -117,3 +120,26 @@ def test_neighbours_have_exactly_no_influence(case):
     assert (gradient[4:8] != 0).any()
     changed = x.at[:4].add(100.0).at[8:].mul(-50.0)
     assert middle(changed) == middle(x)
+
+
+def test_lanes_under_vmap_give_what_each_gives_alone(case):
+    module, params, x, starts = case
+    lanes = jax.tree.map(lambda p: jnp.stack([p, 0.5 * p]), params)
+
+    def gradient(params):
+        return jax.grad(lambda p: (module.apply({"params": p}, x, starts) ** 2).sum())(params)
+
+    alone = [gradient(params), gradient(jax.tree.map(lambda p: 0.5 * p, params))]
+    in_turn = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    for a, b in zip(jax.tree.leaves(jax.vmap(gradient)(lanes)), jax.tree.leaves(in_turn), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_the_platform_decides_the_form():
+    """A CPU gets a loop for each direction, a GPU one for both."""
+    x, starts = jnp.ones((TIME, ROWS, SIZE)), jnp.ones((TIME, ROWS), bool)
+    module = BiLSTM(UNITS)
+    params = module.init(jax.random.key(0), x, starts)
+    traced = jax.jit(module.apply).trace(params, x, starts)
+    loops = {p: traced.lower(lowering_platforms=(p,)).as_text().count("stablehlo.while") for p in ("cpu", "cuda")}
+    assert loops == {"cpu": 2, "cuda": 1}

@@ -10,7 +10,7 @@ from kd_jax.data.packing import NO_TOKEN, Shape, stack
 from kd_jax.data.tokens import pieces, read_tokens
 from kd_jax.data.vocab import PADDING, build_vocabulary
 from kd_jax.knowledge.extract import extract, widths
-from kd_jax.models.features import CharEncoder
+from kd_jax.models.features import CharEncoder, highest
 from kd_jax.models.tagger import Tagger, dropout, init_params, replace_singles
 from kd_jax.settings import Chars, Train, override
 from kd_jax.training.loop import Job, Lane, initial_states, label_tokens, token_data
@@ -48,6 +48,28 @@ def test_padding_of_words_has_no_influence_on_their_characters(encoder):
     other = params["params"]["embedding"].at[PADDING].set(99.0)
     changed = {"params": params["params"] | {"embedding": other}}
     np.testing.assert_array_equal(long, run(changed, chars))
+
+
+def test_filters_looked_up_equal_a_convolution_and_its_gradients():
+    keys = jax.random.split(jax.random.key(3), 4)
+    table = jax.random.normal(keys[0], (12, 4)).at[PADDING].set(0.0)
+    kernel, bar = jax.random.normal(keys[1], (3, 4, 6)), jax.random.normal(keys[2], (9, 6))
+    length = jnp.arange(1, 10)[:, None]
+    chars = jnp.where(jnp.arange(10)[None] < length, jax.random.randint(keys[3], (9, 10), 1, 12), PADDING)
+
+    def looked_up(table, kernel):
+        return highest(jnp.einsum("ad,kdf->kaf", table, kernel), chars)
+
+    def convolved(table, kernel):
+        y = jax.lax.conv_general_dilated(table[chars], kernel, (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
+        return jnp.where((chars != PADDING)[..., None], y, -jnp.inf).max(1)
+
+    ours, our_gradients = jax.vjp(looked_up, table, kernel)
+    theirs, their_gradients = jax.vjp(convolved, table, kernel)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    (of_table, of_kernel), (same_table, same_kernel) = our_gradients(bar), their_gradients(bar)
+    np.testing.assert_allclose(of_table[1:], same_table[1:], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(of_kernel, same_kernel, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("encoder", ["cnn", "bilstm"])
