@@ -123,7 +123,7 @@ class Distill:
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     match: Literal["mse", "soft"] = "mse"
-    logits_error: Literal["mean", "sum", "relative"] = "mean"
+    logits_error: Literal["mean", "sum", "relative"] = "relative"
     hidden_error: Literal["mean", "sum"] = "mean"
     divergence: Literal["cross-entropy", "kl"] = "cross-entropy"
     tau_squared: bool = False
@@ -164,8 +164,7 @@ SMALL = Settings(
         hidden_units=48,
         dropout=0.25,
     ),
-    train=Train(epochs=14, learning_rate=8e-3, rows=6, row_length=32, schedule="linear"),
-    distill=Distill(logits_error="relative"),
+    train=Train(epochs=14, tuning_epochs=8, learning_rate=8e-3, rows=6, row_length=32, schedule="linear"),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""
 
