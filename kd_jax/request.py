@@ -13,6 +13,7 @@ from kd_jax.cells import Context
 from kd_jax.data.registry import find, load
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
+from kd_jax.device import keep_compiled
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.tables import experiment_table
@@ -24,6 +25,7 @@ from kd_jax.plan import Plan
 from kd_jax.report import write_report
 from kd_jax.run import hashes_of, open_workdir, run, unfinished
 from kd_jax.settings import SMALL, Settings, Words, override
+from kd_jax.totals import totals_table
 from kd_jax.training.mesh import use_all_cores
 from kd_jax.training.progress import Meter
 from kd_jax.types import Corpus
@@ -150,10 +152,12 @@ def execute(request: Request, console: Console) -> None:
         InterruptedRunError: where a signal asked for the end; everything is saved.
     """
     use_all_cores()
+    keep_compiled()
     plans, material, workdir = prepare(request)
     for plan in plans:
         console.print(plan_table(plan, material))
     if request.dry_run:
+        console.print(totals_table(plans, material))
         return
     open_workdir(workdir)
     missing = {member.folder: cell for plan in plans for cell in plan.cells for member in unfinished(cell)}
