@@ -1,6 +1,7 @@
 """What a plan will take, by its shapes: steps, lane-tokens, memory."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,19 +16,75 @@ from kd_jax.training.feed import CHUNK
 from kd_jax.training.footprint import Extent, program_bytes, room
 from kd_jax.types import Sentence
 
+ROOM = 1.2  # what a shape holds, beside what a usual batch has
 
-def plan_table(plan: Plan, material: Material) -> Table:
+
+class Survey:
+    """How large cells are, by their shapes; what cells have in common is counted once.
+
+    Args:
+        material: the corpora that they work on.
+    """
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+        self._extents: dict[Any, Extent] = {}
+        self._tokens: dict[Any, int] = {}
+
+    def tokens(self, cell: Cell) -> int:
+        """Tokens of one epoch."""
+        key = _text_of(cell)
+        if key not in self._tokens:
+            self._tokens[key] = training_tokens(self.material, cell)
+        return self._tokens[key]
+
+    def memory(self, cell: Cell, lanes: int) -> int:
+        """Bytes that a cell's arrays take while it trains, on all local devices together.
+
+        Args:
+            cell: what is trained.
+            lanes: of it at a time.
+        """
+        devices = min(lanes, jax.local_device_count())
+        in_turn = jax.default_backend() == "cpu"
+        return devices * program_bytes(cell.settings, self.extent(cell), cell.head, -(-lanes // devices), in_turn)
+
+    def extent(self, cell: Cell) -> Extent:
+        """How large the things are that a cell's program works on."""
+        train = cell.settings.train
+        key = (*_text_of(cell), cell.settings.model.words, train.rows, train.row_length)
+        if key not in self._extents:
+            self._extents[key] = _extent(self.material, cell)
+        labels = len(self.material.corpora[cell.corpora[0]].labels)
+        size = 4 if cell.settings.distill.dtype == "float32" else 2
+        return self._extents[key]._replace(known=self.tokens(cell) * known_width(cell, labels) * size)
+
+    def operations_a_token(self, cell: Cell) -> float:
+        """Floating-point operations of the matmuls of a train step, for each real token."""
+        train, size = cell.settings.train, self.extent(cell)
+        tokens = train.rows * train.row_length
+        distinct = round(size.batch_forms / ROOM)
+        at = floor.Places(tokens, train.row_length, distinct, distinct, size.labels)
+        return floor.operations(cell.settings.model, size.alphabet, at) / tokens
+
+
+def _text_of(cell: Cell) -> tuple[Any, ...]:
+    """What decides the sentences that a cell works on."""
+    return cell.corpora, cell.protocol, cell.foreign, cell.settings.distill.foreign
+
+
+def plan_table(plan: Plan, survey: Survey) -> Table:
     """The plan for people: a row a cell."""
     table = Table(
         title=f"{plan.experiment.name}: {plan.experiment.title}",
-        caption=f"corpora {', '.join(material.corpora)}; protocol {plan.protocol}; "
+        caption=f"corpora {', '.join(survey.material.corpora)}; protocol {plan.protocol}; "
         f"seeds {', '.join(map(str, plan.seeds))}; lane-tokens in millions, memory in MB",
     )
     for column in ("cell", "to train", "done", "epochs", "steps", "lane-tokens", "memory"):
         table.add_column(column, justify="left" if column == "cell" else "right")
     for cell in plan.cells:
         missing = len(unfinished(cell))
-        tokens = training_tokens(material, cell) * cell.epochs
+        tokens = survey.tokens(cell) * cell.epochs
         batch = plan.settings.train.rows * plan.settings.train.row_length
         table.add_row(
             cell.title,
@@ -36,7 +93,7 @@ def plan_table(plan: Plan, material: Material) -> Table:
             str(cell.epochs),
             f"{-(-tokens // batch):,}",
             f"{missing * tokens / 1e6:,.2f}",
-            f"{memory(material, cell, max(missing, 1)) / 1e6:,.0f}",
+            f"{survey.memory(cell, max(missing, 1)) / 1e6:,.0f}",
         )
     return table
 
@@ -66,21 +123,7 @@ def chosen_tokens(material: Material, chosen: Mapping[tuple[str, str], np.ndarra
     )
 
 
-def memory(material: Material, cell: Cell, lanes: int) -> int:
-    """Bytes that a cell's arrays take while it trains, on all local devices together, by their shapes.
-
-    Args:
-        material: the corpora.
-        cell: what is trained.
-        lanes: of it at a time.
-    """
-    devices = min(lanes, jax.local_device_count())
-    in_turn = jax.default_backend() == "cpu"
-    return devices * program_bytes(cell.settings, extent(material, cell), cell.head, -(-lanes // devices), in_turn)
-
-
-def extent(material: Material, cell: Cell) -> Extent:
-    """How large the things are that a cell's program works on."""
+def _extent(material: Material, cell: Cell) -> Extent:
     model = cell.settings.model
     corpora = [material.corpora[name] for name in cell.corpora]
     foreign = foreign_sentences(material, cell) if cell.foreign else {}
@@ -110,9 +153,6 @@ def extent(material: Material, cell: Cell) -> Extent:
         batch_forms=room(of_batch),
         batch_words=room(of_batch),
         steps=-(-steps // -(-steps // CHUNK)),
-        known=trained
-        * known_width(cell, len(corpora[0].labels))
-        * (4 if cell.settings.distill.dtype == "float32" else 2),
     )
 
 
@@ -141,11 +181,3 @@ def distinct_in_batch(sentences: Sequence[Sentence], tokens: int, samples: int =
             forms.update(sentences[i].tokens)
         most = max(most, len(forms))
     return most
-
-
-def places(material: Material, cell: Cell) -> tuple[floor.Places, int]:
-    """What a cell's layers work on in one step, without padding, and its alphabet."""
-    train, size = cell.settings.train, extent(material, cell)
-    tokens = train.rows * train.row_length
-    distinct = round(size.batch_forms / 1.2)  # the room is for the most, and then a tenth and some
-    return floor.Places(tokens, train.row_length, distinct, distinct, size.labels), size.alphabet

@@ -18,7 +18,7 @@ from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.tables import experiment_table
 from kd_jax.files import digest_file, locked
-from kd_jax.forecast import plan_table, training_tokens
+from kd_jax.forecast import Survey, plan_table
 from kd_jax.interrupt import Interrupt
 from kd_jax.material import Material
 from kd_jax.plan import Plan
@@ -154,14 +154,15 @@ def execute(request: Request, console: Console) -> None:
     use_all_cores()
     keep_compiled()
     plans, material, workdir = prepare(request)
+    survey = Survey(material)
     for plan in plans:
-        console.print(plan_table(plan, material))
+        console.print(plan_table(plan, survey))
     if request.dry_run:
-        console.print(totals_table(plans, material))
+        console.print(totals_table(plans, survey))
         return
     open_workdir(workdir)
     missing = {member.folder: cell for plan in plans for cell in plan.cells for member in unfinished(cell)}
-    total = sum(cell.epochs * training_tokens(material, cell) for cell in missing.values())
+    total = sum(cell.epochs * survey.tokens(cell) for cell in missing.values())
     with locked(workdir), Interrupt() as stop, Meter(total, workdir / "metrics.jsonl", console) as meter:
         if not total:
             meter.say("every model is there already: nothing to train")

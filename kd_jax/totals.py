@@ -10,8 +10,8 @@ from typing import NamedTuple
 import jax
 from rich.table import Table
 
-from kd_jax import device, floor
-from kd_jax.forecast import chosen_tokens, memory, places, training_tokens
+from kd_jax import device
+from kd_jax.forecast import Survey, chosen_tokens
 from kd_jax.material import Material, foreign_sentences, make_job
 from kd_jax.plan import Cell, Member, Plan, matches
 from kd_jax.run import unfinished
@@ -59,7 +59,7 @@ class Rate(NamedTuple):
     source: str
 
 
-def shares(plans: Sequence[Plan], material: Material) -> list[Share]:
+def shares(plans: Sequence[Plan], survey: Survey) -> list[Share]:
     """What is still to train, cell by cell."""
     taken: set[Path] = set()
     found = []
@@ -68,24 +68,23 @@ def shares(plans: Sequence[Plan], material: Material) -> list[Share]:
             mine = tuple(member for member in unfinished(cell) if member.folder not in taken)
             taken |= {member.folder for member in mine}
             if mine:
-                found.append(Share(plan, cell, mine, len(mine) * cell.epochs * training_tokens(material, cell)))
+                found.append(Share(plan, cell, mine, len(mine) * cell.epochs * survey.tokens(cell)))
     return found
 
 
-def totals(plans: Sequence[Plan], material: Material) -> Totals:
+def totals(plans: Sequence[Plan], survey: Survey) -> Totals:
     """What some plans take together."""
     lane_tokens: dict[Head, int] = {}
     operations, largest, most = 0.0, "", 0
-    open_shares = shares(plans, material)
+    open_shares = shares(plans, survey)
     for share in open_shares:
         cell = share.cell
         lane_tokens[cell.head] = lane_tokens.get(cell.head, 0) + share.lane_tokens
-        at, alphabet = places(material, cell)
-        operations += share.lane_tokens * floor.operations(cell.settings.model, alphabet, at) / at.tokens
-        takes = memory(material, cell, len(share.members))
+        operations += share.lane_tokens * survey.operations_a_token(cell)
+        takes = survey.memory(cell, len(share.members))
         if takes > most:
             largest, most = f"{cell.title}, {len(share.members)} lanes", takes
-    knowledge = sum(dict(piece for plan in plans for piece in knowledge_bytes(plan, material)).values())
+    knowledge = sum(dict(piece for plan in plans for piece in knowledge_bytes(plan, survey.material)).values())
     return Totals(sum(len(share.members) for share in open_shares), lane_tokens, operations, knowledge, most, largest)
 
 
@@ -144,9 +143,9 @@ def measured_rate(open_shares: Sequence[Share], material: Material) -> Rate:
     return Rate(rates, f"as {MEASURED_STEPS} steps were measured on this device just now")
 
 
-def totals_table(plans: Sequence[Plan], material: Material) -> Table:
+def totals_table(plans: Sequence[Plan], survey: Survey) -> Table:
     """The totals for people, with a time at this device's rate."""
-    found = totals(plans, material)
+    found = totals(plans, survey)
     table = Table(title="All together", show_header=False, min_width=60)
     table.add_column("what")
     table.add_column("how much", justify="right")
@@ -157,7 +156,7 @@ def totals_table(plans: Sequence[Plan], material: Material) -> Table:
     if not found.models:
         return table
     table.add_row(f"memory at most ({found.largest})", f"{found.memory / 1e6:,.0f} MB")
-    rate = recorded_rate(plans) or measured_rate(shares(plans, material), material)
+    rate = recorded_rate(plans) or measured_rate(shares(plans, survey), survey.material)
     seconds = sum(tokens / rate.of_head[head] for head, tokens in found.lane_tokens.items())
     told = ", ".join(f"{head} {rate.of_head[head]:,.0f}" for head in found.lane_tokens)
     table.add_row(f"training, on {device.devices()}", clock(seconds))

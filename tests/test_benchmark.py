@@ -36,12 +36,12 @@ def asked(corpora, **changes):
 
 @pytest.fixture(autouse=True)
 def small_rates(monkeypatch):
-    monkeypatch.setattr(benchmark.device, "matmul_rate", lambda dtype: 1e9)
+    monkeypatch.setattr(benchmark.device, "matmul_rate", lambda _: 1e9)
     monkeypatch.setattr(benchmark.device, "copy_rate", lambda: 1e9)
 
 
 def test_two_corpora_and_two_numbers_of_lanes(corpora):
-    found = measure(asked(corpora, lanes=("1", "2", "1")), lambda line: None)
+    found = measure(asked(corpora, lanes=("1", "2", "1")), lambda _: None)
     assert [run["lanes"] for run in found["runs"]] == [1, 2]
     assert found["corpora"] == ["First", "Second"]
     for run in found["runs"]:
@@ -73,7 +73,7 @@ def test_peer_runs_in_turn_with_ours(corpora, monkeypatch):
     monkeypatch.setattr(peer.Peer, "speed", speed)
     plain = benchmark.Entrant.run
     monkeypatch.setattr(benchmark.Entrant, "run", lambda self: (ours.append(len(order)), plain(self)))
-    found = measure(asked(corpora, datasets=("First",), peer=True), lambda line: None)
+    found = measure(asked(corpora, datasets=("First",), peer=True), lambda _: None)
     tried = len(peer.layouts("cpu"))
     assert order[tried:] == [peer.TRAINED_AS_USUAL, peer.layouts("cpu")[2]] * 2
     assert {tried, tried + 2} <= set(ours)
@@ -103,11 +103,11 @@ def test_peer_runs_in_turn_with_ours(corpora, monkeypatch):
 def test_what_is_refused(corpora, changes, message, monkeypatch):
     monkeypatch.setattr(peer, "check_peer", lambda: None)
     with pytest.raises(InputError, match=message):
-        measure(asked(corpora, **changes), lambda line: None)
+        measure(asked(corpora, **changes), lambda _: None)
 
 
 def test_a_missing_peer_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(peer.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install -e '\.\[peer\]'"):
         peer.check_peer()
     monkeypatch.setattr(peer, "SCRIPT", tmp_path / "torch_peer.py")

@@ -80,7 +80,7 @@ def test_lanes_at_the_same_time_have_activations_of_their_own(monkeypatch):
 
     loop._trainer.cache_clear()
     monkeypatch.setattr(loop.meshes, "over_lanes", at_once)
-    monkeypatch.setattr(loop.meshes, "lane_mesh", lambda lanes: lane_mesh(1))
+    monkeypatch.setattr(loop.meshes, "lane_mesh", lambda _: lane_mesh(1))
     monkeypatch.setattr(jax, "local_device_count", lambda: 1)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     job = job_of(MEDIUM, 4)
