@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 
 from kd_jax.errors import InputError
@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> None:
     from kd_jax.benchmark_table import tables  # noqa: PLC0415
     from kd_jax.training.mesh import use_all_cores  # noqa: PLC0415
 
+    logging.set_verbosity(logging.WARNING)
     console, told = Console(), Console(stderr=True)
     if len(argv) > 1:
         sys.exit(f"error: {argv[1]}: flags look like --name=value")

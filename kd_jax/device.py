@@ -1,11 +1,12 @@
 """What the device at hand can do, is measured to have used, and remembers of programs compiled before."""
 
+import ctypes
+import gc
 import hashlib
 import os
 import platform
 import resource
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -109,14 +110,6 @@ def copy_rate(size: int | None = None, repeats: int = 5) -> float:
     return 2 * size / statistics.median(seconds)
 
 
-def resident() -> int:
-    """Bytes of memory that the process has now; where the kernel does not tell, the most it has had."""
-    try:
-        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return peak_bytes()[0]
-
-
 def peak_bytes() -> tuple[int, str]:
     """The most memory used so far, and what it is of.
 
@@ -126,5 +119,29 @@ def peak_bytes() -> tuple[int, str]:
     stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if stats and "peak_bytes_in_use" in stats:
         return stats["peak_bytes_in_use"], "device"
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "process"
+    told = _status("VmHWM")
+    return told or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "process"
+
+
+def forget_peak() -> int:
+    """Give freed memory back and let the kernel count the process's peak anew, where it can.
+
+    Returns:
+        Bytes that the process has now.
+    """
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except (OSError, AttributeError):
+        pass
+    return _status("VmRSS") or peak_bytes()[0]
+
+
+def _status(name: str) -> int:
+    """A line of /proc/self/status in bytes; 0 where there is none."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny import tiny_corpus, tiny_settings
@@ -27,9 +28,9 @@ def one_step(settings, corpus=None):
     """A train step as a function of its state, that state, and what the batch holds with its padding."""
     job = timing_job([corpus or tiny_corpus(sizes=(60, 8, 8))], settings, 1, 100)
     chunk = next(feed(job.tokens, job.sentences, job.settings.train, [0], 1))[0]
-    batch = jax.tree.map(lambda x: x[0, 0], chunk)
-    data = loop.token_data(job)
-    state = init_state(job.tagger, job.head, np.int32(0), GOLD_ONLY, 1, job.tokens.word_rows)
+    batch = jax.tree.map(lambda x: jnp.asarray(x[0, 0]), chunk)
+    data = jax.tree.map(jnp.asarray, loop.token_data(job))
+    state = jax.eval_shape(lambda: init_state(job.tagger, job.head, np.int32(0), GOLD_ONLY, 1, job.tokens.word_rows))
     at = floor.Places(
         tokens=batch.token.size,
         steps=batch.token.shape[1],

@@ -30,7 +30,7 @@ def test_shortened_leaves_out_what_does_not_fit_a_row():
 
 
 def test_timing_trains_on():
-    timing = Timing(timing_job([tiny_corpus()], tiny_settings(), 2, 4))
+    timing = Timing(timing_job([tiny_corpus()], tiny_settings(), 1, 4))
     rates, losses = [], []
     for _ in range(8):
         rates.append(timing.epoch())
