@@ -85,15 +85,31 @@ def test_rate_of_a_work_folder_of_the_same_device_and_sizes(tmp_path):
 
 
 def test_table_says_how_long_and_at_which_rate(tmp_path, monkeypatch):
-    plans = [plan("logits", tmp_path), plan("crf_softmax", tmp_path)]
+    plans = [plan("logits", tmp_path)]
     console = Console(width=160, file=io.StringIO())
     for one in plans:
         console.print(plan_table(one, SURVEY))
     monkeypatch.setattr(totals, "unfinished", lambda cell: list(cell.members)[:1])
     console.print(totals.totals_table(plans, SURVEY))
-    shown = console.file.getvalue()
+    shown = " ".join(console.file.getvalue().split())
     for part in ("models to train, each once", "knowledge on disk", "steps were measured on this device", "softmax"):
         assert part in shown
+
+
+def test_each_output_layer_has_a_rate(tmp_path, monkeypatch):
+    class Stub:
+        def __init__(self, job):
+            self.rate = 10.0 if job.head == "crf" else 20.0
+
+        def epoch(self):
+            return self.rate
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(totals, "Timing", Stub)
+    open_shares = totals.shares([plan("crf_softmax", tmp_path)], SURVEY)
+    assert totals.measured_rate(open_shares, MATERIAL).of_head == {"softmax": 20.0, "crf": 10.0}
 
 
 def test_nothing_to_train(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.settings import override
-from kd_jax.throughput import compile_cost, extent, predicted_bytes, timing_job
+from kd_jax.throughput import compiled_bytes, extent, predicted_bytes, timing_job
 from kd_jax.training import loop
 from kd_jax.training.footprint import parameters
 from kd_jax.training.loop import initial_states
@@ -39,26 +39,29 @@ def job_of(changes, lanes, head="softmax", known=False, corpora=1):
     return replace(job, knowledge=Outputs(*(np.zeros((n, width), np.float32) for width in widths)))
 
 
+def measured(job):
+    """Of the compiled program, whose buffers do not depend on how hard LLVM tries."""
+    compiled = loop.lowered(job).compile({"xla_backend_optimization_level": 0})
+    return compiled_bytes(compiled) * min(len(job.lanes), jax.local_device_count())
+
+
 @pytest.mark.parametrize(
     ("changes", "lanes", "head", "known"),
     [
         ([], 1, "softmax", False),
-        ([], 5, "crf", True),
-        (MEDIUM, 1, "softmax", False),
-        (MEDIUM, 2, "softmax", True),
-        (MEDIUM, 5, "softmax", False),
-        (MEDIUM, 1, "crf", True),
+        ([], 2, "crf", True),
+        (MEDIUM, 5, "softmax", True),
+        (MEDIUM, 1, "crf", False),
     ],
 )
 def test_predicted_memory_is_the_compiled_programs(changes, lanes, head, known):
     job = job_of(changes, lanes, head, known)
-    measured = compile_cost(job).bytes
-    assert predicted_bytes(job) == pytest.approx(measured, rel=0.2)
+    assert predicted_bytes(job) == pytest.approx(measured(job), rel=0.2)
 
 
 def test_several_branches():
     job = job_of(MEDIUM, 1, corpora=3)
-    assert predicted_bytes(job) == pytest.approx(compile_cost(job).bytes, rel=0.2)
+    assert predicted_bytes(job) == pytest.approx(measured(job), rel=0.2)
 
 
 @pytest.mark.parametrize("head", ["softmax", "crf"])
@@ -84,6 +87,6 @@ def test_lanes_at_the_same_time_have_activations_of_their_own(monkeypatch):
     monkeypatch.setattr(jax, "local_device_count", lambda: 1)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     job = job_of(MEDIUM, 4)
-    measured, predicted = compile_cost(job).bytes, predicted_bytes(job)
+    found, predicted = measured(job), predicted_bytes(job)
     loop._trainer.cache_clear()
-    assert predicted == pytest.approx(measured, rel=0.2)
+    assert predicted == pytest.approx(found, rel=0.2)
