@@ -39,8 +39,11 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     console, told = Console(), Console(stderr=True)
     if len(argv) > 1:
-        sys.exit(f"error: {argv[1]}: flags look like --name=value")
+        print(f"error: {argv[1]}: flags look like --name=value", file=sys.stderr)
+        sys.exit(2)
     try:
+        if FLAGS.json:
+            replace_file(Path(FLAGS.json), b"{}")  # refused before minutes of work, if at all
         use_all_cores()
         with tempfile.TemporaryDirectory() as programs:
             jax.config.update("jax_compilation_cache_dir", programs)  # what is compiled to be asked is then run, too

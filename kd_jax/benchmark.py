@@ -229,13 +229,14 @@ def _race(
             peer.layouts(jax.default_backend()), key=lambda layout: peers[dtype].speed(layout)["tokens_per_s"]
         )
         ours[dtype] = _best_rows(asked, corpora, mine[0])
+    usual = peer.trained_as_usual(usual_batch(entrants[0].job).real)
     records: dict[str, dict[str, list[dict[str, Any]]]] = {dtype: {"usual": [], "best": []} for dtype in peers}
     for number in range(asked.repeats):
         say(f"repeat {number + 1} of {asked.repeats}: ours and the peer in turn")
         for entrant in entrants:
             entrant.run()
         for dtype, of_dtype in peers.items():
-            records[dtype]["usual"].append(of_dtype.speed(peer.TRAINED_AS_USUAL))
+            records[dtype]["usual"].append(of_dtype.speed(usual))
             if ours[dtype] not in entrants:
                 ours[dtype].run()
             records[dtype]["best"].append(of_dtype.speed(layouts[dtype]))

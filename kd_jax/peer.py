@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from kd_jax.errors import InputError
 
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "torch_peer.py"
-TRAINED_AS_USUAL = ("--layout", "packed", "--batch_sentences", "32")
-"""How such taggers are trained: 32 shuffled sentences a batch, packed; 800 to 900 tokens."""
 
 
 class Peer(NamedTuple):
@@ -61,6 +59,15 @@ def check_peer() -> None:
         raise InputError(f"--peer: {SCRIPT}: not there; the peer is part of a checkout, not of an installed package")
     if importlib.util.find_spec("torch") is None:
         raise InputError("--peer needs PyTorch; install it with: pip install -e '.[peer]'")
+
+
+def trained_as_usual(tokens: float) -> tuple[str, ...]:
+    """How such taggers are trained: shuffled sentences, packed.
+
+    Args:
+        tokens: real ones a step; 900 are about 32 sentences.
+    """
+    return ("--layout", "packed", "--tokens_per_step", str(round(tokens)))
 
 
 def layouts(platform: str) -> tuple[tuple[str, ...], ...]:

@@ -78,7 +78,8 @@ def test_peer_runs_in_turn_with_ours(corpora, monkeypatch):
     monkeypatch.setattr(benchmark.Entrant, "run", lambda self: (ours.append(len(order)), plain(self)))
     found = measure(asked(corpora, datasets=("First",), peer=True), lambda _: None)
     tried = len(peer.layouts("cpu"))
-    assert order[tried:] == [peer.TRAINED_AS_USUAL, peer.layouts("cpu")[2]] * 2
+    assert order[tried + 1 :: 2] == [peer.layouts("cpu")[2]] * 2
+    assert order[tried::2] == [peer.trained_as_usual(found["runs"][0]["tokens_a_step"])] * 2
     assert {tried, tried + 2} <= set(ours)
     run = found["runs"][0]
     assert run["ratio_to_peer"] == pytest.approx(run["lane_tokens_per_s"] / 100)
@@ -122,7 +123,7 @@ def test_a_peer_that_fails_is_told_of(tmp_path):
     pytest.importorskip("torch")
     wanted = peer.Peer(tmp_path, benchmark.peer_sizes(Settings()), 1, "float32")
     with pytest.raises(InputError, match="no such file"):
-        wanted.speed(peer.TRAINED_AS_USUAL)
+        wanted.speed(peer.trained_as_usual(900))
 
 
 def test_the_real_peer_answers(corpora):
