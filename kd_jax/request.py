@@ -13,17 +13,19 @@ from kd_jax.cells import Context
 from kd_jax.data.registry import find, load
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
+from kd_jax.device import keep_compiled
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.tables import experiment_table
 from kd_jax.files import digest_file, locked
-from kd_jax.forecast import plan_table, training_tokens
+from kd_jax.forecast import Survey, plan_table
 from kd_jax.interrupt import Interrupt
 from kd_jax.material import Material
 from kd_jax.plan import Plan
 from kd_jax.report import write_report
 from kd_jax.run import hashes_of, open_workdir, run, unfinished
 from kd_jax.settings import SMALL, Settings, Words, override
+from kd_jax.totals import totals_table
 from kd_jax.training.mesh import use_all_cores
 from kd_jax.training.progress import Meter
 from kd_jax.types import Corpus
@@ -150,14 +152,17 @@ def execute(request: Request, console: Console) -> None:
         InterruptedRunError: where a signal asked for the end; everything is saved.
     """
     use_all_cores()
+    keep_compiled()
     plans, material, workdir = prepare(request)
+    survey = Survey(material)
     for plan in plans:
-        console.print(plan_table(plan, material))
+        console.print(plan_table(plan, survey))
     if request.dry_run:
+        console.print(totals_table(plans, survey))
         return
     open_workdir(workdir)
     missing = {member.folder: cell for plan in plans for cell in plan.cells for member in unfinished(cell)}
-    total = sum(cell.epochs * training_tokens(material, cell) for cell in missing.values())
+    total = sum(cell.epochs * survey.tokens(cell) for cell in missing.values())
     with locked(workdir), Interrupt() as stop, Meter(total, workdir / "metrics.jsonl", console) as meter:
         if not total:
             meter.say("every model is there already: nothing to train")

@@ -8,6 +8,8 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # tests leave nothing in the home folder
+jax.config.update("jax_enable_compilation_cache", False)
 
 
 @pytest.fixture(scope="session")

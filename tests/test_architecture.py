@@ -7,14 +7,17 @@ import kd_jax
 
 ROOT = Path(kd_jax.__file__).parent
 FLOORS = [
-    {"errors", "types", "interrupt"},
-    {"settings"},
+    {"errors", "types", "interrupt", "device"},
+    {"settings", "peer"},
+    {"floor"},
     {"experiment"},
     {"files"},
     {"paper", "data"},
     {"models"},
     {"losses"},
     {"training"},
+    {"throughput"},
+    {"startup"},
     {"knowledge"},
     {"evaluation"},
     {"plan", "catalogue"},
@@ -23,8 +26,10 @@ FLOORS = [
     {"run"},
     {"report"},
     {"forecast"},
+    {"totals"},
     {"request"},
-    {"main", "corpora"},
+    {"benchmark", "benchmark_table"},
+    {"main", "corpora", "bench"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

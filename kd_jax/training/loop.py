@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from kd_jax.data.packing import NO_TOKEN, Batches, stack
@@ -186,6 +187,17 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
                 position,
                 state,
             )
+
+
+def lowered(job: Job) -> Any:
+    """The program that trains a job's first chunk, lowered and not compiled: what it would cost can be read off it."""
+    mesh = meshes.lane_mesh(len(job.lanes))
+    lanes = meshes.fill_up(job.lanes, mesh)
+    chunk = next(feed(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], 1))[0]
+    shared = meshes.replicate((token_data(job), job.knowledge), mesh)
+    states = jax.eval_shape(lambda: initial_states(job, lanes, mesh))
+    run: Any = _trainer(job.tagger, job.settings, mesh)
+    return run.lower(states, meshes.shard(chunk, mesh), shared)
 
 
 def place(job: Job, state: TrainState) -> TrainState:
