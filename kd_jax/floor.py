@@ -77,7 +77,10 @@ def layers(model: Model, alphabet: int, at: Places, width: int = 4) -> tuple[Lay
     """
     words, chars = model.words, model.chars
     if chars.encoder == "cnn":
-        encoder = _dense("characters", chars.width * chars.dim, chars.units, at.forms * chars.longest, width)
+        responses = alphabet * chars.width * chars.units  # of every filter place to every character
+        kernel = chars.units * (chars.width * chars.dim + 1)
+        kept = responses + at.forms * chars.units
+        encoder = _layer("characters", 2 * responses * chars.dim, kept, kernel, width=width)
     else:
         encoder = _bilstm("characters", chars.dim, chars.units // 2, at.forms * chars.longest, chars.longest, width)
     shared, task = 2 * model.shared_units, 2 * model.task_units

@@ -20,6 +20,7 @@ from kd_jax.types import Corpus, LossWeights
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 FOREVER = 1_000_000  # epochs: a timing stops when it has seen enough
+FILLED = 0.95  # share of real tokens in a timed epoch: more, and it would spill into one more, nearly empty batch
 
 
 def timing_job(corpora: Sequence[Corpus], settings: Settings, lanes: int, steps: int, head: Head = "softmax") -> Job:
@@ -52,7 +53,7 @@ def shortened(job: Job, steps: int) -> Job:
     lengths = np.diff(job.tokens.offsets)
     batch = job.settings.train.rows * job.settings.train.row_length
     total = sum(job.tokens.count(sentences) for sentences in job.sentences)
-    share = min(1.0, steps * batch / total)
+    share = min(1.0, FILLED * steps * batch / total)
     rng = np.random.default_rng(0)
     kept = []
     for sentences in job.sentences:
@@ -142,12 +143,12 @@ class Batch(NamedTuple):
 
 
 def usual_batch(job: Job) -> Batch:
-    """The mean of a job's batches of the usual shape, shuffled as in training."""
+    """The mean batch of the usual shape in an epoch of all training sentences, shuffled as in training."""
     rng = np.random.default_rng(0)
     train_settings = job.settings.train
     found: list[Piece] = []
-    for task, sentences in enumerate(job.sentences):
-        found += pieces(job.tokens, sentences, task, train_settings, rng)
+    for task, name in enumerate(job.tokens.names):
+        found += pieces(job.tokens, job.tokens.sentences(name, ("train",)), task, train_settings, rng)
     usual = [p for p in found if p.token.shape == (train_settings.rows, train_settings.row_length)] or found
     real = float(np.mean([(piece.token != NO_TOKEN).sum() for piece in usual]))
     places = floor.Places(

@@ -49,6 +49,9 @@ def matmul_operations(jaxpr, times=1):
             (contracted, _), _ = equation.params["dimension_numbers"]
             depth = math.prod(equation.invars[0].aval.shape[i] for i in contracted)
             total += times * 2 * depth * math.prod(equation.outvars[0].aval.shape)
+        if equation.primitive.name == "cond":  # the form of the platform is one of several
+            total += max(matmul_operations(branch.jaxpr, times) for branch in equation.params["branches"])
+            continue
         inner_times = times * equation.params.get("length", 1) if equation.primitive.name == "scan" else times
         for inner in jax.tree.leaves(
             list(equation.params.values()), is_leaf=lambda x: hasattr(x, "jaxpr") or hasattr(x, "eqns")

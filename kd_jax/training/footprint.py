@@ -36,7 +36,7 @@ class Extent(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Numbers that a program holds at its fullest moment, for each unit, input or parameter of a kind."""
+    """Numbers that a program holds at its fullest moment, for each unit, input, character or parameter."""
 
     shared: float
     task: float
@@ -47,7 +47,8 @@ class Kept(NamedTuple):
     branches: float
 
 
-KEPT = Kept(shared=18.5, task=21.3, inputs=8.5, hidden=0.0, characters=1.43, touched=1.2, branches=3.4)
+KEPT = Kept(shared=13.0, task=17.6, inputs=5.1, hidden=0.7, characters=10.9, touched=1.85, branches=3.4)
+AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
 
 
 class Parameters(NamedTuple):
@@ -98,10 +99,7 @@ def activation_bytes(settings: Settings, extent: Extent, head: Head) -> int:
     model, train = settings.model, settings.train
     places = train.rows * train.row_length
     chars = model.chars
-    if chars.encoder == "cnn":
-        encoded = KEPT.characters * (chars.width * chars.dim + chars.units)
-    else:
-        encoded = KEPT.shared * chars.units
+    encoded = KEPT.characters if chars.encoder == "cnn" else KEPT.shared * chars.units
     size = parameters(settings, extent, head)
     branch = size.branches // extent.tasks
     touched = size.encoder + branch + extent.batch_words * model.words.dim
@@ -134,8 +132,10 @@ def program_bytes(settings: Settings, extent: Extent, head: Head, lanes: int, in
         + 4 * (2 * extent.batch_forms + extent.batch_words)
     )
     shared = extent.tokens * (4 + 1) + extent.forms * (4 * settings.model.chars.longest + 4 + 1) + extent.known
-    on_the_way = activations if lanes == 1 else (lanes + 1) * state + activations if in_turn else lanes * activations
-    return lanes * (state + chunk) + shared + on_the_way
+    on_the_way: float = activations
+    if lanes > 1:
+        on_the_way = (lanes + 1) * state + activations if in_turn else AT_ONCE * lanes * activations
+    return lanes * (state + chunk) + shared + round(on_the_way)
 
 
 def room(distinct: float) -> int:
