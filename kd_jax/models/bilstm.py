@@ -54,8 +54,11 @@ def one_by_one(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any
 def stacked(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
     """One scan for all G: on an accelerator, where a step takes as long as its launches."""
     found = scan(jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *inputs), kernels)
-    leaves, structure = jax.tree.flatten(found)
-    return tuple(structure.unflatten([x[:, g] for x in leaves]) for g in range(len(inputs)))
+    return tuple(jax.tree.map(partial(_of_group, g), found) for g in range(len(inputs)))
+
+
+def _of_group(group: int, x: Array) -> Array:
+    return x[:, group]
 
 
 def _scans(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
@@ -79,7 +82,7 @@ def _forward_scan(inputs: tuple[Array, Array], recurrent: Array) -> tuple[Array,
 
     projected = inputs[0]
     zero = jnp.zeros((*projected.shape[1:-1], projected.shape[-1] // 4), projected.dtype)
-    return cast(tuple[Array, ...], lax.scan(step, (zero, zero), inputs)[1])
+    return lax.scan(step, (zero, zero), inputs)[1]
 
 
 def _backward_scan(inputs: tuple[Array, ...], transposed: Array) -> Array:

@@ -88,9 +88,9 @@ def highest(responses: Array, chars: Array) -> Array:
 
 
 def _highest_forward(responses: Array, chars: Array) -> tuple[Array, tuple[Array, ...]]:
-    places, _, length = len(responses), *chars.shape
+    places, length = len(responses), chars.shape[1]
     around = jnp.pad(chars, ((0, 0), (places // 2, places // 2)), constant_values=PADDING)
-    seen = sum(responses[k][around[:, k : k + length]] for k in range(places))
+    seen = jnp.sum(jnp.stack([responses[k][around[:, k : k + length]] for k in range(places)]), 0)
     seen = jnp.where((chars != PADDING)[..., None], seen, -1e9)
     return seen.max(1), (responses, around, seen.argmax(1))
 
