@@ -30,10 +30,10 @@ def made_workdir(folder, rows, better=0.0):
     for row in rows:
         correct = draw.binomial(gold, min(1, row.f1 / 100 + better))
         results.write_counts(folder, row, np.stack([correct, gold, gold], 1))
-    results.append_types(folder / "types.csv", [
+    results.append(folder / "types.csv", [
         TypeRow(row.experiment, "CRAFT", row.label, row.head, row.seed, "test", row.protocol, kind, 50, 50, 50.5, 80)
         for row in rows if row.corpus == "CRAFT" for kind in ("Gene", "Species")
-    ])  # fmt: skip
+    ], results.TypeRow)  # fmt: skip
     with (folder / "metrics.jsonl").open("w") as file:
         for row in rows:
             for epoch in (1, 2, 3):
