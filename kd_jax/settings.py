@@ -273,8 +273,10 @@ def check(settings: Settings) -> None:
 
 
 def to_dict(node: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON types."""
-    return json.loads(json.dumps(dataclasses.asdict(node)))
+    """A dataclass as plain JSON types; tuples of any kind as lists."""
+    return json.loads(
+        json.dumps(node, default=lambda part: {f.name: getattr(part, f.name) for f in dataclasses.fields(part)})
+    )
 
 
 def from_dict(kind: type[T], data: dict[str, Any]) -> T:

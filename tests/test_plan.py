@@ -6,10 +6,11 @@ import pytest
 
 from kd_jax.catalogue import experiments, load_experiment
 from kd_jax.errors import InputError
+from kd_jax.experiment import Grid
 from kd_jax.paper import NUMBERS
 from kd_jax.plan import ALPHA_ONE_SEEDS, Plan
 from kd_jax.run import unfinished
-from kd_jax.settings import Settings, override
+from kd_jax.settings import Settings, override, to_dict
 from kd_jax.types import LossWeights
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
@@ -31,6 +32,11 @@ def test_every_shipped_experiment_reads_and_plans(name):
     experiment = load_experiment(name)
     assert experiment.name == name
     assert experiment.table == NUMBERS.get(name)
+    described = to_dict(experiment)
+    assert [student["label"] for student in described["students"]] == [s.label for s in experiment.students]
+    assert [student["gamma"] for student in described["students"]] == [
+        list(s.gamma) if isinstance(s.gamma, Grid) else s.gamma for s in experiment.students
+    ]
     for part in experiment.parts or (name,):
         found = plan(part)
         folders = [m.folder for cell in found.cells for m in cell.members]
