@@ -1,3 +1,19 @@
 """Knowledge distillation from multi-task teachers for biomedical named entity recognition."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kd_jax.tagging.tagger import TextTagger
+
 __version__ = "0.1.0"
+
+
+def load(
+    model: "str | Path | Sequence[str | Path]", *, task: str | None = None, constrained: bool | None = None
+) -> "TextTagger":
+    """A tagger from the folder of a trained or a shipped model; see `kd_jax.tagging.tagger.load`."""
+    from kd_jax.tagging import tagger  # noqa: PLC0415 - `import kd_jax` needs no JAX
+
+    return tagger.load(model, task=task, constrained=constrained)

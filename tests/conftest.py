@@ -19,3 +19,13 @@ def real_corpora() -> Path:
     if not folder:
         pytest.skip("KD_JAX_CORPORA names no folder of real corpora")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny softmax model of the corpus Tiny."""
+    from made_model import made
+
+    path = tmp_path_factory.mktemp("model") / "student"
+    made(path)
+    return path

@@ -29,7 +29,8 @@ FLOORS = [
     {"totals"},
     {"request"},
     {"benchmark", "benchmark_table"},
-    {"main", "corpora", "bench"},
+    {"tagging"},
+    {"main", "corpora", "bench", "tag"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -76,7 +76,7 @@ def parse_bytes(data: bytes, path: Path) -> Lines:
     width = 0
     for line in dict.fromkeys(lines):
         columns = _columns(line)
-        if not columns or columns[0].startswith(_DOCUMENT):
+        if not columns or is_document_mark(columns[0]):
             cells[line] = ("", "")
             continue
         width = width or len(columns)
@@ -174,6 +174,11 @@ def has_splits(folder: Path) -> bool:
     """Whether a folder holds a train, devel or test file."""
     stems = {stem for names in SPLIT_STEMS.values() for stem in names}
     return any(path.stem in stems and path.suffix in SUFFIXES for path in folder.iterdir())
+
+
+def is_document_mark(line: str) -> bool:
+    """Whether a line marks a document and belongs to no sentence."""
+    return line.startswith(_DOCUMENT)
 
 
 def label_names(found: Iterable[Sentence]) -> tuple[str, ...]:

@@ -1,0 +1,89 @@
+"""A model ready to tag, however it was stored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kd_jax.data.tokenize import Style, ascii_form, style_of
+from kd_jax.data.vocab import UNKNOWN, UNKNOWN_CHAR, Forms, Vocabulary, normalise
+from kd_jax.models.crf import Transitions, constrain
+from kd_jax.settings import Chars, Words
+from kd_jax.tagging.rows import Found, Rows, label_sentences
+from kd_jax.types import Array
+
+Penalty = tuple[Array, Array, Array]
+"""Added to the transitions, as the fields of `Transitions`: start [K], stop [K], pairs [K, K]."""
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """What tags with one model need.
+
+    Attributes:
+        name: the corpus that it was trained for.
+        labels: names of its K labels.
+        vocabulary: its words and characters.
+        words: how word forms are looked up.
+        chars: how many characters are read.
+        constrained: whether sequences that IOB2 forbids are ruled out.
+        about: what its folder says of it.
+        params: its arrays.
+        function: of params, rows and penalty; label ids and their probabilities, [R, T].
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary
+    words: Words
+    chars: Chars
+    constrained: bool
+    about: Mapping[str, Any]
+    params: Any
+    function: Callable[[Any, Rows, Penalty], tuple[Array, Array]]
+
+    @cached_property
+    def style(self) -> Style:
+        """How the corpus cuts text into tokens, as the words that the model knows show."""
+        return style_of([word] for word in self.vocabulary.words)
+
+    @cached_property
+    def _penalty(self) -> Penalty:
+        free = Transitions(*(np.zeros(shape, np.float32) for shape in self._shapes))
+        return tuple(constrain(free, self.labels)) if self.constrained else tuple(free)
+
+    @property
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        k = len(self.labels)
+        return (k,), (k,), (k, k)
+
+    def describe(self, forms: Sequence[str], *, raw: bool) -> Forms:
+        """Distinct forms as the model reads them.
+
+        Args:
+            forms: of tokens.
+            raw: whether they come from running text: what the vocabulary lacks is then read in ASCII, as corpora are.
+        """
+        return self.vocabulary.describe([self._known(form) for form in forms] if raw else forms, self.words, self.chars)
+
+    def _known(self, form: str) -> str:
+        if form.isascii():
+            return form
+        word = self.vocabulary.word_ids.get(normalise(form, self.words), UNKNOWN)
+        strange = any(self.vocabulary.char_ids.get(char, UNKNOWN_CHAR) == UNKNOWN_CHAR for char in form)
+        return ascii_form(form) if word == UNKNOWN or strange else form
+
+    def label(self, sentences: Sequence[Sequence[str]], *, raw: bool) -> list[Found]:
+        """Label ids and their probabilities of every token of some sentences.
+
+        Args:
+            sentences: tokens of each.
+            raw: as for `describe`.
+        """
+        return label_sentences(
+            sentences,
+            lambda forms: self.describe(forms, raw=raw),
+            lambda rows: self.function(self.params, rows, self._penalty),
+        )

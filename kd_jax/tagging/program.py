@@ -1,0 +1,43 @@
+"""The tagging program as a pure function of parameters and rows: the network, the decoder and the labels' chances."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from kd_jax.data.vocab import Forms
+from kd_jax.models.crf import Transitions, marginals
+from kd_jax.models.decode import decode
+from kd_jax.models.tagger import Batch, Tagger
+from kd_jax.tagging.model import Penalty
+from kd_jax.tagging.rows import Rows
+from kd_jax.types import Array
+
+
+def label_rows(tagger: Tagger, params: Any, rows: Rows, penalty: Penalty) -> tuple[Array, Array]:
+    """The best labels of every sentence, and how probable each is.
+
+    Args:
+        tagger: the module.
+        params: of one task: words, encoder, branch and, of a CRF, its transitions, crf.
+        rows: the sentences.
+        penalty: added to the transitions; all 0 where nothing is ruled out.
+
+    Returns:
+        Label ids, 0 on padding, [R, T] int32, by Viterbi's algorithm; their probabilities, [R, T] float32: of a softmax
+        head the token's own, of a CRF head the marginal among the sequences that are not ruled out.
+    """
+    places = jnp.arange(rows.word.shape[0])
+    batch = Batch(rows.mask, rows.starts, rows.slot, places, Forms(rows.word, rows.chars, rows.word < 0))
+    network = {"params": {"encoder": params["encoder"], "branch": params["branch"]}}
+    outputs: Any = tagger.apply(network, batch, params["words"][rows.word])
+    emissions, ruled_out = outputs.logits.swapaxes(0, 1), Transitions(*penalty)
+    if "crf" in params:
+        transitions = Transitions(**params["crf"])
+        labels = decode(emissions, transitions, ruled_out, rows.starts, rows.mask)
+        allowed = jax.tree.map(jnp.add, transitions, ruled_out)
+        chances = marginals(emissions, allowed, rows.starts, rows.mask)
+    else:
+        labels = decode(emissions, None, ruled_out, rows.starts, rows.mask)
+        chances = jax.nn.softmax(emissions)
+    return labels, jnp.take_along_axis(chances, labels[..., None], -1)[..., 0]

@@ -1,0 +1,127 @@
+"""Tokenised sentences laid out in rows of a few fixed shapes, and what was found in the rows cut into sentences again.
+
+A single sentence gets a small row, many get batches of one shape, and a long one a row of its own as long as the next
+power of two. No sentence is cut: one of more tokens than the longest row is read in windows that overlap, and of each
+window only what has CONTEXT tokens on both sides, or the sentence's end, is kept.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kd_jax.data.packing import NO_TOKEN, lay_out, pack
+from kd_jax.data.vocab import Forms
+from kd_jax.types import Array
+
+SMALL = (1, 32)  # (R, T) for a sentence of at most 32 tokens
+MEDIUM = (1, 128)
+BATCH = (16, 128)
+LONGEST = 4096
+CONTEXT = 256
+
+
+class Rows(NamedTuple):
+    """One batch of sentences as a tagging program reads it.
+
+    Attributes:
+        word: row of the word table of each distinct form, [U] int32.
+        chars: characters of each distinct form, 0 after its end, [U, C] int32.
+        slot: which distinct form a token is, [R, T] int32.
+        starts: whether a sentence starts here; True on padding, [R, T] bool.
+        mask: whether a token is real, [R, T] bool.
+    """
+
+    word: Array
+    chars: Array
+    slot: Array
+    starts: Array
+    mask: Array
+
+
+class Found(NamedTuple):
+    """What a model found in a sentence of n tokens: label ids, [n] int32, and their probabilities, [n] float32."""
+
+    labels: np.ndarray
+    chances: np.ndarray
+
+
+Program = Callable[[Rows], tuple[Array, Array]]
+"""From rows to label ids and their probabilities, both [R, T]."""
+
+
+def label_sentences(
+    sentences: Sequence[Sequence[str]], describe: Callable[[Sequence[str]], Forms], run: Program
+) -> list[Found]:
+    """Labels of every token of some sentences.
+
+    Args:
+        sentences: tokens of N sentences.
+        describe: distinct forms as the model reads them.
+        run: the model.
+
+    Returns:
+        What was found in each sentence, in order.
+    """
+    windows = [
+        (number, first, last) for number, tokens in enumerate(sentences) for first, last in _windows(len(tokens))
+    ]
+    ids: dict[str, int] = {}
+    form = np.array([ids.setdefault(t, len(ids)) for n, a, b in windows for t in sentences[n][a:b]], np.int32)
+    forms = describe(list(ids))
+    offsets = np.concatenate([[0], np.cumsum([last - first for _, first, last in windows])]).astype(np.int64)
+    labels, chances = np.zeros(len(form), np.int32), np.zeros(len(form), np.float32)
+    running = [(token, run(rows)) for token, rows in _batches(form, forms, offsets)]  # all are started before one ends
+    for token, (found, chance) in running:
+        real = token != NO_TOKEN
+        labels[token[real]], chances[token[real]] = np.asarray(found)[real], np.asarray(chance)[real]
+    parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in sentences]
+    for w, (number, first, last) in enumerate(windows):
+        begin = first + (CONTEXT if first else 0)
+        end = last - (CONTEXT if last < len(sentences[number]) else 0)
+        kept = slice(offsets[w] + begin - first, offsets[w] + end - first)
+        parts[number].append((labels[kept], chances[kept]))
+    return [Found(*map(np.concatenate, zip(*part, strict=True))) for part in parts]
+
+
+def _windows(length: int) -> Iterator[tuple[int, int]]:
+    first = 0
+    while length - first > LONGEST:
+        yield first, first + LONGEST
+        first += LONGEST - 2 * CONTEXT
+    yield first, length
+
+
+def _batches(form: np.ndarray, forms: Forms, offsets: np.ndarray) -> Iterator[tuple[np.ndarray, Rows]]:
+    """Token positions [R, T], NO_TOKEN on padding, and what the model reads there."""
+    lengths = np.diff(offsets)
+    total = int(lengths.sum())
+    by_shape: dict[tuple[int, int], list[int]] = {}
+    for window in np.argsort(-lengths, kind="stable").tolist():
+        shape = _shape(int(lengths[window]), total)
+        by_shape.setdefault(shape, []).append(window)
+    for shape, chosen in by_shape.items():
+        token, starts = lay_out(pack(lengths.tolist(), shape[1], chosen), offsets, shape)
+        for positions, start in zip(token, starts, strict=True):
+            yield positions, _read(positions, start, form, forms)
+
+
+def _shape(length: int, total: int) -> tuple[int, int]:
+    """(R, T) for a sentence of so many tokens, of so many in all."""
+    if total <= SMALL[1]:
+        return SMALL
+    if total <= MEDIUM[1]:
+        return MEDIUM
+    return BATCH if length <= BATCH[1] else (1, 1 << (length - 1).bit_length())
+
+
+def _read(positions: np.ndarray, starts: np.ndarray, form: np.ndarray, forms: Forms) -> Rows:
+    mask = positions != NO_TOKEN
+    distinct, slot_of = np.unique(form[positions[mask]], return_inverse=True)
+    places = positions.size
+    room = places // 2 if positions.shape == BATCH and len(distinct) <= places // 2 else places
+    word, chars = np.zeros(room, np.int32), np.zeros((room, forms.chars.shape[1]), np.int32)
+    word[: len(distinct)], chars[: len(distinct)] = forms.word[distinct], forms.chars[distinct]
+    slot = np.zeros(positions.shape, np.int32)
+    slot[mask] = slot_of
+    return Rows(word, chars, slot, starts, mask)

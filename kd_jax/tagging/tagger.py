@@ -1,0 +1,165 @@
+"""Text to entities: one or several models over the same tokens, in one pass."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kd_jax.data.tokenize import Style, Token, tokenize
+from kd_jax.device import keep_compiled
+from kd_jax.errors import InputError
+from kd_jax.tagging.model import TextModel
+from kd_jax.tagging.rows import Found
+from kd_jax.tagging.spans import Span, spans
+
+CHUNK = 1 << 14  # tokens that are tagged together
+
+
+class Place(NamedTuple):
+    """Where a record stands: its document's name, the offset of its text there, and what parts it from the next."""
+
+    document: str
+    at: int
+    ending: str
+
+
+class Columns(NamedTuple):
+    """A sentence as it stood in a CoNLL file: the document marks before it, and the columns of each token's line."""
+
+    before: list[str]
+    rows: list[list[str]]
+
+
+class Record(NamedTuple):
+    """A stretch of input that is tagged as a whole.
+
+    Attributes:
+        text: what offsets are into.
+        sentences: tokens of each of its sentences, for every style that the models have.
+        raw: whether the tokens were cut from running text.
+        place: where it stands.
+        columns: of a sentence from a CoNLL file.
+        content: of an object from a JSONL file.
+    """
+
+    text: str
+    sentences: dict[Style, list[list[Token]]]
+    raw: bool
+    place: Place = Place("text", 0, "\n")
+    columns: Columns | None = None
+    content: dict[str, Any] | None = None
+
+
+class Tagged(NamedTuple):
+    """A record with what was found in it.
+
+    Attributes:
+        record: the record.
+        found: labels of each sentence, for each model.
+    """
+
+    record: Record
+    found: list[list[Found]]
+
+
+@dataclass(frozen=True)
+class TextTagger:
+    """One or several models that tag text; `tagger("p53 mutations in colorectal cancer")` gives the entities.
+
+    Attributes:
+        models: the models.
+    """
+
+    models: tuple[TextModel, ...]
+
+    def __call__(self, text: str) -> list[Span]:
+        """Entities of a text, of all models, in the order of the text."""
+        return self.entities(next(iter(self.stream([self.read(text)]))))
+
+    def read(self, text: str) -> Record:
+        """A text cut into sentences and tokens, once for each style that a model has."""
+        return Record(text, {style: tokenize(text, style) for style in self.styles}, raw=True)
+
+    def given(self, tokens: Sequence[str]) -> Record:
+        """A sentence whose tokens are known; its text is they, with blanks between."""
+        ends = []
+        at = 0
+        for token in tokens:
+            ends.append(Token(token, at, at + len(token)))
+            at += len(token) + 1
+        return Record(" ".join(tokens), dict.fromkeys(self.styles, [ends] if ends else []), raw=False)
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """How the models' corpora cut text into tokens."""
+        return tuple(dict.fromkeys(model.style for model in self.models))
+
+    def stream(self, records: Iterable[Record]) -> Iterator[Tagged]:
+        """Tag records as they come, about 16,000 tokens at a time, so that memory does not grow with their number."""
+        waiting: list[Record] = []
+        tokens = 0
+        for record in records:
+            waiting.append(record)
+            tokens += sum(map(len, record.sentences[self.styles[0]]))
+            if tokens >= CHUNK or len(waiting) >= CHUNK:
+                yield from self._tag(waiting)
+                waiting, tokens = [], 0
+        yield from self._tag(waiting)
+
+    def _tag(self, records: Sequence[Record]) -> Iterator[Tagged]:
+        found: list[list[list[Found]]] = [[] for _ in records]
+        for model in self.models:
+            of_each: list[list[Found]] = [[] for _ in records]
+            for raw in (True, False):
+                mine = [i for i, record in enumerate(records) if record.raw == raw]
+                sentences = [records[i].sentences[model.style] for i in mine]
+                texts = [[token.text for token in sentence] for sentence in chain.from_iterable(sentences)]
+                labels = iter(model.label(texts, raw=raw) if texts else ())
+                for i, own in zip(mine, sentences, strict=True):
+                    of_each[i] = [next(labels) for _ in own]
+            for place, own_found in zip(found, of_each, strict=True):
+                place.append(own_found)
+        return map(Tagged, records, found)
+
+    def entities_by_model(self, tagged: Tagged) -> list[list[Span]]:
+        """The entities that each model found in a record."""
+        record = tagged.record
+        return [
+            [
+                span
+                for tokens, found in zip(record.sentences[model.style], of_model, strict=True)
+                for span in spans(record.text, tokens, model.labels, found)
+            ]
+            for model, of_model in zip(self.models, tagged.found, strict=True)
+        ]
+
+    def entities(self, tagged: Tagged) -> list[Span]:
+        """The entities that all models found in a record, in the order of the text."""
+        return sorted(chain(*self.entities_by_model(tagged)), key=lambda span: (span.start, span.end))
+
+
+def load(
+    model: str | Path | Sequence[str | Path], *, task: str | None = None, constrained: bool | None = None
+) -> TextTagger:
+    """A tagger from the folder of a trained or a shipped model, or from several folders.
+
+    Args:
+        model: a folder such as runs/sample/students/SampleGene/STM-softmax-seed1-..., or what kd_jax.ship wrote.
+        task: of a model of several corpora, the one whose labels are wanted.
+        constrained: whether tag sequences that IOB2 forbids are ruled out; None for what the model was scored with.
+
+    Raises:
+        InputError: where a folder holds no model, is damaged, or does not have the task.
+    """
+    folders = [model] if isinstance(model, str | Path) else model
+    if not folders:
+        raise InputError("no model: give the folder of a trained or a shipped one")
+    keep_compiled()
+    return TextTagger(tuple(_open(Path(folder), task, constrained) for folder in folders))
+
+
+def _open(folder: Path, task: str | None, constrained: bool | None) -> TextModel:
+    from kd_jax.tagging.trained import open_trained  # noqa: PLC0415 - a shipped model does without flax and orbax
+
+    return open_trained(folder, task, constrained)[0]

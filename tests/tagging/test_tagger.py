@@ -1,0 +1,143 @@
+"""A tagger gives what the runner gives, for any text, in any company."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_model import made
+
+import kd_jax
+from kd_jax.errors import InputError
+from kd_jax.tagging.tagger import Record
+from kd_jax.training.loop import label_tokens
+
+
+@pytest.fixture(scope="module")
+def tagger(folder):
+    return kd_jax.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("head", "constrained"), [("softmax", False), ("softmax", True), ("crf", False), ("crf", True)]
+)
+def test_the_runners_labels(tmp_path, head, constrained):
+    corpus, job, params = made(tmp_path / "model", head=head, constrained=constrained)
+    (model,) = kd_jax.load(tmp_path / "model").models
+    test = job.tokens.sentences("Tiny", ("test",))
+    expected = job.tokens.per_sentence(label_tokens(job, params, 0, test)[0], test)
+    found = model.label([s.tokens for s in corpus.splits["test"]], raw=False)
+    assert [f.labels.tolist() for f in found] == [e.tolist() for e in expected]
+    assert len({k for f in found for k in f.labels.tolist()}) > 1
+    chances = np.concatenate([f.chances for f in found])
+    assert ((chances > 0) & (chances <= 1 + 1e-6)).all()
+    if head == "softmax" and not constrained:
+        assert (chances >= 1 / 3).all()
+    if constrained:
+        text = " ".join("OBI"[k] for f in found for k in [0, *f.labels.tolist()])
+        assert "O I" not in text
+
+
+def test_the_constraint_can_be_asked_for(folder):
+    free, bound = (kd_jax.load(folder, constrained=c).models[0] for c in (False, True))
+    sentences = [["Xgene"] * n for n in range(1, 20)]
+    tags = ["".join("OBI"[k] for k in f.labels) for model in (free, bound) for f in model.label(sentences, raw=False)]
+    assert any(re.search("(^|O)I", t) for t in tags[:19])
+    assert not any(re.search("(^|O)I", t) for t in tags[19:])
+
+
+def test_company_changes_nothing(tagger):
+    texts = [f"aken XGene{i} " * (i % 40) + "ul." for i in range(300)]
+    together = [tagger.entities(t) for t in tagger.stream(map(tagger.read, texts))]
+    alone = [tagger(text) for text in texts[::37]]
+    assert [[s[:4] for s in spans] for spans in together[::37]] == [[s[:4] for s in spans] for spans in alone]
+
+
+ANY_TEXT = st.text(
+    alphabet=st.one_of(st.characters(), st.sampled_from(list("aeX. \n\t\r\0\u202eשג😀\u0301\u200d"))), max_size=60
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ANY_TEXT)
+def test_offsets_are_into_the_text(text):
+    for span in _shared(text):
+        assert span.text == text[span.start : span.end] != ""
+        assert 0 <= span.score <= 1
+
+
+def _shared(text):
+    return _TAGGER[0](text)
+
+
+_TAGGER = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _set(folder):
+    _TAGGER[:] = [kd_jax.load(folder)]
+
+
+HOSTILE = {
+    "nothing": "",
+    "no blank": "ACGT" * 10_000,
+    "one sentence of hyphens": "aken-" * 3_000,
+    "emoji": "👩\u200d🔬" * 3_000,
+    "control characters": "\0\x1b\x7f" * 10_000,
+    "right to left": "\u202eשלום XGene עולם. " * 300,
+    "blanks": " \n" * 5_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("times", [1, pytest.param(30, marks=pytest.mark.slow)])
+def test_hostile_text(tagger, name, times):
+    text = HOSTILE[name] * times
+    last = 0
+    for span in tagger(text):
+        assert last <= span.start < span.end
+        assert span.text == text[span.start : span.end]
+        last = span.end
+
+
+def test_a_stream_is_read_as_it_is_written(tagger):
+    """Records behind what was tagged are let go, those before it are not read yet."""
+    read = 0
+
+    def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield tagger.read("aken XGene1 ul. " * 20)
+
+    stream = tagger.stream(endless())
+    for _ in range(600):
+        assert isinstance(next(stream).record, Record)
+    assert read < 1000
+
+
+def test_several_models_in_one_pass(tmp_path, folder):
+    made(tmp_path / "drugs", name="Other", kinds=("Drug",))
+    both = kd_jax.load([folder, tmp_path / "drugs"])
+    text = "XGene1 XDrug2 aken XGene3 ul XDrug4."
+    one, other = kd_jax.load(folder)(text), kd_jax.load(tmp_path / "drugs")(text)
+    assert sorted(both(text)) == sorted([*one, *other])
+    assert {s.type for s in both(text)} == {"Gene", "Drug"}
+
+
+def test_faults_are_named(tmp_path, folder):
+    with pytest.raises(InputError, match="no model here"):
+        kd_jax.load(tmp_path)
+    with pytest.raises(InputError, match="did you mean 'Tiny'"):
+        kd_jax.load(folder, task="tiny")
+    with pytest.raises(InputError, match="no model: give"):
+        kd_jax.load([])
+
+
+def test_greek_is_read_as_the_corpora_write_it(tagger):
+    (model,) = tagger.models
+    word = next(word for word in model.vocabulary.words if len(word) < 6)
+    raw, own = (model.describe([word + "\u00e1"], raw=raw) for raw in (True, False))
+    assert (raw.chars != 1).all()
+    assert (own.chars == 1).any()
