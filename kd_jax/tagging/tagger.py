@@ -11,6 +11,7 @@ from kd_jax.device import keep_compiled
 from kd_jax.errors import InputError
 from kd_jax.tagging.model import TextModel
 from kd_jax.tagging.rows import Found
+from kd_jax.tagging.shipped import is_shipped, open_shipped
 from kd_jax.tagging.spans import Span, spans
 
 CHUNK = 1 << 14  # tokens that are tagged together
@@ -160,6 +161,8 @@ def load(
 
 
 def _open(folder: Path, task: str | None, constrained: bool | None) -> TextModel:
+    if is_shipped(folder):
+        return open_shipped(folder, constrained)
     from kd_jax.tagging.trained import open_trained  # noqa: PLC0415 - a shipped model does without flax and orbax
 
     return open_trained(folder, task, constrained)[0]
