@@ -123,6 +123,37 @@ def peak_bytes() -> tuple[int, str]:
     return told or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "process"
 
 
+def memory_at_hand() -> int | None:
+    """Bytes that can still be used on all local devices together, as the least of them has; None where nobody tells."""
+    if jax.default_backend() != "cpu":
+        stats = [found.memory_stats() or {} for found in jax.local_devices()]
+        if not all("bytes_limit" in one for one in stats):
+            return None
+        return len(stats) * min(one["bytes_limit"] - one["bytes_in_use"] for one in stats)
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    free = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return min([*free, *_left_in_groups(Path("/sys/fs/cgroup"))], default=None)
+
+
+def _left_in_groups(root: Path) -> list[int]:
+    """Bytes that each control group of this process, as of a container or a batch job, may still take."""
+    try:
+        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").rsplit("::", 1)[-1].strip().strip("/")
+    except OSError:
+        return []
+    left = []
+    for folder in (root / own, *(root / own).parents):
+        try:
+            bound = int((folder / "memory.max").read_text(encoding="ascii"))
+            left.append(bound - int((folder / "memory.current").read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+    return left
+
+
 def forget_peak() -> int:
     """Give freed memory back and let the kernel count the process's peak anew, where it can.
 

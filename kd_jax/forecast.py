@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from rich.table import Table
 
 from kd_jax import floor
 from kd_jax.data.vocab import build_vocabulary, words_of
+from kd_jax.device import memory_at_hand
+from kd_jax.lane_groups import fitting
 from kd_jax.material import Material, foreign_sentences, training_sentences
 from kd_jax.plan import Cell, Plan
 from kd_jax.run import unfinished
+from kd_jax.throughput import taken
 from kd_jax.training.feed import CHUNK
-from kd_jax.training.footprint import Extent, program_bytes, room
+from kd_jax.training.footprint import Extent, room
 from kd_jax.types import Sentence
 
 ROOM = 1.2  # what a shape holds, beside what a usual batch has
@@ -45,9 +47,12 @@ class Survey:
             cell: what is trained.
             lanes: of it at a time.
         """
-        devices = min(lanes, jax.local_device_count())
-        in_turn = jax.default_backend() == "cpu"
-        return devices * program_bytes(cell.settings, self.extent(cell), cell.head, -(-lanes // devices), in_turn)
+        return taken(cell.settings, self.extent(cell), cell.head, lanes)
+
+    def at_once(self, cell: Cell, lanes: int) -> int:
+        """How many of some lanes of a cell train at the same time, as far as the settings and memory say."""
+        asked = cell.settings.lanes.at_once
+        return min(lanes, asked) if asked else fitting(lanes, lambda n: self.memory(cell, n), memory_at_hand())
 
     def extent(self, cell: Cell) -> Extent:
         """How large the things are that a cell's program works on."""
@@ -80,10 +85,11 @@ def plan_table(plan: Plan, survey: Survey) -> Table:
         caption=f"corpora {', '.join(survey.material.corpora)}; protocol {plan.protocol}; "
         f"seeds {', '.join(map(str, plan.seeds))}; lane-tokens in millions, memory in MB",
     )
-    for column in ("cell", "to train", "done", "epochs", "steps", "lane-tokens", "memory"):
+    for column in ("cell", "to train", "done", "epochs", "steps", "lane-tokens", "at once", "memory"):
         table.add_column(column, justify="left" if column == "cell" else "right")
     for cell in plan.cells:
         missing = len(unfinished(cell))
+        lanes = survey.at_once(cell, max(missing, 1))
         tokens = survey.tokens(cell) * cell.epochs
         batch = plan.settings.train.rows * plan.settings.train.row_length
         table.add_row(
@@ -93,7 +99,8 @@ def plan_table(plan: Plan, survey: Survey) -> Table:
             str(cell.epochs),
             f"{-(-tokens // batch):,}",
             f"{missing * tokens / 1e6:,.2f}",
-            f"{survey.memory(cell, max(missing, 1)) / 1e6:,.0f}",
+            str(lanes),
+            f"{survey.memory(cell, lanes) / 1e6:,.0f}",
         )
     return table
 

@@ -21,6 +21,7 @@ from kd_jax.files import replace_file
 from kd_jax.knowledge import store
 from kd_jax.knowledge.ensemble import mean_logits
 from kd_jax.knowledge.library import Question, answer
+from kd_jax.lane_groups import at_once, groups
 from kd_jax.material import Material, foreign_sentences, make_job
 from kd_jax.plan import Cell, Chosen, Member, Plan, describe
 from kd_jax.settings import to_dict
@@ -60,8 +61,8 @@ def run(plan: Plan, material: Material, context: Context) -> None:
     Args:
         plan: the cells.
         material: the corpora and settings they work on.
-        context: its work folder gets results.csv, types.csv, counts/, metrics.jsonl, settings.json, chosen/ and the
-            folders students/, teachers/, tuning/ and knowledge/.
+        context: its work folder gets results.csv, types.csv, counts/, metrics.jsonl, settings.json, lanes.json,
+            chosen/ and the folders students/, teachers/, tuning/ and knowledge/.
 
     Raises:
         InputError: where the disk refuses; models finished before stay.
@@ -83,7 +84,12 @@ def finish(plan: Plan, material: Material, cell: Cell, context: Context) -> None
     """Train those models of a cell that are missing, and publish the rows of all."""
     missing = unfinished(cell)
     if missing:
-        train_cell(material, cell, missing, knowledge(plan, material, cell, missing, context), context)
+        taught = knowledge(plan, material, cell, missing, context)
+        models = tuple({member.folder: member for member in cell.members}.values())
+        lanes = at_once(cell, context.workdir, lambda: make_job(material, cell, models, taught)[0], context.meter.say)
+        for group in groups(cell, lanes):
+            if own := [member for member in missing if member in group.members]:
+                train_cell(material, group, own, taught, context)
     if cell.purpose != "teach":
         publish(plan, cell, context.workdir)
 

@@ -146,6 +146,17 @@ class Saving:
 
 
 @dataclass(frozen=True)
+class Lanes:
+    """Lanes of one program; no part of what a model is.
+
+    Attributes:
+        at_once: lanes of a cell that train at the same time; 0 for what memory and measurement say.
+    """
+
+    at_once: int = 0
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that can be set with --set, as dotted names: --set train.epochs=30."""
 
@@ -153,6 +164,7 @@ class Settings:
     train: Train = Train()
     distill: Distill = Distill()
     saving: Saving = Saving()
+    lanes: Lanes = Lanes()
 
 
 SMALL = Settings(

@@ -163,9 +163,14 @@ def usual_batch(job: Job) -> Batch:
 
 def predicted_bytes(job: Job) -> int:
     """Bytes of a job's arrays on all local devices, by their shapes."""
-    devices = min(len(job.lanes), jax.local_device_count())
+    return taken(job.settings, extent(job), job.head, len(job.lanes))
+
+
+def taken(settings: Settings, size: Extent, head: Head, lanes: int) -> int:
+    """Bytes of the arrays of some lanes on all local devices, by their shapes."""
+    devices = min(lanes, jax.local_device_count())
     in_turn = jax.default_backend() == "cpu"
-    return devices * program_bytes(job.settings, extent(job), job.head, -(-len(job.lanes) // devices), in_turn)
+    return devices * program_bytes(settings, size, head, -(-lanes // devices), in_turn)
 
 
 def extent(job: Job) -> Extent:

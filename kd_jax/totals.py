@@ -81,9 +81,10 @@ def totals(plans: Sequence[Plan], survey: Survey) -> Totals:
         cell = share.cell
         lane_tokens[cell.head] = lane_tokens.get(cell.head, 0) + share.lane_tokens
         operations += share.lane_tokens * survey.operations_a_token(cell)
-        takes = survey.memory(cell, len(share.members))
+        lanes = survey.at_once(cell, len(share.members))
+        takes = survey.memory(cell, lanes)
         if takes > most:
-            largest, most = f"{cell.title}, {len(share.members)} lanes", takes
+            largest, most = f"{cell.title}, {lanes} lanes", takes
     knowledge = sum(dict(piece for plan in plans for piece in knowledge_bytes(plan, survey.material)).values())
     return Totals(sum(len(share.members) for share in open_shares), lane_tokens, operations, knowledge, most, largest)
 

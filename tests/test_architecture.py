@@ -21,7 +21,7 @@ FLOORS = [
     {"knowledge"},
     {"evaluation"},
     {"plan", "catalogue"},
-    {"material"},
+    {"material", "lane_groups"},
     {"cells"},
     {"run"},
     {"report"},

@@ -207,15 +207,20 @@ def place(job: Job, state: TrainState) -> TrainState:
     return meshes.shard(meshes.stack_lanes(lanes), mesh)
 
 
+@lru_cache
+def _starter(tagger: Tagger, head: Head, tasks: int, word_rows: int, mesh: Any) -> Callable[..., TrainState]:
+    def start(lane: tuple[Any, LossWeights], _: tuple[()], vectors: Any) -> TrainState:
+        return init_state(tagger, head, *lane, tasks, word_rows, vectors)
+
+    return meshes.over_lanes(start, mesh)
+
+
 def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
     """States of lanes at their first step, [L, ...], on the mesh."""
-
-    def start(lane: tuple[Any, LossWeights], _: tuple[()], vectors: Any) -> TrainState:
-        return init_state(job.tagger, job.head, *lane, len(job.sentences), job.tokens.word_rows, vectors)
-
+    start = _starter(job.tagger, job.head, len(job.sentences), job.tokens.word_rows, mesh)
     seeds = meshes.lane_array([lane.seed for lane in lanes], np.int32)
     weights = LossWeights(*(meshes.lane_array(w) for w in zip(*(lane.weights for lane in lanes), strict=True)))
-    return meshes.over_lanes(start, mesh)(meshes.shard((seeds, weights), mesh), (), meshes.replicate(job.vectors, mesh))
+    return start(meshes.shard((seeds, weights), mesh), (), meshes.replicate(job.vectors, mesh))
 
 
 def label_tokens(job: Job, params: Any, task: int, sentences: np.ndarray) -> np.ndarray:
