@@ -3,10 +3,10 @@
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 
@@ -14,13 +14,12 @@ from kd_jax import device, floor, peer, startup
 from kd_jax.data.conll import write_split
 from kd_jax.data.registry import load
 from kd_jax.data.synthetic import synthetic_corpus
-from kd_jax.errors import InputError
-from kd_jax.settings import Model, Settings, override, to_dict
+from kd_jax.errors import InputError, nearest
+from kd_jax.settings import Compute, Settings, override, to_dict
 from kd_jax.throughput import Timing, compile_cost, operations_a_token, predicted_bytes, timing_job, usual_batch
 from kd_jax.training.loop import Job
 from kd_jax.types import Corpus
 
-COMPUTE = "compute"  # the model's setting of what it computes in, where it has one
 ROWS_TRIED = (1, 2, 4)  # times the rows of a batch, in search of our own best
 
 
@@ -99,12 +98,9 @@ def settings_for(asked: Asked, dtype: str) -> Settings:
     Raises:
         InputError: for what can't be set, or computed in.
     """
-    settings = override(Settings(), asked.assignments)
-    if COMPUTE in {f.name for f in fields(Model)}:
-        return override(settings, [f"model.{COMPUTE}={dtype}"])
-    if dtype != "float32":
-        raise InputError(f"--dtype={dtype}: the model computes in float32 only")
-    return settings
+    if dtype not in get_args(Compute):
+        raise InputError(f"--dtype={dtype}: {nearest(dtype, get_args(Compute))}")
+    return override(Settings(), [*asked.assignments, f"model.compute={dtype}"])
 
 
 def read_corpora(asked: Asked) -> list[Corpus]:

@@ -222,6 +222,8 @@ class Plan:
             "corpora": [[name, self.corpora[name]] for name in cell.corpora],
         }
         made_from["model"]["words"]["vectors"] = self.vectors
+        if self.settings.model.compute == "float32":
+            del made_from["model"]["compute"]  # a model from before there was a choice is the same model
         teachers = cell.teachers if matches(weights) or cell.foreign else ()
         if teachers:
             made_from["teachers"] = [teacher.identity for teacher in teachers]

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from kd_jax.errors import InputError, nearest
 
 Head = Literal["softmax", "crf"]
+Compute = Literal["float32", "bfloat16"]
 T = TypeVar("T")
 
 
@@ -63,6 +64,8 @@ class Model:
         hidden_units: units of the hidden layer before the logits.
         dropout: rate before each BiLSTM and before the hidden layer, in steps of 1/256.
         constrained: whether tags that IOB2 forbids are ruled out: in decoding, and in the training of a CRF.
+        compute: what factors of matrix products are rounded to. Sums, parameters, states, softmax, CRF and losses are
+            float32.
     """
 
     words: Words = Words()
@@ -72,6 +75,7 @@ class Model:
     hidden_units: int = 200
     dropout: float = 0.5
     constrained: bool = False
+    compute: Compute = "float32"
 
 
 @dataclass(frozen=True)
@@ -294,13 +298,15 @@ def to_dict(node: Any) -> dict[str, Any]:
 def from_dict(kind: type[T], data: dict[str, Any]) -> T:
     """The dataclass that `to_dict` wrote.
 
+    A key that is missing came later than the data, and has its default, which is what was done before.
+
     Raises:
-        InputError: for a missing or an unknown key.
+        InputError: for an unknown key.
     """
     hints = typing.get_type_hints(kind)
     known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if known != set(data):
-        wrong = ", ".join(sorted(known ^ set(data)))
+    if unknown := set(data) - known:
+        wrong = ", ".join(sorted(unknown))
         raise InputError(f"settings of another version of kd_jax: {kind.__name__} differs in {wrong}")
     return kind(
         **{

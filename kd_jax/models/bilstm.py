@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from kd_jax.models.precision import dense, product
+from kd_jax.settings import Compute
 from kd_jax.types import Array
 
 Scan = Callable[[Any, Array], Any]
@@ -29,8 +31,10 @@ def _gates(z: Array) -> Array:
     return jnp.tanh(z * half) * half + shift
 
 
-@jax.custom_vjp
-def lstm(projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...]) -> tuple[Array, ...]:
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def lstm(
+    projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...], compute: Compute = "float32"
+) -> tuple[Array, ...]:
     """Hidden states of G independent LSTMs over time.
 
     h_t, c_t = cell(projected_t + (keep_t h_{t-1}) recurrent, keep_t c_{t-1}).
@@ -39,11 +43,12 @@ def lstm(projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...]
         projected: of each, inputs times the input kernel, plus bias, [T, R, 4H].
         recurrent: recurrent kernels, [G, H, 4H].
         keep: of each, 0 where the state is forgotten before the step, else 1, [T, R, 1]; gets no gradient.
+        compute: of the products; states are float32.
 
     Returns:
         Hidden states of each, [T, R, H].
     """
-    return _lstm_forward(projected, recurrent, keep)[0]
+    return _lstm_forward(projected, recurrent, keep, compute)[0]
 
 
 def one_by_one(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
@@ -67,13 +72,13 @@ def _scans(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ..
     return cast(tuple[Any, ...], found)
 
 
-def _forward_scan(inputs: tuple[Array, Array], recurrent: Array) -> tuple[Array, ...]:
+def _forward_scan(compute: Compute, inputs: tuple[Array, Array], recurrent: Array) -> tuple[Array, ...]:
     """h, c and gates of [T, ..., R, 4H] pre-activations and [T, ..., R, 1] keep."""
 
     def step(carry: tuple[Array, Array], x: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         h, c = carry
         z, kept = x
-        z = z + (h * kept) @ recurrent
+        z = z + product(h * kept, recurrent, compute)
         a = _gates(lax.optimization_barrier(z))
         i, f, o, g = jnp.split(a, 4, -1)
         c = f * (c * kept) + i * g
@@ -85,7 +90,7 @@ def _forward_scan(inputs: tuple[Array, Array], recurrent: Array) -> tuple[Array,
     return lax.scan(step, (zero, zero), inputs)[1]
 
 
-def _backward_scan(inputs: tuple[Array, ...], transposed: Array) -> Array:
+def _backward_scan(compute: Compute, inputs: tuple[Array, ...], transposed: Array) -> Array:
     """Gradient of [T, ..., R, 4H] pre-activations."""
 
     def step(carry: tuple[Array, Array], x: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
@@ -94,29 +99,36 @@ def _backward_scan(inputs: tuple[Array, ...], transposed: Array) -> Array:
         dh = h_here + h_later
         dc = c_later + dh * to_c
         dz = lax.optimization_barrier(jnp.concatenate([dc, dc, dh, dc], -1) * factor)
-        return ((dz @ transposed) * kept, dc * to_earlier), dz
+        return (product(dz, transposed, compute) * kept, dc * to_earlier), dz
 
     zero = jnp.zeros_like(inputs[0][0])
     return cast(Array, lax.scan(step, (zero, zero), inputs, reverse=True)[1])
 
 
 def _lstm_forward(
-    projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...]
+    projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...], compute: Compute
 ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
-    states = _scans(_forward_scan, tuple(zip(projected, keep, strict=True)), recurrent)
+    states = _scans(partial(_forward_scan, compute), tuple(zip(projected, keep, strict=True)), recurrent)
     return tuple(h for h, _, _ in states), (states, recurrent, keep)
 
 
 def _lstm_backward(
-    residuals: tuple[Any, ...], h_bar: tuple[Array, ...]
+    compute: Compute, residuals: tuple[Any, ...], h_bar: tuple[Array, ...]
 ) -> tuple[tuple[Array, ...], Array, tuple[Array, ...]]:
     states, recurrent, keep = residuals
     inputs = tuple((bar, *_factors(c, a, kept), kept) for bar, (_, c, a), kept in zip(h_bar, states, keep, strict=True))
-    dz = _scans(_backward_scan, inputs, recurrent.swapaxes(1, 2))
+    dz = _scans(partial(_backward_scan, compute), inputs, recurrent.swapaxes(1, 2))
     d_recurrent = [
-        jnp.einsum("trh,trz->hz", _delay(h) * kept, d) for (h, _, _), kept, d in zip(states, keep, dz, strict=True)
+        _over_time(_delay(h) * kept, d, compute) for (h, _, _), kept, d in zip(states, keep, dz, strict=True)
     ]
     return dz, jnp.stack(d_recurrent), jax.tree.map(jnp.zeros_like, keep)
+
+
+def _over_time(h: Array, dz: Array, compute: Compute) -> Array:
+    """Sum over tokens of the outer products of [T, R, H] and [T, R, 4H]: [H, 4H]."""
+    if compute == "float32":
+        return jnp.einsum("trh,trz->hz", h, dz)
+    return product(h.reshape(-1, h.shape[-1]).T, dz.reshape(-1, dz.shape[-1]), compute)
 
 
 def _factors(c: Array, a: Array, keep: Array) -> tuple[Array, ...]:
@@ -155,9 +167,11 @@ class BiLSTM(nn.Module):
 
     Attributes:
         units: units of one direction.
+        compute: of the products.
     """
 
     units: int
+    compute: Compute = "float32"
 
     @nn.compact
     def __call__(self, x: Array, starts: Array) -> Array:
@@ -175,9 +189,11 @@ class BiLSTM(nn.Module):
         recurrent = self.param("recurrent", _two(nn.initializers.orthogonal()), (units, 4 * units))
         bias = self.param("bias", _forget_one, (2, 4 * units))
         orders = x, x[::-1]
-        projected = tuple(x @ kernel[g] + jnp.expand_dims(bias[g], (0, 1)) for g, x in enumerate(orders))
+        projected = tuple(
+            dense(x, k, self.compute) + b[None, None] for x, k, b in zip(orders, kernel, bias, strict=True)
+        )
         keep = tuple(kept.astype(x.dtype) for kept in keep_masks(starts))
-        forward, backward = lstm(projected, recurrent, keep)
+        forward, backward = lstm(projected, recurrent, keep, self.compute)
         return jnp.concatenate([forward, backward[::-1]], -1)
 
 

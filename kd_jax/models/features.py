@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from kd_jax.data.vocab import PADDING
 from kd_jax.models.bilstm import BiLSTM
-from kd_jax.settings import Chars
+from kd_jax.settings import Chars, Compute
 from kd_jax.types import Array
 
 
@@ -16,10 +16,12 @@ class CharEncoder(nn.Module):
     Attributes:
         settings: which encoder, and its sizes.
         alphabet: distinct characters, padding and unknown included.
+        compute: of an LSTM's products; filters are looked up from a product over the alphabet, in float32.
     """
 
     settings: Chars
     alphabet: int
+    compute: Compute = "float32"
 
     @nn.compact
     def __call__(self, chars: Array) -> Array:
@@ -49,7 +51,7 @@ class CharEncoder(nn.Module):
         x, real = table[chars], chars != PADDING
         half = self.settings.units // 2
         starts = ~real | (jnp.arange(x.shape[1]) == 0)[None]
-        h = BiLSTM(half, name="bilstm")(x.swapaxes(0, 1), starts.swapaxes(0, 1))
+        h = BiLSTM(half, self.compute, name="bilstm")(x.swapaxes(0, 1), starts.swapaxes(0, 1))
         last = jnp.maximum(real.sum(1) - 1, 0)
         forward = jnp.take_along_axis(h[..., :half], last[None, :, None], axis=0)[0]
         return jnp.concatenate([forward, h[0, :, half:]], -1)

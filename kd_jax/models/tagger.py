@@ -15,6 +15,7 @@ from jax import lax
 from kd_jax.data.vocab import UNKNOWN, Forms
 from kd_jax.models.bilstm import BiLSTM
 from kd_jax.models.features import CharEncoder
+from kd_jax.models.precision import dot_general
 from kd_jax.settings import Model
 from kd_jax.types import Array, Outputs
 
@@ -81,10 +82,11 @@ class Encoder(nn.Module):
         Returns:
             [T, R, H], time first.
         """
-        chars = CharEncoder(self.settings.chars, self.alphabet, name="chars")(batch.forms.chars)
+        chars = CharEncoder(self.settings.chars, self.alphabet, self.settings.compute, name="chars")(batch.forms.chars)
         forms = jnp.concatenate([words[batch.form_word], chars], -1)
         x = forms[batch.slot.T] * batch.mask.T[..., None]
-        return BiLSTM(self.settings.shared_units, name="shared")(dropout(key, x, self.settings.dropout), batch.starts.T)
+        shared = BiLSTM(self.settings.shared_units, self.settings.compute, name="shared")
+        return shared(dropout(key, x, self.settings.dropout), batch.starts.T)
 
 
 class Branch(nn.Module):
@@ -112,9 +114,11 @@ class Branch(nn.Module):
         """
         keys = (None, None) if key is None else jax.random.split(key)
         rate = self.settings.dropout
-        h = BiLSTM(self.settings.task_units, name="task")(dropout(keys[0], shared, rate), starts.T)
-        z = jnp.tanh(nn.Dense(self.settings.hidden_units, name="hidden")(dropout(keys[1], h, rate)))
-        return nn.Dense(self.labels, name="logits")(z), h
+        compute = self.settings.compute
+        dot = dot_general(compute)
+        h = BiLSTM(self.settings.task_units, compute, name="task")(dropout(keys[0], shared, rate), starts.T)
+        z = jnp.tanh(nn.Dense(self.settings.hidden_units, dot_general=dot, name="hidden")(dropout(keys[1], h, rate)))
+        return nn.Dense(self.labels, dot_general=dot, name="logits")(z), h
 
 
 class Tagger(nn.Module):

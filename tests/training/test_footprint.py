@@ -52,6 +52,7 @@ def measured(job):
         ([], 2, "crf", True),
         (MEDIUM, 5, "softmax", True),
         (MEDIUM, 1, "crf", False),
+        ([*MEDIUM, "compute=bfloat16"], 1, "softmax", False),
     ],
 )
 def test_predicted_memory_is_the_compiled_programs(changes, lanes, head, known):
