@@ -1,0 +1,42 @@
+"""Eight devices give what one gives, whether lanes divide among them or some have to be filled up."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = """
+import sys
+import jax
+import numpy as np
+from test_lanes import GOLD, HALF, Lane, make_job, trained
+
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+assert len(jax.local_devices()) == int(sys.argv[1])
+lanes = [Lane(seed, HALF if seed % 2 else GOLD) for seed in range(11)]
+state = trained(make_job(lanes, knowledge=True, epochs=1))
+np.savez(sys.argv[2], *[x[:11] for x in jax.tree.leaves(state)])
+"""
+
+
+def train_on(devices, target):
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parent), *filter(None, sys.path)])
+    own = {"PYTHONPATH": path, "JAX_ENABLE_COMPILATION_CACHE": "false", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", PROGRAM, str(devices), str(target)]
+    return subprocess.Popen(command, env=os.environ | own, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_eight_devices_give_what_one_gives(tmp_path):
+    running = {devices: train_on(devices, tmp_path / f"{devices}.npz") for devices in (1, 8)}
+    for devices, process in running.items():
+        _, told = process.communicate(timeout=400)
+        assert process.returncode == 0, f"{devices} devices: {told}"
+    with np.load(tmp_path / "1.npz") as one, np.load(tmp_path / "8.npz") as eight:
+        assert len(one.files) > 10
+        for name in one.files:
+            np.testing.assert_allclose(one[name], eight[name], atol=2e-6)
