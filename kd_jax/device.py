@@ -56,7 +56,7 @@ def devices() -> str:
 def describe() -> str:
     """The devices in words, a CPU by its name."""
     on_cpu = jax.default_backend() == "cpu"
-    return f"{jax.local_device_count()} CPU cores, {_cpu_name()}" if on_cpu else devices()
+    return f"{len(os.sched_getaffinity(0))} CPU cores, {_cpu_name()}" if on_cpu else devices()
 
 
 def _cpu_name() -> str:

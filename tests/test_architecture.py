@@ -30,7 +30,7 @@ FLOORS = [
     {"request"},
     {"benchmark", "benchmark_table"},
     {"tagging"},
-    {"main", "corpora", "bench", "tag", "ship"},
+    {"main", "corpora", "bench", "tag", "ship", "card", "doctor"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -1,0 +1,79 @@
+"""Cards of trained students, printed and written beside each as card.md and card.json.
+
+python -m kd_jax.card --workdir=runs/sample
+python -m kd_jax.card --workdir=W --data_dir=DIR --datasets=NCBI
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags, logging
+
+from kd_jax.errors import InputError
+
+FLAGS = flags.FLAGS
+
+
+def write_cards(workdir: Path, data_dir: Path | None, datasets: Sequence[str], scheme: str | None) -> None:
+    """Measure, print and write the card of every student of a work folder.
+
+    Args:
+        workdir: with students/CORPUS/.
+        data_dir: folder of the corpora; None for the bundled sample.
+        datasets: corpora whose students are wanted; none for all that have some.
+        scheme: tag scheme of the files; None for what they say.
+
+    Raises:
+        InputError: where there are no students, or a corpus isn't the one that they were trained on.
+    """
+    from kd_jax.catalogue import sample_corpora  # noqa: PLC0415 - `--help` needs no JAX
+    from kd_jax.data.registry import corpus_hash, load  # noqa: PLC0415
+    from kd_jax.device import keep_compiled  # noqa: PLC0415
+    from kd_jax.files import replace_file  # noqa: PLC0415
+    from kd_jax.tagging.student_card import markdown, measure  # noqa: PLC0415
+    from kd_jax.training.checkpoint import describe_model  # noqa: PLC0415
+
+    there = sorted(path.parent for path in workdir.glob("students/*/*/model.json"))
+    if not there:
+        raise InputError(f"{workdir}: has no students/CORPUS/...; give the work folder of a run")
+    keep_compiled()
+    wanted = datasets or sorted({folder.parent.name for folder in there})
+    for corpus in load(data_dir or sample_corpora(), wanted, scheme):
+        for folder in (folder for folder in there if folder.parent.name == corpus.name):
+            found = describe_model(folder)
+            if found is not None and found["about"]["corpora"].get(corpus.name) != corpus_hash(corpus):
+                raise InputError(f"{folder}: was trained on another {corpus.name}; give its folder with --data_dir")
+            card = measure(folder, corpus.splits["test"])
+            replace_file(folder / "card.json", json.dumps(card, indent=1).encode())
+            replace_file(folder / "card.md", markdown(card).encode())
+            print(markdown(card), flush=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Write the cards that the flags ask for; exit 2 with one line where they are wrong."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1 or FLAGS.workdir is None:
+        print("error: give --workdir=W, the work folder of a run; flags look like --name=value", file=sys.stderr)
+        sys.exit(2)
+    try:
+        data_dir = None if FLAGS.data_dir is None else Path(FLAGS.data_dir)
+        write_cards(Path(FLAGS.workdir), data_dir, FLAGS.datasets, FLAGS.scheme)
+    except InputError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string("workdir", None, "Work folder of a run.")
+    flags.DEFINE_string("data_dir", None, "Folder of its corpora; default: the bundled sample.")
+    flags.DEFINE_list("datasets", [], "Corpora whose students are wanted; default: all that have some.")
+    flags.DEFINE_enum("scheme", None, ["IOB2", "IOBES", "IOB1"], "Tag scheme of the files; default: what they say.")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    app.run(main)
