@@ -17,7 +17,7 @@ from kd_jax.material import Material, make_job
 from kd_jax.plan import Cell, Member
 from kd_jax.settings import to_dict
 from kd_jax.training import mesh as meshes
-from kd_jax.training.checkpoint import TrainedModel, save_model
+from kd_jax.training.checkpoint import TrainedModel, describe_model, save_model
 from kd_jax.training.loop import Job, Progress, failures, label_tokens, place, train
 from kd_jax.training.progress import Meter, clock
 from kd_jax.training.resume import Checkpoints, Saved
@@ -38,6 +38,11 @@ class Context(NamedTuple):
     stop: Interrupt
 
 
+def checkpoint_folder(workdir: Path, cell: Cell) -> Path:
+    """Where a cell's lanes are kept while they are in training."""
+    return workdir / "checkpoints" / digest([member.identity for member in cell.members])[:12]
+
+
 def train_cell(
     material: Material, cell: Cell, members: Sequence[Member], knowledge: Outputs | None, context: Context
 ) -> None:
@@ -46,7 +51,7 @@ def train_cell(
     Args:
         material: what the run works on.
         cell: the cell.
-        members: those of its lanes that are not there yet.
+        members: the lanes to train; the models among them that are there already stay as they are.
         knowledge: the teacher's outputs for all training tokens, or None.
         context: where it works and whom it tells.
 
@@ -56,8 +61,8 @@ def train_cell(
     """
     meter = context.meter
     job, vocabulary = make_job(material, cell, members, knowledge)
-    place = context.workdir / "checkpoints" / digest([member.identity for member in cell.members])[:12]
-    checkpoints = Checkpoints(place, [m.identity for m in members], cell.settings.saving.keep, meter.say)
+    folder = checkpoint_folder(context.workdir, cell)
+    checkpoints = Checkpoints(folder, [m.identity for m in members], cell.settings.saving.keep, meter.say)
     try:
         trained = _train(material, job, cell, members, checkpoints, context)
     finally:
@@ -68,6 +73,8 @@ def train_cell(
     seconds = trained.seconds + time.monotonic() - began
     host = jax.device_get(trained.params)
     for i, member in enumerate(members):
+        if describe_model(member.folder) is not None:
+            continue
         failed = trained.failed[i]
         outcome = {
             "split": split,

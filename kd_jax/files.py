@@ -8,6 +8,7 @@ import platform
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,15 @@ def replace_file(path: Path, content: bytes) -> None:
         raise InputError(f"{path}: can't be written: {fault.strerror}") from None
 
 
+def clear_partial(folder: Path) -> None:
+    """Remove what writers that were killed left behind; only for who has the folder to itself."""
+    for path in [*folder.rglob(".*.partial")]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """A folder that no second process works in; the lock goes with the process, however that ends.
@@ -86,7 +96,8 @@ def locked(folder: Path) -> Iterator[None]:
             holder = file.read().strip() or "another process"
             raise InputError(f"{folder}: in use by {holder}; wait for it, or name another --workdir") from None
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}, {shlex.join(sys.argv)}")
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        file.write(f"process {os.getpid()} on {platform.node()} since {since}, {shlex.join(sys.argv)}")
         file.flush()
         try:
             yield

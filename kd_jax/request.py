@@ -17,7 +17,7 @@ from kd_jax.device import keep_compiled
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.tables import experiment_table
-from kd_jax.files import digest_file, locked
+from kd_jax.files import clear_partial, digest_file, locked
 from kd_jax.forecast import Survey, plan_table
 from kd_jax.interrupt import Interrupt
 from kd_jax.material import Material
@@ -164,6 +164,7 @@ def execute(request: Request, console: Console) -> None:
     missing = {member.folder: cell for plan in plans for cell in plan.cells for member in unfinished(cell)}
     total = sum(cell.epochs * survey.tokens(cell) for cell in missing.values())
     with locked(workdir), Interrupt() as stop, Meter(total, workdir / "metrics.jsonl", console) as meter:
+        clear_partial(workdir)
         if not total:
             meter.say("every model is there already: nothing to train")
         for plan in plans:

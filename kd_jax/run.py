@@ -12,12 +12,13 @@ from typing import Any
 import jax
 
 from kd_jax import __version__
-from kd_jax.cells import Context, train_cell
+from kd_jax.cells import Context, checkpoint_folder, train_cell
 from kd_jax.data.registry import corpus_hash
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.results import Row, TypeRow
 from kd_jax.files import replace_file
+from kd_jax.interrupt import InterruptedRunError
 from kd_jax.knowledge import store
 from kd_jax.knowledge.ensemble import mean_logits
 from kd_jax.knowledge.library import Question, answer
@@ -26,6 +27,7 @@ from kd_jax.material import Material, foreign_sentences, make_job
 from kd_jax.plan import Cell, Chosen, Member, Plan, describe
 from kd_jax.settings import to_dict
 from kd_jax.training.checkpoint import describe_model, load_counts
+from kd_jax.training.resume import begun_together
 from kd_jax.types import Corpus, LossWeights, Outputs
 
 
@@ -38,6 +40,16 @@ def unfinished(cell: Cell) -> list[Member]:
     """Those of a cell's models that are not there yet; two columns of one model count once."""
     models = {member.folder: member for member in cell.members}
     return [member for member in models.values() if describe_model(member.folder) is None]
+
+
+def lanes_of(cell: Cell, workdir: Path) -> list[Member]:
+    """The lanes to train for a cell's missing models: these, and those that were begun in one program with them."""
+    missing = unfinished(cell)
+    if not missing:
+        return []
+    known = {member.identity: member for member in cell.members}
+    begun = begun_together(checkpoint_folder(workdir, cell), list(known), [member.identity for member in missing])
+    return [known[identity] for identity in begun]
 
 
 def open_workdir(workdir: Path) -> None:
@@ -82,13 +94,14 @@ def run(plan: Plan, material: Material, context: Context) -> None:
 
 def finish(plan: Plan, material: Material, cell: Cell, context: Context) -> None:
     """Train those models of a cell that are missing, and publish the rows of all."""
-    missing = unfinished(cell)
-    if missing:
-        taught = knowledge(plan, material, cell, missing, context)
+    if context.stop.asked_by is not None:
+        raise InterruptedRunError(context.stop.asked_by)
+    if unfinished(cell):
+        taught = knowledge(plan, material, cell, cell.members, context)
         models = tuple({member.folder: member for member in cell.members}.values())
         lanes = at_once(cell, context.workdir, lambda: make_job(material, cell, models, taught)[0], context.meter.say)
         for group in groups(cell, lanes):
-            if own := [member for member in missing if member in group.members]:
+            if own := lanes_of(group, context.workdir):
                 train_cell(material, group, own, taught, context)
     if cell.purpose != "teach":
         publish(plan, cell, context.workdir)

@@ -220,6 +220,36 @@ def test_killed_between_the_last_step_and_the_score_goes_on_to_the_same_numbers(
 
 
 @pytest.mark.slow
+def test_killed_between_two_saved_models_goes_on_to_the_same_bits(corpora, tmp_path, monkeypatch):
+    """The lanes that were begun together are trained together again: a lane's bits depend on the shapes of all."""
+    (tmp_path / "alone.py").write_text(
+        "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
+    )
+    common = {"datasets": ("Second",), "experiment": str(tmp_path / "alone.py"), "seeds": "3"}
+    ask(corpora, tmp_path / "whole", **common)
+    save, saved = cells.save_model, []
+
+    def killed_at_the_second(*arguments):
+        if saved:
+            raise KeyboardInterrupt
+        saved.append(save(*arguments))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "save_model", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            ask(corpora, tmp_path / "killed", **common)
+    (first,) = (tmp_path / "killed").rglob("model.json")
+    written = first.stat().st_mtime_ns
+    ask(corpora, tmp_path / "killed", **common)
+    assert first.stat().st_mtime_ns == written
+    assert rows_without_times(tmp_path / "killed") == rows_without_times(tmp_path / "whole")
+    for whole in (tmp_path / "whole").rglob("model.json"):
+        again = tmp_path / "killed" / whole.relative_to(tmp_path / "whole")
+        sums = [json.loads(path.read_text())["params_sha256"] for path in (whole, again)]
+        assert sums[0] == sums[1]
+
+
+@pytest.mark.slow
 def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corpora, tmp_path):
     text = ask(corpora, tmp_path / "w", experiment="paper", seeds="1")
     for table in range(1, 8):

@@ -36,8 +36,8 @@ def read_metrics(path: Path) -> list[Point]:
         path: the file; nothing is read where there is none.
 
     Returns:
-        A point for each line that has a corpus, a label, an epoch and a loss; a last line that was cut off is passed
-        over.
+        A point for each line that has a corpus, a label, an epoch and a loss; a line that was cut off, as a writer that
+        was stopped leaves it, is passed over.
 
     Raises:
         InputError: with path and line for a line that is not a JSON object.
@@ -67,7 +67,7 @@ def read_metrics(path: Path) -> list[Point]:
                 )
             )
         except (ValueError, TypeError, AttributeError):
-            if number < len(lines) or line.endswith("\n"):
+            if not line.startswith("{") or line.endswith("}\n"):
                 raise InputError(f"{path}:{number}: not a JSON object of a run's metrics; remove the line") from None
     return points
 

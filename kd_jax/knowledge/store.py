@@ -6,6 +6,7 @@ text, or with a flipped bit is noticed before it teaches anyone.
 """
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def write(
     count, widths = shape
     with whole_folder(folder) as partial:
         arrays = {
-            name: np.lib.format.open_memmap(partial / f"{name}.npy", "w+", _ON_DISK[dtype], (count, width))
+            name: _allocated(partial / f"{name}.npy", _ON_DISK[dtype], (count, width))
             for name, width in widths._asdict().items()
         }
         for rows, outputs in chunks:
@@ -74,6 +75,14 @@ def write(
             },
         }
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _allocated(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> Any:
+    """An array on disk whose blocks are all there: writing to a mapped hole would end the process on a full disk."""
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def read(folder: Path, source: dict[str, Any]) -> Outputs:

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import orbax.checkpoint as ocp
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError
-from kd_jax.files import whole_folder
+from kd_jax.files import digest, whole_folder
 from kd_jax.settings import Model, from_dict, to_dict
 
 FORMAT = 1
@@ -76,6 +78,7 @@ def save_model(folder: Path, model: TrainedModel, counts: dict[str, np.ndarray])
         np.savez(partial / "counts.npz", **{name: np.int32(c) for name, c in counts.items()})  # type: ignore[arg-type]
         with ocp.StandardCheckpointer() as writer:
             writer.save((partial / "params").absolute(), model.params)
+        description["sha256"] = digest(description)
         (partial / "model.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
@@ -87,8 +90,14 @@ def describe_model(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as fault:
         raise InputError(f"{folder}/model.json: can't be read ({fault}); remove the folder to train it again") from None
-    if found.get("format") != FORMAT:
-        raise InputError(f"{folder}: format {found.get('format')}; this version of kd_jax reads {FORMAT}")
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        version = found.get("format") if isinstance(found, dict) else "unknown"
+        raise InputError(
+            f"{folder}: format {version}, this version of kd_jax reads {FORMAT}; use the version that wrote it, or"
+            " remove the folder to train it again"
+        )
+    if "sha256" in found and found.pop("sha256") != digest(found):
+        raise InputError(f"{folder}/model.json: damaged, its checksum differs; remove {folder} to train it again")
     return found
 
 
@@ -110,7 +119,7 @@ def load_model(folder: Path) -> TrainedModel:
         )
         with ocp.StandardCheckpointer() as reader:
             params = jax.tree.map(np.asarray, reader.restore((folder / "params").absolute(), shapes))
-    except (OSError, ValueError, KeyError) as fault:
+    except (OSError, ValueError, KeyError, TypeError) as fault:
         raise InputError(f"{folder}: damaged ({fault}); remove it to train it again") from None
     if digest_arrays(params) != found["params_sha256"]:
         raise InputError(f"{folder}/params: damaged, the checksum differs; remove {folder} to train it again")
@@ -125,6 +134,13 @@ def load_model(folder: Path) -> TrainedModel:
 
 
 def load_counts(folder: Path) -> dict[str, np.ndarray]:
-    """Entities by sentence of each scored corpus, as `save_model` was given them."""
-    with np.load(folder / "counts.npz", allow_pickle=False) as arrays:
-        return dict(arrays)
+    """Entities by sentence of each scored corpus, as `save_model` was given them.
+
+    Raises:
+        InputError: where they are missing or damaged.
+    """
+    try:
+        with np.load(folder / "counts.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
+        raise InputError(f"{folder}/counts.npz: damaged ({fault}); remove {folder} to train it again") from None

@@ -74,8 +74,7 @@ def feed(
         train: batch sizes, sampling and learning rates.
         seeds: of the lanes; lanes of one seed see the same batches.
         epochs: of the whole run.
-        first: epochs to leave out, since a run that goes on has them behind it; the first of all still decides the
-            shapes.
+        first: epochs to leave out, since a run that goes on has them behind it; they still decide the shapes.
 
     Yields:
         The chunks of one epoch, host arrays [L, S, ...]. An epoch is prepared while the one before it is in use.
@@ -85,14 +84,14 @@ def feed(
 
     def prepare(epoch: int) -> list[Batches]:
         found = {seed: next(stream) for seed, stream in streams.items()}
-        if 0 < epoch < first:
-            return []
         left = {seed: iter(_rates_of_epoch(train, len(pieces), epoch, epochs)) for seed, pieces in found.items()}
         groups = {seed: by_shape(pieces) for seed, pieces in found.items()}
         out = []
         for rows in sorted({rows for group in groups.values() for rows in group}, key=lambda rows: rows[1]):
             of_seed = [groups[seed].get(rows, []) for seed in streams]
             for parts, shape in sizes.chunks(of_seed):
+                if epoch < first:
+                    continue
                 stacked = {
                     seed: stack(part, [next(left[seed]) for _ in part], shape, tokens.word_rows)
                     for seed, part in zip(streams, parts, strict=True)

@@ -1,6 +1,7 @@
 """Progress of a run: a live line on a terminal, plain lines elsewhere, one JSON object an epoch in metrics.jsonl."""
 
 import json
+import os
 import time
 from pathlib import Path
 from types import TracebackType
@@ -8,6 +9,8 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kd_jax.errors import InputError
 
 PLAIN_EVERY = 20.0  # seconds between plain lines
 
@@ -85,9 +88,22 @@ class Meter:
         self._console.file.flush()
 
     def record(self, **fields: Any) -> None:
-        """One JSON object in metrics.jsonl."""
-        with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), **fields}) + "\n")
+        """One JSON object in metrics.jsonl.
+
+        Raises:
+            InputError: where the disk refuses.
+        """
+        line = json.dumps({"time": round(time.time(), 3), **fields}) + "\n"
+        try:
+            with self._metrics.open("ab+") as file:
+                if file.tell() > 0:
+                    file.seek(-1, os.SEEK_END)
+                    line = line if file.read(1) == b"\n" else "\n" + line  # a writer was stopped in mid-line
+                file.write(line.encode())
+        except OSError as fault:
+            raise InputError(
+                f"{self._metrics}: can't be written ({fault.strerror}); make room, then run the same command again"
+            ) from None
 
 
 def clock(seconds: float) -> str:

@@ -9,6 +9,7 @@ whole is used.
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +19,13 @@ import optax
 import orbax.checkpoint as ocp
 
 from kd_jax.errors import InputError
+from kd_jax.files import digest, replace_file
 from kd_jax.training.checkpoint import digest_arrays
 from kd_jax.training.loop import Position
 from kd_jax.training.step import TrainState
 from kd_jax.types import LossWeights
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Saved(NamedTuple):
@@ -40,6 +42,29 @@ class Saved(NamedTuple):
     state: TrainState
     best: tuple[list[float], list[int], Any] | None
     seconds: float = 0.0
+
+
+def begun_together(folder: Path, lanes: Sequence[str], missing: Sequence[str]) -> list[str]:
+    """The lanes to train so that those that are missing get the same bits as in a run that was never interrupted.
+
+    A lane's last bits depend on the lanes beside it, whose batches decide the shapes of its program. So lanes that were
+    begun together are finished together, although a kill between two saved models may have left some of them behind.
+
+    Args:
+        folder: of the cell's checkpoints; says in lanes.json what was begun.
+        lanes: identities of all models of the cell.
+        missing: of these the ones that are not there yet.
+
+    Raises:
+        InputError: where the disk refuses.
+    """
+    record = folder / "lanes.json"
+    with suppress(OSError, ValueError, TypeError):
+        begun = json.loads(record.read_text(encoding="utf-8"))
+        if set(missing) <= set(begun) <= set(lanes):
+            return list(begun)
+    replace_file(record, json.dumps(list(missing)).encode())
+    return list(missing)
 
 
 class Checkpoints:
@@ -77,6 +102,7 @@ class Checkpoints:
         content = jax.tree.map(np.array, content)
         about["digest"] = digest_arrays(content)
         about["shapes"] = jax.tree.map(lambda x: [str(x.dtype), *x.shape], content)
+        about["sum"] = digest(about)
         try:
             if self._writer is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +141,8 @@ class Checkpoints:
         about = json.loads((place / "about" / "metadata").read_text(encoding="utf-8"))
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']}, this version writes {FORMAT}")
+        if about.pop("sum") != digest(about):
+            raise ValueError("damaged, the checksum of what it says differs")
         chosen = np.array([about["lanes"].index(lane) for lane in self._lanes])
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(tuple(leaf[1:]), leaf[0]),

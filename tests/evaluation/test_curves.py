@@ -39,7 +39,9 @@ def test_metrics_are_read_and_a_cut_last_line_is_passed_over(tmp_path):
     assert np.isnan(second.loss)
 
 
-@pytest.mark.parametrize("damaged", ["{", "[1]", '{"corpus": "a", "label": "b", "epoch": "x", "loss": 1}'])
+@pytest.mark.parametrize(
+    "damaged", ["x", '{"corpus": }', "[1]", '{"corpus": "a", "label": "b", "epoch": "x", "loss": 1}']
+)
 def test_a_damaged_line_is_named(tmp_path, damaged):
     path = tmp_path / "metrics.jsonl"
     path.write_text(json.dumps(LINE) + "\n" + damaged + "\n")

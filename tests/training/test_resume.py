@@ -48,6 +48,24 @@ def test_resumed_equals_uninterrupted_at_every_chunk(job, tmp_path):
             np.testing.assert_array_equal(ours.loss, loss)
 
 
+def test_epochs_that_are_left_out_decide_shapes_too(monkeypatch):
+    """A later epoch may outgrow the first one's shapes: a run that goes on after it has to compute in the same ones."""
+    monkeypatch.setattr(feed, "round_up", lambda size, _: -(-size * 10 // 11))  # no room to grow
+    job = make_job([Lane(1, GOLD), Lane(2, HALF)], epochs=8, row_length=16)
+    train = job.settings.train
+
+    def shapes(first):
+        return [
+            [chunk.form.shape + chunk.word.shape for chunk in chunks]
+            for chunks in feed.feed(job.tokens, job.sentences, train, [1, 2], job.epochs, first)
+        ]
+
+    whole = shapes(0)
+    assert whole[0] != whole[-1]
+    for first in range(1, 8):
+        assert shapes(first) == whole[first:]
+
+
 def test_some_lanes_of_a_checkpoint_go_on_alone(job, tmp_path):
     progress = next(iter(train(job)))
     saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, print)

@@ -1,0 +1,54 @@
+"""A trained model: read back as it was; what is damaged or of another version is one line with its remedy."""
+
+import numpy as np
+import pytest
+
+from kd_jax.data.vocab import Vocabulary
+from kd_jax.errors import InputError
+from kd_jax.settings import Model
+from kd_jax.training.checkpoint import TrainedModel, describe_model, load_counts, load_model, save_model
+
+PARAMS = {"words": np.ones((3, 2), np.float32), "branch": {"bias": np.zeros(2, np.float32)}}
+COUNTS = {"a": np.ones((2, 3), np.int32)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    vocabulary = Vocabulary(("w",), frozenset({"w"}), "w")
+    model = TrainedModel({"label": "STM", "f1": 81.25}, Model(), ("a",), (("O", "B-x"),), vocabulary, PARAMS)
+    save_model(tmp_path / "m", model, COUNTS)
+    return tmp_path / "m"
+
+
+def test_it_is_read_back(folder):
+    found = load_model(folder)
+    assert found.about == {"label": "STM", "f1": 81.25}
+    np.testing.assert_array_equal(found.params["words"], PARAMS["words"])
+    np.testing.assert_array_equal(load_counts(folder)["a"], COUNTS["a"])
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda text: text.replace("81.25", "91.25"), "damaged, its checksum differs; remove"),
+        (lambda text: text[:-9], "can't be read .*; remove the folder"),
+        (lambda _: "[]", "format unknown, .* or remove the folder"),
+        (lambda _: '{"format": 0}', "format 0, this version of kd_jax reads 1; use the version that wrote it"),
+    ],
+)
+def test_a_damaged_or_foreign_description_is_named(folder, harm, words):
+    path = folder / "model.json"
+    path.write_text(harm(path.read_text()))
+    with pytest.raises(InputError, match=words) as caught:
+        describe_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_parameters_and_counts_are_named(folder):
+    (folder / "counts.npz").write_bytes((folder / "counts.npz").read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"counts\.npz: damaged .*; remove"):
+        load_counts(folder)
+    data = max((folder / "params").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    with pytest.raises(InputError, match="damaged"):
+        load_model(folder)
