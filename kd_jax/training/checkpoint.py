@@ -140,7 +140,7 @@ def load_counts(folder: Path) -> dict[str, np.ndarray]:
         InputError: where they are missing or damaged.
     """
     try:
-        with np.load(folder / "counts.npz", allow_pickle=False) as arrays:
+        with (folder / "counts.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
         raise InputError(f"{folder}/counts.npz: damaged ({fault}); remove {folder} to train it again") from None
