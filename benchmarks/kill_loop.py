@@ -110,7 +110,7 @@ def run(folder: Path, kills: int, epochs: int, moments: random.Random) -> int:
     while states.total() < kills or (folder / "killed").exists():
         process = start(folder / "killed", epochs, folder / "killed.log")
         try:
-            wait = moments.uniform(0, 0.7 * seconds) if states.total() < kills else None
+            wait = moments.uniform(0, 0.5 * seconds) if states.total() < kills else None
             status = process.wait(wait)
         except subprocess.TimeoutExpired:
             process.kill()
