@@ -1,5 +1,7 @@
 """Interrupted equals uninterrupted, bit for bit, at any chunk; a damaged checkpoint is passed over."""
 
+import os
+import shutil
 from itertools import islice
 
 import jax
@@ -90,6 +92,39 @@ def test_the_best_epochs_parameters_come_back(job, tmp_path):
     np.testing.assert_array_equal(found[2]["words"], best[2]["words"][np.array([2, 0])])
 
 
+def biggest(folder):
+    return max((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def flip(folder):
+    content = bytearray(biggest(folder).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    biggest(folder).write_bytes(bytes(content))
+
+
+def told_otherwise(old, new):
+    def harm(folder):
+        path = folder / "about" / "metadata"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return harm
+
+
+HARMS = {
+    "flipped": flip,
+    "cut": lambda folder: os.truncate(biggest(folder), biggest(folder).stat().st_size // 2),
+    "emptied": lambda folder: os.truncate(biggest(folder), 0),
+    "without arrays": lambda folder: shutil.rmtree(folder / "arrays"),
+    "without a description": lambda folder: (folder / "about" / "metadata").unlink(),
+    "of an older version": told_otherwise('"format": 2', '"format": 1'),
+    "at another place": told_otherwise('"chunk": ', '"chunk": 1'),
+    "no JSON": told_otherwise("{", ""),
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # orbax leaves a coroutine that failed
 def test_damaged_checkpoints_are_said_and_passed_over(job, tmp_path):
     told = []
     saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, told.append)
@@ -99,15 +134,13 @@ def test_damaged_checkpoints_are_said_and_passed_over(job, tmp_path):
     saver.close()
     kept = sorted(int(p.name) for p in (tmp_path / "c").iterdir() if p.name.isdigit())
     assert kept == [1, 2]
-    files = [p for p in (tmp_path / "c" / "2").rglob("*") if p.is_file()]
-    biggest = max(files, key=lambda p: p.stat().st_size)
-    content = bytearray(biggest.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    biggest.write_bytes(bytes(content))
-    found = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, told.append).newest()
-    assert len(told) == 1
-    assert "can't be used" in told[0]
-    assert_same_bits(found.state, steps[1].state)
+    for name, harm in HARMS.items():
+        shutil.copytree(tmp_path / "c", tmp_path / name)
+        harm(tmp_path / name / "2")
+        found = Checkpoints(tmp_path / name, ["a", "b", "c"], 2, told.append).newest()
+        assert "can't be used" in told.pop(), name
+        assert not told
+        assert_same_bits(found.state, steps[1].state)
 
 
 def test_other_lanes_checkpoints_are_no_help(job, tmp_path):
