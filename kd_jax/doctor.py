@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> None:
         try:
             print(f"{name} {version(name)}")
         except PackageNotFoundError:
-            print(f"verdict: {name} is missing; install with: pip install kd_jax")
+            print(f"verdict: {name} is missing; install with: pip install -e . in a checkout")
             sys.exit(1)
     fault, told = _devices()
     print(f"verdict: {fault or told}")
