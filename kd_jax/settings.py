@@ -295,22 +295,39 @@ def to_dict(node: Any) -> dict[str, Any]:
     )
 
 
-def from_dict(kind: type[T], data: dict[str, Any]) -> T:
+def from_dict(kind: type[T], data: Any, prefix: str = "") -> T:
     """The dataclass that `to_dict` wrote.
 
     A key that is missing came later than the data, and has its default, which is what was done before.
 
+    Args:
+        kind: the dataclass.
+        data: plain JSON types.
+        prefix: of its keys, for messages.
+
     Raises:
-        InputError: for an unknown key.
+        InputError: for an unknown key or a value of the wrong type, by name.
     """
+    if not isinstance(data, dict):
+        raise InputError(f"{prefix.rstrip('.') or 'settings'}={json.dumps(data)[:60]}: must be a group of settings")
     hints = typing.get_type_hints(kind)
-    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if unknown := set(data) - known:
-        wrong = ", ".join(sorted(unknown))
+    if unknown := data.keys() - hints.keys():
+        wrong = ", ".join(sorted(map(repr, unknown)))
         raise InputError(f"settings of another version of kd_jax: {kind.__name__} differs in {wrong}")
-    return kind(
-        **{
-            name: from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) else value
-            for name, value in data.items()
-        }
-    )
+    return kind(**{name: _from_json(hints[name], value, prefix + name) for name, value in data.items()})
+
+
+def _from_json(kind: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return from_dict(kind, value, name + ".")  # type: ignore[arg-type]
+    if typing.get_origin(kind) is Literal:
+        fits, wanted = value in typing.get_args(kind), " or ".join(typing.get_args(kind))
+    elif kind in {int, float}:
+        number = type(value) is int or (kind is float and type(value) is float)
+        fits = number and 0 <= value < float("inf")
+        wanted = "a whole number" if kind is int else "a finite number, 0 or more"
+    else:
+        fits, wanted = type(value) is kind, {bool: "true or false", str: "a text"}[kind]
+    if not fits:
+        raise InputError(f"{name}={json.dumps(value)[:60]}: must be {wanted}")
+    return value

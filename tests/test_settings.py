@@ -1,8 +1,12 @@
 """Overrides change what they name and nothing else; what they can't be is said in one line."""
 
 import dataclasses
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_json import harmed
 
 from kd_jax.errors import InputError
 from kd_jax.settings import SMALL, Settings, from_dict, override, to_dict
@@ -58,3 +62,41 @@ def test_every_setting_has_a_line_in_its_docstring():
                 walk(value)
 
     walk(Settings())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"model": 3}, "^model=3: must be a group of settings"),
+        ({"model": {"words": []}}, r"^model\.words=\[\]: must be a group"),
+        ({"train": {"epochs": "3"}}, r'^train\.epochs="3": must be a whole number'),
+        ({"train": {"epochs": True}}, r"^train\.epochs=true: must be a whole number"),
+        ({"train": {"rows": 2.5}}, r"^train\.rows=2\.5: must be a whole number"),
+        ({"train": {"learning_rate": float("nan")}}, r"^train\.learning_rate=NaN: must be a finite number"),
+        ({"train": {"schedule": "lineal"}}, r"schedule=\"lineal\": must be constant or linear or cosine"),
+        ({"model": {"words": {"lowercase": 1}}}, r"lowercase=1: must be true or false"),
+        ({"model": {"words": {"vectors": None}}}, r"vectors=null: must be a text"),
+        ([], r"^settings=\[\]: must be a group"),
+    ],
+)
+def test_a_stored_value_of_the_wrong_type_is_named(data, message):
+    with pytest.raises(InputError, match=message):
+        from_dict(Settings, data)
+
+
+@given(harmed(to_dict(SMALL)))
+def test_any_stored_value_is_settings_or_an_input_error(data):
+    with suppress(InputError):
+        found = from_dict(Settings, data)
+        assert from_dict(Settings, to_dict(found)) == found
+
+
+NAMES = st.sampled_from(["epochs", "train.rows", "dropout", "schedule", "lowercase", "vectors", "width", "dim"])
+
+
+@given(NAMES | st.text(max_size=8), st.integers().map(str) | st.floats().map(str) | st.text(max_size=8))
+def test_any_assignment_is_settings_or_an_input_error(name, text):
+    for assignment in (f"{name}={text}", name + text):
+        with suppress(InputError):
+            found = override(SMALL, [assignment])
+            assert from_dict(Settings, to_dict(found)) == found

@@ -114,10 +114,12 @@ def read(folder: Path, source: dict[str, Any]) -> Outputs:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
             if list(array.shape) != expected["shape"]:
                 raise StaleError(f"{path}: shape {list(array.shape)}, not {expected['shape']}")
+            if array.dtype != _ON_DISK[dtype]:
+                raise StaleError(f"{path}: holds {array.dtype}, which is not how {dtype} is stored")
             fields[name] = array.view(jnp.dtype(dtype))
     except FileNotFoundError as missing:
         raise StaleError(f"{missing.filename}: missing") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise StaleError(f"{folder}: can't be read ({fault})") from None
     return Outputs(**fields)
 

@@ -88,7 +88,7 @@ def describe_model(folder: Path) -> dict[str, Any] | None:
         found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{folder}/model.json: can't be read ({fault}); remove the folder to train it again") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         version = found.get("format") if isinstance(found, dict) else "unknown"
@@ -98,6 +98,9 @@ def describe_model(folder: Path) -> dict[str, Any] | None:
         )
     if "sha256" in found and found.pop("sha256") != digest(found):
         raise InputError(f"{folder}/model.json: damaged, its checksum differs; remove {folder} to train it again")
+    for name, kind in (("about", dict), ("settings", dict), ("tasks", list), ("labels", list), ("params_sha256", str)):
+        if not isinstance(found.get(name), kind):
+            raise InputError(f"{folder}/model.json: damaged at {name!r}; remove {folder} to train it again")
     return found
 
 
@@ -111,7 +114,10 @@ def load_model(folder: Path) -> TrainedModel:
     if found is None:
         raise InputError(f"{folder}: no model here (no model.json); give the folder of a trained model")
     try:
+        settings = from_dict(Model, found["settings"], "settings.")
+        tasks, labels = tuple(found["tasks"]), tuple(tuple(names) for names in found["labels"])
         words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        vocabulary = Vocabulary(tuple(words["words"]), frozenset(words["singles"]), words["chars"])
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(tuple(leaf[1:]), leaf[0]),
             found["params_shapes"],
@@ -119,16 +125,18 @@ def load_model(folder: Path) -> TrainedModel:
         )
         with ocp.StandardCheckpointer() as reader:
             params = jax.tree.map(np.asarray, reader.restore((folder / "params").absolute(), shapes))
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise InputError(f"{folder}: damaged ({fault}); remove it to train it again") from None
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, InputError) as fault:
+        raise InputError(
+            f"{folder}: damaged ({' '.join(str(fault).split())[:200]}); remove it to train it again"
+        ) from None
     if digest_arrays(params) != found["params_sha256"]:
         raise InputError(f"{folder}/params: damaged, the checksum differs; remove {folder} to train it again")
     return TrainedModel(
         about=found["about"],
-        settings=from_dict(Model, found["settings"]),
-        tasks=tuple(found["tasks"]),
-        labels=tuple(tuple(names) for names in found["labels"]),
-        vocabulary=Vocabulary(tuple(words["words"]), frozenset(words["singles"]), words["chars"]),
+        settings=settings,
+        tasks=tasks,
+        labels=labels,
+        vocabulary=vocabulary,
         params=params,
     )
 

@@ -61,8 +61,8 @@ def begun_together(folder: Path, lanes: Sequence[str], missing: Sequence[str]) -
     record = folder / "lanes.json"
     with suppress(OSError, ValueError, TypeError):
         begun = json.loads(record.read_text(encoding="utf-8"))
-        if set(missing) <= set(begun) <= set(lanes):
-            return list(begun)
+        if isinstance(begun, list) and set(missing) <= set(begun) <= set(lanes) and len(begun) == len(set(begun)):
+            return begun
     replace_file(record, json.dumps(list(missing)).encode())
     return list(missing)
 

@@ -1,10 +1,14 @@
 """Knowledge read back equals knowledge computed; what is stale or damaged is noticed and named."""
 
 import json
+from contextlib import suppress
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_json import harmed
 
 from kd_jax.errors import InputError
 from kd_jax.knowledge import store
@@ -88,6 +92,38 @@ def test_a_manifest_can_not_point_elsewhere(tmp_path, outputs):
     path.write_text(json.dumps(manifest))
     with pytest.raises(store.StaleError):
         store.read(tmp_path / "k", SOURCE)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store") / "k"
+    store.write(folder, SOURCE, (11, WIDTHS), "float32", chunks(Outputs(*(np.ones((11, w), "f") for w in WIDTHS))))
+    return folder, json.loads((folder / "manifest.json").read_text())
+
+
+def test_another_dtype_than_the_arrays_is_noticed(stored):
+    folder, manifest = stored
+    for dtype in ("float16", "bfloat16", "int32", "float64", "", None, []):
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"dtype": dtype}))
+        with pytest.raises(store.StaleError):
+            store.read(folder, SOURCE)
+
+
+@given(data=st.data())
+def test_any_manifest_is_read_right_or_stale(stored, data):
+    folder, manifest = stored
+    (folder / "manifest.json").write_text(json.dumps(data.draw(harmed(manifest))))
+    with suppress(store.StaleError):
+        for found, width in zip(store.read(folder, SOURCE), WIDTHS, strict=True):
+            np.testing.assert_array_equal(found, np.ones((11, width), np.float32))
+
+
+@given(text=st.text())
+def test_any_text_for_a_manifest_is_stale(stored, text):
+    folder, _ = stored
+    (folder / "manifest.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(store.StaleError):
+        store.read(folder, SOURCE)
 
 
 def test_nothing_half_written_stays(tmp_path, outputs):

@@ -1,19 +1,24 @@
 """A shipped model tags as the trained one did, without what trained it."""
 
 import json
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jax import export
+from made_json import harmed
 from made_model import made
 
 import kd_jax
 from kd_jax.errors import InputError
 from kd_jax.ship import ship
-from kd_jax.tagging.shipped import PROGRAM, WEIGHTS, narrowed, restored
+from kd_jax.tagging.shipped import MANIFEST, PROGRAM, WEIGHTS, narrowed, open_shipped, restored
 from kd_jax.tagging.shipping import flat, nested
 
 BLOCKED = """
@@ -106,3 +111,26 @@ def test_faults_are_named(tmp_path, folder, shipped):
     (damaged / WEIGHTS).write_bytes(content)
     with pytest.raises(InputError, match="damaged, the checksum differs"):
         kd_jax.load(damaged)
+
+
+def test_a_manifest_can_not_point_elsewhere(tmp_path, shipped):
+    """Its names of files are not followed: each file of the folder has to have its own checksum."""
+    shutil.copytree(shipped, tmp_path / "m")
+    (tmp_path / "outside").write_bytes((shipped / WEIGHTS).read_bytes())
+    about = json.loads((shipped / MANIFEST).read_text())
+    about["sha256"]["../outside"] = about["sha256"].pop(WEIGHTS)
+    (tmp_path / "m" / MANIFEST).write_text(json.dumps(about))
+    with pytest.raises(InputError, match="can't be read"):
+        open_shipped(tmp_path / "m", None)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_any_manifest_is_a_model_or_an_input_error(shipped, data):
+    whole = (shipped / MANIFEST).read_text()
+    try:
+        (shipped / MANIFEST).write_text(json.dumps(data.draw(harmed(json.loads(whole)))))
+        with suppress(InputError):
+            open_shipped(shipped, None)
+    finally:
+        (shipped / MANIFEST).write_text(whole)

@@ -1,10 +1,17 @@
 """A trained model: read back as it was; what is damaged or of another version is one line with its remedy."""
 
+import json
+from contextlib import suppress
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_json import harmed
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError
+from kd_jax.files import digest
 from kd_jax.settings import Model
 from kd_jax.training.checkpoint import TrainedModel, describe_model, load_counts, load_model, save_model
 
@@ -52,3 +59,36 @@ def test_damaged_parameters_and_counts_are_named(folder):
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     with pytest.raises(InputError, match="damaged"):
         load_model(folder)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "m"
+    model = TrainedModel(
+        {"label": "STM"}, Model(), ("a",), (("O", "B-x"),), Vocabulary(("w",), frozenset(), "w"), PARAMS
+    )
+    save_model(folder, model, COUNTS)
+    return folder, {name: json.loads((folder / name).read_text()) for name in ("model.json", "vocabulary.json")}
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), name=st.sampled_from(["model.json", "vocabulary.json"]), summed=st.booleans())
+def test_any_description_is_a_model_or_an_input_error(made, data, name, summed):
+    """Also one whose checksum agrees: written by another program, or by hand."""
+    folder, whole = made
+    for other, content in whole.items():
+        (folder / other).write_text(json.dumps(content))
+    content = data.draw(harmed({k: v for k, v in whole[name].items() if k != "sha256"}))
+    if summed and isinstance(content, dict):
+        content["sha256"] = digest(content)
+    (folder / name).write_text(json.dumps(content))
+    with suppress(InputError):
+        load_model(folder)
+
+
+@given(text=st.text())
+def test_any_text_for_a_description_is_an_input_error(made, text):
+    folder, _ = made
+    (folder / "model.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(InputError):
+        describe_model(folder)

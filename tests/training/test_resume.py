@@ -1,5 +1,6 @@
 """Interrupted equals uninterrupted, bit for bit, at any chunk; a damaged checkpoint is passed over."""
 
+import json
 import os
 import shutil
 from itertools import islice
@@ -7,12 +8,15 @@ from itertools import islice
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_json import ANYTHING
 from test_lanes import GOLD, HALF, Lane, last, make_job
 
 from kd_jax.errors import InputError
 from kd_jax.training import feed
 from kd_jax.training.loop import place, train
-from kd_jax.training.resume import Checkpoints, Saved
+from kd_jax.training.resume import Checkpoints, Saved, begun_together
 
 
 @pytest.fixture
@@ -156,3 +160,14 @@ def test_a_folder_that_can_not_be_written_is_an_input_error(job, tmp_path):
     saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, print)
     with pytest.raises(InputError, match="can't be written"):
         saver.save(keep(next(iter(train(job)))), 1)
+
+
+@given(begun=ANYTHING | st.lists(st.sampled_from("abc")))
+def test_whatever_lanes_json_holds_the_missing_lanes_are_trained_once(tmp_path_factory, begun):
+    folder = tmp_path_factory.mktemp("cell")
+    (folder / "lanes.json").write_text(json.dumps(begun))
+    found = begun_together(folder, ["a", "b", "c"], ["b"])
+    assert "b" in found
+    assert len(found) == len(set(found))
+    assert set(found) <= {"a", "b", "c"}
+    assert begun_together(folder, ["a", "b", "c"], ["b"]) == found
