@@ -1,6 +1,8 @@
 """What all tests share: strict broadcasting, several devices, and where the real corpora are."""
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -29,3 +31,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "student"
     made(path)
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("needs to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)

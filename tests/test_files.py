@@ -7,10 +7,10 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import suppress
 
 import numpy as np
 import pytest
+from full_disk import fill
 from rich.console import Console
 
 from kd_jax.errors import InputError
@@ -26,24 +26,6 @@ HOLDER = "import sys, time; from pathlib import Path; from kd_jax.files import l
         print("held", flush=True)
         time.sleep(60)
 """)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 1 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True)
-    if done.returncode:
-        pytest.skip("needs to mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
-
-
-def fill(disk):
-    with (disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
 
 
 def test_a_full_disk_leaves_a_file_as_it_was(small_disk):

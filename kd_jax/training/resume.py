@@ -126,7 +126,12 @@ class Checkpoints:
             raise InputError(_refused(self._folder, fault)) from None
 
     def newest(self) -> Saved | None:
-        """The newest whole checkpoint of these lanes, or None; what is damaged is said and passed over."""
+        """The newest whole checkpoint of these lanes, or None; what is damaged is said and passed over.
+
+        What a writer that was stopped left half-written is removed.
+        """
+        for half in self._folder.glob("*.orbax-checkpoint-tmp"):
+            shutil.rmtree(half, ignore_errors=True)
         for number in sorted((int(p.name) for p in self._folder.glob("[0-9]*") if p.name.isdigit()), reverse=True):
             place = self._folder / str(number)
             try:
@@ -175,10 +180,17 @@ class Checkpoints:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Let go of the writer."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Wait until what was begun is written, and let go of the writer.
+
+        Raises:
+            InputError: where the disk refuses.
+        """
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                writer.close()
+        except (OSError, ValueError) as fault:
+            raise InputError(_refused(self._folder, fault)) from None
 
 
 def _plain(position: Position) -> dict[str, Any]:
@@ -191,4 +203,6 @@ def _plain(position: Position) -> dict[str, Any]:
 
 
 def _refused(folder: Path, fault: Exception) -> str:
-    return f"{folder}: checkpoint can't be written ({fault}); make room, then run the same command again to go on"
+    full = "No space left on device" in str(fault)
+    reason = "No space left on device" if full else " ".join(str(fault).split())[:200]
+    return f"{folder}: checkpoint can't be written ({reason}); make room, then run the same command again to go on"

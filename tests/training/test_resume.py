@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+from contextlib import suppress
 from itertools import islice
 
 import jax
 import numpy as np
 import pytest
+from full_disk import fill
 from hypothesis import given
 from hypothesis import strategies as st
 from made_json import ANYTHING
@@ -145,6 +147,42 @@ def test_damaged_checkpoints_are_said_and_passed_over(job, tmp_path):
         assert "can't be used" in told.pop(), name
         assert not told
         assert_same_bits(found.state, steps[1].state)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # orbax leaves a coroutine that failed
+@pytest.mark.parametrize("noticed", ["wait", "close"])
+def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_goes_on(job, small_disk, noticed):
+    told, whole = [], [keep(progress) for progress in islice(train(job), 3)]
+    folder = small_disk / "c"
+    saver = Checkpoints(folder, ["a", "b", "c"], 2, told.append)
+    saver.save(whole[0], 1)
+    saver.wait()
+    fill(small_disk)
+
+    def save():
+        saver.save(whole[1], 2)
+        getattr(saver, noticed)()
+
+    named = r"/c: checkpoint can't be written \(No space left on device\); make room"
+    with pytest.raises(InputError, match=named) as full:
+        save()
+    assert "\n" not in str(full.value)
+    with suppress(InputError):
+        saver.close()
+    (small_disk / "filler").unlink()
+    again = Checkpoints(folder, ["a", "b", "c"], 2, told.append)
+    found = again.newest()
+    assert_same_bits(found.state, whole[0].state)
+    again.save(whole[2], 3)
+    again.close()
+    assert_same_bits(Checkpoints(folder, ["a", "b", "c"], 2, told.append).newest().state, whole[2].state)
+    assert not told
+
+
+def test_what_a_stopped_writer_left_is_removed(tmp_path):
+    (tmp_path / "c" / "4.orbax-checkpoint-tmp" / "arrays").mkdir(parents=True)
+    assert Checkpoints(tmp_path / "c", ["a"], 2, print).newest() is None
+    assert not list((tmp_path / "c").iterdir())
 
 
 def test_other_lanes_checkpoints_are_no_help(job, tmp_path):
