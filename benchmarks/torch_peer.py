@@ -8,8 +8,9 @@ of similar length.
 
     python benchmarks/torch_peer.py train --corpus DIR --epochs 12 --seed 1
     python benchmarks/torch_peer.py speed --corpus DIR --batch_sentences 32 --steps 20
+    python benchmarks/torch_peer.py tag --corpus DIR
 
-The last line of either is one JSON object.
+The last line of each is one JSON object.
 """
 
 import argparse
@@ -28,7 +29,9 @@ from seqeval.scheme import IOB2
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
-from torch_peer_text import PADDING, TAG_TOKENS, UNKNOWN, Batch, Split, Text, read_sentences
+from torch_peer_text import PADDING, TAG_TOKENS, UNKNOWN, Batch, Sentence, Split, Text, read_sentences
+
+ALONE = 100  # sentences that are tagged one by one
 
 
 class PackedBiLSTM(nn.LSTM):
@@ -216,6 +219,29 @@ def speed(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     }
 
 
+def tag(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Tokens of test.tsv to labels in host memory, looking them up included: all together, and sentence by sentence."""
+    text, sentences = (
+        Text(read_sentences(args.corpus / "train.tsv"), args.longest),
+        read_sentences(args.corpus / "test.tsv"),
+    )
+    trainer = Trainer(text, args, device)
+
+    def label(some: list[Sentence]) -> list[np.ndarray]:
+        return [labels.cpu().numpy() for labels in trainer.tag(Split(some, text, device).in_order_of_length())]
+
+    first = sentences[:ALONE]
+    tokens = sum(map(len, label(sentences)))
+    seconds = clock(lambda: label(sentences), device)
+    for sentence in first:
+        label([sentence])
+    return {
+        "tokens": tokens,
+        "tokens_per_s": tokens / seconds,
+        "latencies_ms": [1000 * clock(lambda one=sentence: label([one]), device) for sentence in first],
+    }
+
+
 def clock(work: Any, device: torch.device) -> float:
     """Seconds that the work takes, to the end of what it started on a GPU."""
     begun = time.perf_counter()
@@ -228,7 +254,7 @@ def clock(work: Any, device: torch.device) -> float:
 def parse(argv: list[str]) -> argparse.Namespace:
     """Arguments; defaults are the sizes of kd_jax on real corpora."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("mode", choices=["train", "speed"])
+    parser.add_argument("mode", choices=["train", "speed", "tag"])
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train.tsv, devel.tsv, test.tsv")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto", help="auto takes a GPU if there is one")
@@ -256,7 +282,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args(argv)
-    for name in ("train",) if args.mode == "speed" else ("train", "devel", "test"):
+    wanted = {"train": ("train", "devel", "test"), "speed": ("train",), "tag": ("train", "test")}
+    for name in wanted[args.mode]:
         if not (args.corpus / f"{name}.tsv").is_file():
             parser.error(f"{args.corpus / name}.tsv: no such file")
     for name in ("batch_sentences", "pool", "epochs", "steps", "repeats"):
@@ -273,7 +300,7 @@ def main(argv: list[str]) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.dtype == "tf32"
-    result = train(args, device) if args.mode == "train" else speed(args, device)
+    result = {"train": train, "speed": speed, "tag": tag}[args.mode](args, device)
     about = {
         "mode": args.mode,
         "corpus": args.corpus.name,

@@ -34,10 +34,15 @@ def main(argv: Sequence[str]) -> None:
 
     from kd_jax.benchmark import Asked, measure  # noqa: PLC0415
     from kd_jax.benchmark_table import tables  # noqa: PLC0415
+    from kd_jax.tag_benchmark import measure_tagging, tagging_table  # noqa: PLC0415
     from kd_jax.training.mesh import use_all_cores  # noqa: PLC0415
 
     logging.set_verbosity(logging.WARNING)
     console, told = Console(), Console(stderr=True)
+
+    def say(line: str) -> None:
+        told.print(line, highlight=False)
+
     if len(argv) > 1:
         print(f"error: {argv[1]}: flags look like --name=value", file=sys.stderr)
         sys.exit(2)
@@ -47,23 +52,23 @@ def main(argv: Sequence[str]) -> None:
         use_all_cores()
         with tempfile.TemporaryDirectory() as programs:
             jax.config.update("jax_compilation_cache_dir", programs)  # what is compiled to be asked is then run, too
-            found = measure(
-                Asked(
-                    data_dir=None if FLAGS.data_dir is None else Path(FLAGS.data_dir),
-                    datasets=tuple(FLAGS.datasets),
-                    scheme=FLAGS.scheme,
-                    lanes=tuple(FLAGS.lanes),
-                    dtypes=tuple(FLAGS.dtype),
-                    assignments=tuple(FLAGS.set),
-                    steps=FLAGS.steps,
-                    repeats=FLAGS.repeats,
-                    starts=FLAGS.starts,
-                    peer=FLAGS.peer,
-                ),
-                lambda line: told.print(line, highlight=False),
+            asked = Asked(
+                data_dir=None if FLAGS.data_dir is None else Path(FLAGS.data_dir),
+                datasets=tuple(FLAGS.datasets),
+                scheme=FLAGS.scheme,
+                lanes=tuple(FLAGS.lanes),
+                dtypes=tuple(FLAGS.dtype),
+                assignments=tuple(FLAGS.set),
+                steps=FLAGS.steps,
+                repeats=FLAGS.repeats,
+                starts=FLAGS.starts,
+                peer=FLAGS.peer,
             )
+            found = measure(asked, say)
+            found["tagging"] = measure_tagging(asked, say)
         for table in tables(found):
             console.print(table)
+        console.print(tagging_table(found["tagging"]))
         if FLAGS.json:
             replace_file(Path(FLAGS.json), json.dumps(found | {"command": sys.argv}, indent=1).encode())
     except InputError as fault:

@@ -220,7 +220,7 @@ def _race(
     for dtype in {entrant.dtype: None for entrant in entrants}:
         mine = [entrant for entrant in entrants if entrant.dtype == dtype]
         say(f"each one's best batch, {dtype}")
-        peers[dtype] = peer.Peer(folder, peer_sizes(mine[0].job.settings), asked.steps, _peer_dtype(dtype))
+        peers[dtype] = peer.Peer(folder, peer_sizes(mine[0].job.settings), asked.steps, peer_dtype(dtype))
         layouts[dtype] = max(
             peer.layouts(jax.default_backend()), key=lambda layout: peers[dtype].speed(layout)["tokens_per_s"]
         )
@@ -261,7 +261,7 @@ def _best_rows(asked: Asked, corpora: Sequence[Corpus], usual: Entrant) -> Entra
     return best
 
 
-def _peer_dtype(dtype: str) -> str:
+def peer_dtype(dtype: str) -> str:
     """JAX's float32 matmuls are TF32 on an NVIDIA GPU by default, so are the peer's then."""
     return "tf32" if dtype == "float32" and jax.default_backend() == "gpu" else dtype
 

@@ -18,7 +18,7 @@ class Peer(NamedTuple):
     """How the peer is run.
 
     Attributes:
-        corpus: folder with train.tsv.
+        corpus: folder with train.tsv and, to tag text, test.tsv.
         sizes: its arguments for our settings.
         steps: timed ones of one run.
         dtype: of its matmuls.
@@ -38,10 +38,23 @@ class Peer(NamedTuple):
         Raises:
             InputError: where it fails, with the last line of what it said.
         """
+        return self._run("speed", ("--steps", str(self.steps), "--warmup", "3", "--repeats", "1", *layout))
+
+    def tagging(self, layout: str) -> dict[str, Any]:
+        """Its own account of tagging test.tsv, from tokens to labels: tokens_per_s, latencies_ms.
+
+        Args:
+            layout: "packed" or "padded".
+
+        Raises:
+            InputError: where it fails, with the last line of what it said.
+        """
+        return self._run("tag", ("--layout", layout))
+
+    def _run(self, mode: str, asked: Sequence[str]) -> dict[str, Any]:
         threads = str(len(os.sched_getaffinity(0)))
-        asked = ("--steps", str(self.steps), "--warmup", "3", "--repeats", "1", "--threads", threads)
-        fixed = ("speed", "--corpus", str(self.corpus), "--dtype", self.dtype)
-        command = [sys.executable, str(SCRIPT), *fixed, *self.sizes, *asked, *layout]
+        fixed = ("--corpus", str(self.corpus), "--dtype", self.dtype, "--threads", threads)
+        command = [sys.executable, str(SCRIPT), mode, *fixed, *self.sizes, *asked]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip() or "nothing").splitlines()[-1]

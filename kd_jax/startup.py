@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,17 +62,33 @@ def measure(start: Start, cache: Path) -> Started:
     Raises:
         InputError: where it fails, with the last line of what it said.
     """
+    told = fresh(["kd_jax.startup", json.dumps(asdict(start) | {"began": time.time()})], cache)
+    return Started(**json.loads(told.splitlines()[-1]))
+
+
+def fresh(module: Sequence[str], cache: Path) -> str:
+    """Run a module as a process of its own and wait for its end.
+
+    Args:
+        module: its name and arguments.
+        cache: folder of compiled programs; those that are missing are compiled and put there.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        InputError: where it fails, with the last line of what it said.
+    """
     own = {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     }
-    asked = json.dumps(asdict(start) | {"began": time.time()})
-    command = [sys.executable, "-m", "kd_jax.startup", asked]
+    command = [sys.executable, "-m", *module]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | own)
     if done.returncode:
         raise InputError(f"a fresh start failed: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}")
-    return Started(**json.loads(done.stdout.splitlines()[-1]))
+    return done.stdout
 
 
 def main(asked: str) -> None:

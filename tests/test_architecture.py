@@ -30,6 +30,7 @@ FLOORS = [
     {"request"},
     {"benchmark", "benchmark_table"},
     {"tagging"},
+    {"tag_benchmark"},
     {"main", "corpora", "bench", "tag", "ship", "card", "doctor"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -144,6 +144,11 @@ def test_command_with_fresh_starts(corpora, tmp_path):
     found = json.loads(target.read_text())
     assert found["start_cold_s"] > 0 < found["start_warm_s"]
     assert found["runs"][0]["peak_bytes"] > 0
+    tagging = found["tagging"]
+    assert tagging["sentences"] == 8
+    assert set(tagging["starts_s"]) == {"trained", "shipped"}
+    assert tagging["ours"]["tokens_per_s"] > 0 < tagging["ours"]["p50_ms"] <= tagging["ours"]["p95_ms"]
     assert "What it takes" in done.stdout
+    assert "Tagging text" in done.stdout
     wrong = subprocess.run([*command, "--lanes=x"], capture_output=True, text=True, check=False)
     assert (wrong.returncode, wrong.stderr.strip().splitlines()[-1][:8]) == (2, "error: -")
