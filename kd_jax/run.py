@@ -80,6 +80,10 @@ def run(plan: Plan, material: Material, context: Context) -> None:
         InputError: where the disk refuses; models finished before stay.
         InterruptedRunError: where a signal asked for the end.
     """
+    for name in changed_corpora(material, context.workdir):
+        context.meter.say(
+            f"{name}: not the text that this folder's last run read; models of that text stay, and are not used"
+        )
     write_settings(plan, material, context.workdir)
     for cell in plan.fixed:
         finish(plan, material, cell, context)
@@ -216,6 +220,15 @@ def _row(plan: Plan, cell: Cell, member: Member, corpus: str, about: dict[str, A
         status=about["status"],
         settings=member.settings,
     )
+
+
+def changed_corpora(material: Material, workdir: Path) -> list[str]:
+    """Names of the corpora whose content is another than in the work folder's last run; none where nobody can tell."""
+    try:
+        before = json.loads((workdir / "settings.json").read_text(encoding="utf-8"))["corpora"]
+        return [name for name, now in material.hashes.items() if name in before and before[name]["hash"] != now]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def write_settings(plan: Plan, material: Material, workdir: Path) -> None:

@@ -74,7 +74,7 @@ class Meter:
         elapsed = time.monotonic() - self._began
         if not self._console.is_terminal and time.monotonic() - self._told > PLAIN_EVERY:
             self._told = time.monotonic()
-            left = elapsed * (self._total - self._done) / max(self._done - self._skipped, 1)
+            left = elapsed * max(self._total - self._done, 0) / max(self._done - self._skipped, 1)
             self.say(f"{self._done / max(self._total, 1):4.0%}  {line}  ETA {clock(left)}")
 
     def skip(self, lane_tokens: int) -> None:
