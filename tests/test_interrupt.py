@@ -1,0 +1,38 @@
+"""A real run that is sent SIGTERM or SIGINT saves, says how to go on, and exits as shells expect; then it goes on."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4")
+ALONE = "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
+
+
+def stopped(command, workdir, number):
+    """Start a run, send it a signal once it has trained an epoch, and give what it said and its exit status."""
+    metrics = workdir / "metrics.jsonl"
+    before = metrics.stat().st_size if metrics.exists() else 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (metrics.exists() and metrics.stat().st_size > before):
+            time.sleep(0.1)
+        process.send_signal(number)
+        out, err = process.communicate()
+    return out, err, process.returncode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number, status):
+    (tmp_path / "alone.py").write_text(ALONE)
+    command = [sys.executable, "-m", "kd_jax.main", "--datasets=SampleChem", "--seeds=1", "--epochs=5000"]
+    command += [f"--experiment={tmp_path / 'alone.py'}", f"--workdir={tmp_path / 'w'}", *(f"--set={s}" for s in SIZES)]
+    for again in (False, True):
+        out, err, returned = stopped(command, tmp_path / "w", number)
+        assert returned == status, out + err
+        assert err.splitlines()[-1] == f"stopped by {number.name}; everything is saved: the same command goes on"
+        assert "Traceback" not in err
+        assert ("going on after" in out) == again
+    assert not list((tmp_path / "w").rglob("model.json"))
