@@ -56,24 +56,25 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
         for file in (PROGRAM, WEIGHTS, VOCABULARY):
             if digest_file(folder / file) != about["sha256"][file]:
                 raise InputError(f"{folder}/{file}: damaged, the checksum differs; ship the model again")
+        for name, kind in (("corpus", str), ("labels", list), ("constrained", bool), ("about", dict)):
+            if not isinstance(about[name], kind):
+                raise InputError(f"{folder}/{MANIFEST}: damaged at {name!r}; ship the model again")
         words = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
         vocabulary = Vocabulary(tuple(words["words"]), frozenset(), words["chars"])
-        labels, trained_with = tuple(about["labels"]), bool(about["constrained"])
         of_words, of_chars = from_dict(Words, about["words"], "words."), from_dict(Chars, about["chars"], "chars.")
-        name, of_model = str(about["corpus"]), dict(about["about"])
         params = restored(load_file(folder / WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as fault:
         raise InputError(f"{folder}: can't be read ({fault}); ship the model again") from None
     if jax.default_backend() not in {"cpu", "gpu", "tpu"}:
         raise InputError(f"{folder}: is for {', '.join(PLATFORMS)}; this is {jax.default_backend()}")
     return TextModel(
-        name=name,
-        labels=labels,
+        name=about["corpus"],
+        labels=tuple(about["labels"]),
         vocabulary=vocabulary,
         words=of_words,
         chars=of_chars,
-        constrained=trained_with if constrained is None else constrained,
-        about=of_model,
+        constrained=about["constrained"] if constrained is None else constrained,
+        about=about["about"],
         params=params,
         function=_called((folder / PROGRAM).read_bytes()),
     )
