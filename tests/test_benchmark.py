@@ -134,6 +134,7 @@ def test_the_real_peer_answers(corpora):
     assert told["settings"]["layout"] == "padded"
 
 
+@pytest.mark.slow
 def test_command_with_fresh_starts(corpora, tmp_path):
     """The whole command, in small."""
     target = tmp_path / "out.json"
