@@ -254,7 +254,7 @@ def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corp
     text = ask(corpora, tmp_path / "w", experiment="paper", seeds="1")
     for table in range(1, 8):
         assert f"Table {table}." in text
-    for name in ("baselines", "transfer"):
+    for name in ("baselines", "transfer", "transfer_ensemble"):
         ask(corpora, tmp_path / "w", experiment=name, seeds="1")
     rows = [row for row in results.read(tmp_path / "w" / "results.csv") if row.split == "test"]
     assert all(row.status == "ok" for row in rows)
