@@ -140,7 +140,9 @@ def _train(
             if best is not None and devel is not None:
                 best.offer(progress.epoch, devel, progress.state.params)
             _record(cell, members, progress, devel, context.meter)
-        due = time.monotonic() - saved_at >= 60 * cell.settings.saving.minutes
+        saving = cell.settings.saving
+        due = time.monotonic() - saved_at >= 60 * saving.minutes
+        due |= bool(saving.every_epochs) and progress.ends_epoch and progress.epoch % saving.every_epochs == 0
         if due or context.stop.asked_by is not None:
             own = jax.tree.map(lambda x: np.asarray(x)[: len(members)], progress.state)
             number = progress.position.epoch * 1_000_000 + progress.position.chunk

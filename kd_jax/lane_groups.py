@@ -169,12 +169,34 @@ def _of_program(known: dict[str, Any], program: str) -> dict[str, Any] | None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found["format"] == FORMAT:
-            return dict(found["cells"])
-        fault: object = f"format {found['format']}, this version writes {FORMAT}"
+        return _cells(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as unreadable:
-        fault = unreadable
+    except (OSError, ValueError, RecursionError) as unreadable:
+        fault = " ".join(str(unreadable).split())
     raise InputError(f"{file}: can't be used ({fault}); remove it, and the numbers of lanes are chosen again") from None
+
+
+def _cells(found: Any) -> dict[str, Any]:
+    """The entries of what lanes.json holds; ValueError where it is of another version, or an entry is not whole."""
+    version = found.get("format") if isinstance(found, dict) else None
+    if version != FORMAT:
+        raise ValueError(f"format {version}, this version writes {FORMAT}")
+    cells = found.get("cells")
+    broken = [key for key, entry in cells.items() if not _whole(entry)] if isinstance(cells, dict) else ["cells"]
+    if broken:
+        raise ValueError(f"damaged at {broken[0]!r}")
+    return dict(cells)
+
+
+def _whole(entry: Any) -> bool:
+    """Whether an entry has all that is read of it, in the right types."""
+    if not isinstance(entry, dict) or not isinstance(rates := entry.get("lane_tokens_per_s"), dict):
+        return False
+    at_once = entry.get("at_once")
+    return (
+        all(isinstance(entry.get(name), str) for name in ("device", "program"))
+        and type(at_once) is int
+        and at_once > 0
+        and all(type(rate) in {int, float} and 0 < rate < float("inf") for rate in rates.values())
+    )

@@ -221,9 +221,13 @@ class Plan:
             "weights": list(weights),
             "corpora": [[name, self.corpora[name]] for name in cell.corpora],
         }
-        made_from["model"]["words"]["vectors"] = self.vectors
+        words = made_from["model"]["words"]
+        words["vectors"] = self.vectors
+        del words["least_coverage"]
+        if not words["train_after"]:  # a model from before there was a choice is the same model
+            del words["train_after"]
         if self.settings.model.compute == "float32":
-            del made_from["model"]["compute"]  # a model from before there was a choice is the same model
+            del made_from["model"]["compute"]
         teachers = cell.teachers if matches(weights) or cell.foreign else ()
         if teachers:
             made_from["teachers"] = [teacher.identity for teacher in teachers]

@@ -132,7 +132,7 @@ def _read_vectors(words: Words, corpora: Sequence[Corpus]) -> tuple[dict[str, np
     if not words.vectors:
         return {}, ""
     keys = sorted(words_of(corpora, words))
-    table, there, report = load_vectors(Path(words.vectors), keys, words.dim)
+    table, there, report = load_vectors(Path(words.vectors), keys, words.dim, least_coverage=words.least_coverage)
     for line in (*report.warnings, report):
         print(line, file=sys.stderr)
     return {key: row for key, row, found in zip(keys, table, there, strict=True) if found}, digest_file(

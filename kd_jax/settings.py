@@ -22,6 +22,9 @@ class Words:
         dim: size of a word vector, D.
         vectors: path of pretrained vectors, or "" for random ones.
         update: "trained" (rows of the words in a batch are updated) or "frozen".
+        train_after: epochs that the vectors stay as they are before they are trained; 0 trains them from the start.
+        least_coverage: share of the corpora's different words, 0 to 1, that pretrained vectors must cover; no part of
+            what a model is.
         lowercase: look words up in lower case; characters keep the original form.
         zero_digits: look words up with every digit read as 0.
     """
@@ -29,6 +32,8 @@ class Words:
     dim: int = 200
     vectors: str = ""
     update: Literal["trained", "frozen"] = "trained"
+    train_after: int = 0
+    least_coverage: float = 0.0
     lowercase: bool = True
     zero_digits: bool = True
 
@@ -142,10 +147,12 @@ class Saving:
 
     Attributes:
         minutes: between two checkpoints; 0 for one after every chunk of steps.
+        every_epochs: after every so many epochs there is one too; 0 for by time alone.
         keep: how many stay.
     """
 
     minutes: float = 5.0
+    every_epochs: int = 0
     keep: int = 2
 
 
@@ -286,6 +293,13 @@ def check(settings: Settings) -> None:
         raise InputError(f"model.chars.units={model.chars.units}: must be even for two directions")
     if model.chars.longest % 2:
         raise InputError(f"model.chars.longest={model.chars.longest}: must be even, for the two halves of a long word")
+    words, epochs = model.words, min(train.epochs, train.teacher_epochs or train.epochs)
+    if words.train_after and (words.update == "frozen" or words.train_after >= epochs):
+        why = "words.update is frozen" if words.update == "frozen" else f"there are {epochs} epochs"
+        raise InputError(f"model.words.train_after={words.train_after}: {why}, so that words would never be trained")
+    if words.least_coverage and (words.least_coverage > 1 or not words.vectors):
+        why = "a share, at most 1" if words.vectors else "of no vectors; set words.vectors=FILE too"
+        raise InputError(f"model.words.least_coverage={words.least_coverage}: {why}")
 
 
 def to_dict(node: Any) -> dict[str, Any]:

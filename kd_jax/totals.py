@@ -21,6 +21,7 @@ from kd_jax.training.progress import clock
 
 MEASURED_STEPS = 4
 LINES_READ = 200  # of metrics.jsonl, from its end
+FASTEST = 1e15  # lane-tokens a second: more is no rate
 
 
 class Share(NamedTuple):
@@ -118,13 +119,22 @@ def recorded_rate(plans: Sequence[Plan]) -> Rate | None:
         settings = json.loads((plan.workdir / "settings.json").read_text(encoding="utf-8"))
         lines = (plan.workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-LINES_READ:]
         same = settings["device"] == device.devices() and settings["settings"]["model"] == to_dict(plan.settings.model)
-        rates = [json.loads(line)["lane_tokens_per_s"] for line in lines]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    rates = [rate for line in lines if (rate := _rate_of(line)) is not None]
     if not same or not rates:
         return None
-    rate = float(statistics.median(rates))
+    rate = statistics.median(rates)
     return Rate({"softmax": rate, "crf": rate}, f"as {plan.workdir / 'metrics.jsonl'} tells of the latest epochs")
+
+
+def _rate_of(line: str) -> float | None:
+    """The rate that a line of metrics.jsonl tells; None where it is cut off or tells none."""
+    try:
+        rate = json.loads(line)["lane_tokens_per_s"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return float(rate) if type(rate) in {int, float} and 0 < rate < FASTEST else None
 
 
 def measured_rate(open_shares: Sequence[Share], material: Material) -> Rate:

@@ -1,11 +1,14 @@
 """Lanes in groups give what they give together; a choice is made once, from memory and timing, and kept."""
 
 import io
+import json
 from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from made_json import harmed
 from rich.console import Console
 from tiny import tiny_corpus, tiny_settings
 
@@ -101,6 +104,54 @@ def test_not_even_one_lane_is_said():
     job = timing_job([CORPUS], tiny_settings(), 2, 4)
     with pytest.raises(InputError, match="one lane takes about"):
         choose(job, 1000, {}, "STM on A")
+
+
+KEPT = {
+    "format": lane_groups.FORMAT,
+    "cells": {
+        "of another cell": {
+            "cell": "STM on B",
+            "device": "another",
+            "program": "p",
+            "lanes": 4,
+            "at_once": 2,
+            "predicted_bytes": 1000,
+            "bytes_at_hand": None,
+            "lane_tokens_per_s": {"4": 10, "2": 10.5},
+        }
+    },
+}
+
+
+@given(harmed(KEPT))
+def test_any_lanes_json_is_used_or_refused_in_one_line(tmp_path_factory, content):
+    workdir = tmp_path_factory.mktemp("work")
+    cell, file = cell_of(workdir), workdir / "lanes.json"
+    of_cell = lane_groups._key(cell.members)
+    text = json.dumps(content).replace("of another cell", of_cell).replace('"another"', json.dumps(device.devices()))
+    file.write_text(text)
+    try:
+        lanes = at_once(cell, workdir, lambda: make_job(MATERIAL, cell, cell.members)[0], [].append)
+    except InputError as refused:
+        told = str(refused)
+        assert told.startswith(f"{file}: can't be used (")
+        assert "remove it" in told
+        assert "\n" not in told
+        assert file.read_text() == text
+    else:
+        assert lanes >= 1
+        assert len(groups(cell, lanes)) <= 5
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [{"at_once": 0}, {"at_once": True}, {"at_once": "2"}, {"device": None}, {"lane_tokens_per_s": {"4": "fast"}}],
+)
+def test_a_damaged_entry_is_named(tmp_path, harm):
+    whole = KEPT["cells"]["of another cell"]
+    (tmp_path / "lanes.json").write_text(json.dumps(KEPT | {"cells": {"whole": whole, "harmed": whole | harm}}))
+    with pytest.raises(InputError, match=r"lanes.json: can't be used \(damaged at 'harmed'\); remove it"):
+        at_once(cell_of(tmp_path), tmp_path, lambda: None, print)
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,9 @@ def test_more_seeds_keep_the_models_of_fewer():
         ({"assignments": ("teacher_epochs=3",)}, {"STM"}),
         ({"assignments": ("sampling=sqrt",)}, {"STM"}),
         ({"assignments": ("tuning_epochs=3",)}, {"STM", "MTM", "SM"}),
-        ({"assignments": ("saving.minutes=1",)}, {"STM", "MTM", "SM"}),
+        ({"assignments": ("saving.minutes=1", "saving.every_epochs=1")}, {"STM", "MTM", "SM"}),
+        ({"assignments": ("words.train_after=1",)}, set()),
+        ({"assignments": ("words.vectors=v", "words.least_coverage=0.5")}, {"STM", "MTM", "SM"}),
         ({"corpora": {"A": "hash of A", "B": "other"}}, set()),
     ],
 )

@@ -17,10 +17,11 @@ from kd_jax import catalogue, cells
 from kd_jax.data.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
-from kd_jax.request import Request, execute, parse_seeds
+from kd_jax.request import Request, execute, parse_seeds, prepare
 from kd_jax.training.checkpoint import load_model
 
 SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4", "rows=3")
+ALONE = "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
 
 
 @pytest.fixture(scope="module")
@@ -219,12 +220,38 @@ def test_killed_between_the_last_step_and_the_score_goes_on_to_the_same_numbers(
     assert not list((tmp_path / "killed" / "checkpoints").iterdir())
 
 
+def test_checkpoints_every_so_many_epochs(corpora, tmp_path, monkeypatch):
+    positions, save = [], cells.Checkpoints.save
+
+    def noted(checkpoints, saved, number):
+        positions.append((saved.position.epoch, saved.position.chunk))
+        save(checkpoints, saved, number)
+
+    monkeypatch.setattr(cells.Checkpoints, "save", noted)
+    (tmp_path / "alone.py").write_text(ALONE)
+    seldom = (*SIZES, "saving.minutes=1e6", "saving.every_epochs=2", "train.epochs=5")
+    common = {"datasets": ("Second",), "experiment": str(tmp_path / "alone.py"), "seeds": "1", "epochs": None}
+    ask(corpora, tmp_path / "w", assignments=seldom, **common)
+    assert positions == [(2, 0), (4, 0)]
+
+
+def test_vectors_must_cover_what_was_asked(corpora, tmp_path):
+    words = sorted({word.lower() for word in (corpora / "First" / "test.tsv").read_text().split() if word.isalpha()})
+    (tmp_path / "v.txt").write_text("".join(f"{word} 1 2 3 4 5 6\n" for word in words[:4]))
+    vectors = (*SIZES, f"words.vectors={tmp_path / 'v.txt'}")
+    plans, material, _ = prepare(request(corpora, tmp_path / "w", assignments=(*vectors, "least_coverage=0.05")))
+    assert plans
+    assert material.vectors.keys() == set(words[:4])
+    with pytest.raises(
+        InputError, match=r"v\.txt: vectors for .* at least 90\.0 % are wanted; .*lower words\.least_cov"
+    ):
+        prepare(request(corpora, tmp_path / "w", assignments=(*vectors, "least_coverage=0.9")))
+
+
 @pytest.mark.slow
 def test_killed_between_two_saved_models_goes_on_to_the_same_bits(corpora, tmp_path, monkeypatch):
     """The lanes that were begun together are trained together again: a lane's bits depend on the shapes of all."""
-    (tmp_path / "alone.py").write_text(
-        "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
-    )
+    (tmp_path / "alone.py").write_text(ALONE)
     common = {"datasets": ("Second",), "experiment": str(tmp_path / "alone.py"), "seeds": "3"}
     ask(corpora, tmp_path / "whole", **common)
     save, saved = cells.save_model, []

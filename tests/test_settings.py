@@ -40,11 +40,26 @@ def test_override_changes_only_what_it_names():
         ("lowercase=1", "write true or false"),
         ("width=2", "must be odd"),
         ("unknown_rate=2", "at most 1"),
+        ("train_after=20", "there are 20 epochs, so that words would never be trained"),
+        ("least_coverage=0.5", "words.vectors=FILE"),
     ],
 )
 def test_wrong_overrides(assignment, message):
     with pytest.raises(InputError, match=message):
         override(Settings(), [assignment])
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["train_after=2", "words.update=frozen"], "train_after=2: words.update is frozen"),
+        (["train_after=2", "teacher_epochs=2"], "train_after=2: there are 2 epochs"),
+        (["words.vectors=v", "least_coverage=1.5"], "least_coverage=1.5: a share, at most 1"),
+    ],
+)
+def test_settings_that_do_not_go_together(assignments, message):
+    with pytest.raises(InputError, match=message):
+        override(Settings(), assignments)
 
 
 def test_json_round_trip():

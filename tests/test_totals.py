@@ -4,6 +4,9 @@ import io
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_json import harmed
 from rich.console import Console
 from tiny import tiny_corpus, tiny_settings
 
@@ -82,6 +85,31 @@ def test_rate_of_a_work_folder_of_the_same_device_and_sizes(tmp_path):
     assert totals.recorded_rate([asked]) is None
     (tmp_path / "settings.json").write_text("{")
     assert totals.recorded_rate([asked]) is None
+
+
+@given(st.lists(harmed({"epoch": 1, "lane_tokens_per_s": 20.5}).map(json.dumps) | st.text(max_size=8)))
+def test_whatever_metrics_tell_a_rate_is_a_number_of_theirs(tmp_path_factory, lines):
+    workdir = tmp_path_factory.mktemp("work")
+    asked = plan("logits", workdir)
+    about = {"device": device.devices(), "settings": to_dict(asked.settings)}
+    (workdir / "settings.json").write_text(json.dumps(about))
+    whole = json.dumps({"lane_tokens_per_s": 20.5})
+    for told in ([], [whole], [whole, whole[:-3]]):
+        (workdir / "metrics.jsonl").write_text("\n".join([*lines, *told]), encoding="utf-8")
+        found = totals.recorded_rate([asked])
+        assert found is not None or not told
+        assert found is None or 0 < found.of_head["softmax"] < totals.FASTEST
+
+
+@given(data=st.data())
+def test_whatever_settings_json_holds_there_is_a_rate_or_none(tmp_path_factory, data):
+    workdir = tmp_path_factory.mktemp("work")
+    asked = plan("logits", workdir)
+    about = {"device": device.devices(), "settings": to_dict(asked.settings)}
+    (workdir / "settings.json").write_text(json.dumps(data.draw(harmed(about))))
+    (workdir / "metrics.jsonl").write_text(json.dumps({"lane_tokens_per_s": 20.5}))
+    found = totals.recorded_rate([asked])
+    assert found is None or found.of_head["crf"] == 20.5
 
 
 def test_table_says_how_long_and_at_which_rate(tmp_path, monkeypatch):

@@ -105,10 +105,14 @@ def load_vectors(
     exact, by_case, by_digits, missing = np.bincount(level, minlength=4).tolist()
     warnings = _warnings(path, opened.promised, rows, duplicates)
     report = VectorReport(path, opened.form, opened.dim, rows, exact, by_case, by_digits, missing, warnings)
-    if vocabulary and (not report.found or report.coverage < least_coverage):
+    if vocabulary and not report.found:
         raise InputError(
-            f"{path}: vectors for {100 * report.coverage:.1f} % of {len(vocabulary):,} words, "
-            f"at least {100 * least_coverage:.1f} % are wanted; are these vectors of another language or field?"
+            f"{path}: vectors for 0.0 % of {len(vocabulary):,} words; are they of another language? Give others"
+        )
+    if report.coverage < least_coverage:
+        raise InputError(
+            f"{path}: vectors for {100 * report.coverage:.1f} % of {len(vocabulary):,} words, at least"
+            f" {100 * least_coverage:.1f} % are wanted; give vectors of this field, or lower words.least_coverage"
         )
     return matrix, level < _MISSING, report
 

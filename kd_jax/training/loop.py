@@ -105,7 +105,9 @@ class Job:
 
 @lru_cache
 def _trainer(tagger: Tagger, settings: Settings, mesh: Any) -> Callable[..., tuple[TrainState, Sums]]:
-    def run(state: TrainState, batches: Batches, shared: tuple[TokenData, Outputs | None]) -> tuple[TrainState, Sums]:
+    def run(
+        state: TrainState, batches: Batches, shared: tuple[TokenData, Outputs | None, Any]
+    ) -> tuple[TrainState, Sums]:
         return train_steps(tagger, settings, state, batches, *shared)
 
     return meshes.over_lanes(run, mesh, donate=True)
@@ -124,6 +126,12 @@ def token_data(job: Job) -> TokenData:
     tokens = job.tokens
     ruled_out = penalties(tokens.labels, tokens.most_labels) if job.settings.model.constrained else None
     return TokenData(tokens.forms, tokens.label, tokens.labelled, tokens.valid, ruled_out)
+
+
+def _words_move(job: Job, epoch: int) -> np.bool_ | None:
+    """Whether word vectors are trained in an epoch, counted from 0; None where that is the same in all."""
+    after = job.settings.model.words.train_after
+    return np.bool_(epoch >= after) if after else None
 
 
 def penalties(labels: Sequence[Sequence[str]], most: int) -> Transitions:
@@ -167,9 +175,10 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
     seeds = [lane.seed for lane in lanes]
     coming = feed(job.tokens, job.sentences, job.settings.train, seeds, job.epochs, position.epoch)
     for epoch, chunks in enumerate(coming, start=position.epoch):
+        words_move = meshes.replicate(_words_move(job, epoch), mesh)
         for number in range(position.chunk, len(chunks)):
             began = time.monotonic()
-            state, sums = run(state, meshes.shard(chunks[number], mesh), shared)
+            state, sums = run(state, meshes.shard(chunks[number], mesh), (*shared, words_move))
             loss = position.loss + np.asarray(sums.loss, np.float64)[:own]
             tokens = position.tokens + np.asarray(sums.tokens, np.float64)[:own]
             last = number + 1 == len(chunks)
@@ -194,7 +203,7 @@ def lowered(job: Job) -> Any:
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up(job.lanes, mesh)
     chunk = next(feed(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], 1))[0]
-    shared = meshes.replicate((token_data(job), job.knowledge), mesh)
+    shared = meshes.replicate((token_data(job), job.knowledge, _words_move(job, 0)), mesh)
     states = jax.eval_shape(lambda: initial_states(job, lanes, mesh))
     run: Any = _trainer(job.tagger, job.settings, mesh)
     return run.lower(states, meshes.shard(chunk, mesh), shared)

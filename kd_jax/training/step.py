@@ -149,7 +149,13 @@ def _penalty(data: TokenData, task: Array) -> Transitions | None:
 
 
 def train_step(
-    tagger: Tagger, settings: Settings, state: TrainState, batch: Batches, data: TokenData, knowledge: Outputs | None
+    tagger: Tagger,
+    settings: Settings,
+    state: TrainState,
+    batch: Batches,
+    data: TokenData,
+    knowledge: Outputs | None,
+    words_move: Array | None = None,
 ) -> tuple[TrainState, Sums]:
     """One update of one lane by one batch of one corpus.
 
@@ -163,6 +169,7 @@ def train_step(
         batch: one step of `Batches`.
         data: tokens on the device.
         knowledge: the teacher's outputs of all N tokens, fields [N, ...] or None; or None.
+        words_move: whether word vectors are trained yet, bool scalar; None where they are from the start or never.
 
     Returns:
         The next state and the batch's sums.
@@ -190,6 +197,8 @@ def train_step(
 
     part = _select(state.params, batch)
     mean_loss, gradient = jax.value_and_grad(loss_of)(part)
+    if words_move is not None:  # Adam leaves rows without any gradient so far exactly as they are
+        gradient["words"] = jnp.where(words_move, gradient["words"], 0.0)
     norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(mean_loss) & jnp.isfinite(norm)
     wanted = (batch.rate > 0) & (state.failed == FINITE)
@@ -218,12 +227,18 @@ def train_step(
 
 
 def train_steps(
-    tagger: Tagger, settings: Settings, state: TrainState, batches: Batches, data: TokenData, knowledge: Outputs | None
+    tagger: Tagger,
+    settings: Settings,
+    state: TrainState,
+    batches: Batches,
+    data: TokenData,
+    knowledge: Outputs | None,
+    words_move: Array | None = None,
 ) -> tuple[TrainState, Sums]:
     """S updates of one lane in one scan; arguments as of `train_step`, batches with a leading S."""
 
     def body(carry: TrainState, batch: Batches) -> tuple[TrainState, Sums]:
-        return train_step(tagger, settings, carry, batch, data, knowledge)
+        return train_step(tagger, settings, carry, batch, data, knowledge, words_move)
 
     state, sums = lax.scan(body, state, batches)
     return state, jax.tree.map(lambda x: x.sum(0), sums)
