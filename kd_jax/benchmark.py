@@ -317,4 +317,6 @@ def _compare(run: dict[str, Any], found: dict[str, Any]) -> None:
 
 def operations_by_layer(job: Job) -> list[dict[str, Any]]:
     """The floor of a job's train step, layer by layer, in plain JSON types."""
-    return [layer._asdict() for layer in floor.layers(job.settings.model, job.alphabet, usual_batch(job).places)]
+    model = job.settings.model
+    width = 2 if model.compute == "bfloat16" else 4
+    return [layer._asdict() for layer in floor.layers(model, job.alphabet, usual_batch(job).places, width)]

@@ -67,7 +67,10 @@ def _taken(found: dict[str, Any]) -> Table:
 
 
 def _floor(found: dict[str, Any]) -> Table:
-    table = Table(title="The floor of one lane's train step", caption="Adam's traffic included in the weights'")
+    table = Table(
+        title=f"The floor of one lane's train step, {found['runs'][0]['dtype']}",
+        caption="Adam's traffic included in the weights'",
+    )
     for column in ("layer", "MFLOP", "MB activations", "MB weights", "MB recurrent weights, read every time step"):
         table.add_column(column, justify="left" if column == "layer" else "right")
     for layer in found["layers"]:

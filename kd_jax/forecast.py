@@ -12,7 +12,7 @@ from kd_jax.device import memory_at_hand
 from kd_jax.lane_groups import fitting
 from kd_jax.material import Material, foreign_sentences, training_sentences
 from kd_jax.plan import Cell, Plan
-from kd_jax.run import unfinished
+from kd_jax.run import cells_of, unfinished
 from kd_jax.throughput import taken
 from kd_jax.training.feed import CHUNK
 from kd_jax.training.footprint import Extent, room
@@ -87,7 +87,7 @@ def plan_table(plan: Plan, survey: Survey) -> Table:
     )
     for column in ("cell", "to train", "done", "epochs", "steps", "lane-tokens", "at once", "memory"):
         table.add_column(column, justify="left" if column == "cell" else "right")
-    for cell in plan.cells:
+    for cell in cells_of(plan):
         missing = len(unfinished(cell))
         lanes = survey.at_once(cell, max(missing, 1))
         tokens = survey.tokens(cell) * cell.epochs

@@ -173,11 +173,6 @@ class Plan:
             ]
         return tuple(cells)
 
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        """All cells, in order; the students' weights may not be chosen yet."""
-        return (*self.fixed, *self.students(None))
-
     def _teachers(self, seed: int) -> tuple[Member, ...]:
         members = [member for head in self.experiment.teachers for member in self.multi[head].members]
         return tuple(m for m in members if self.experiment.every_seed or m.seed == seed)

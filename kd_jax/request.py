@@ -23,7 +23,7 @@ from kd_jax.interrupt import Interrupt
 from kd_jax.material import Material
 from kd_jax.plan import Plan
 from kd_jax.report import write_report
-from kd_jax.run import hashes_of, open_workdir, run, unfinished
+from kd_jax.run import cells_of, hashes_of, open_workdir, run, unfinished
 from kd_jax.settings import SMALL, Settings, Words, override
 from kd_jax.totals import totals_table
 from kd_jax.training.mesh import use_all_cores
@@ -161,7 +161,7 @@ def execute(request: Request, console: Console) -> None:
         console.print(totals_table(plans, survey))
         return
     open_workdir(workdir)
-    missing = {member.folder: cell for plan in plans for cell in plan.cells for member in unfinished(cell)}
+    missing = {member.folder: cell for plan in plans for cell in cells_of(plan) for member in unfinished(cell)}
     total = sum(cell.epochs * survey.tokens(cell) for cell in missing.values())
     with locked(workdir), Interrupt() as stop, Meter(total, workdir / "metrics.jsonl", console) as meter:
         clear_partial(workdir)

@@ -167,6 +167,12 @@ def choose(plan: Plan) -> Chosen:
     return chosen
 
 
+def cells_of(plan: Plan) -> tuple[Cell, ...]:
+    """All cells of a plan in order; students have the first weights of their grid until all of it has been tried."""
+    chosen = None if any(unfinished(cell) for cell in plan.tuning) else choose(plan)
+    return (*plan.fixed, *plan.students(chosen))
+
+
 def write_choices(chosen: Chosen, workdir: Path, experiment: str) -> None:
     """Write the chosen weights into chosen/<experiment>.json."""
     content = [{"corpus": corpus, "label": label, **w._asdict()} for (corpus, label), w in chosen.items()]

@@ -14,7 +14,7 @@ from kd_jax import device
 from kd_jax.forecast import Survey, chosen_tokens
 from kd_jax.material import Material, foreign_sentences, make_job
 from kd_jax.plan import Cell, Member, Plan, matches
-from kd_jax.run import unfinished
+from kd_jax.run import cells_of, unfinished
 from kd_jax.settings import Head, to_dict
 from kd_jax.throughput import Timing, shortened
 from kd_jax.training.progress import clock
@@ -65,7 +65,7 @@ def shares(plans: Sequence[Plan], survey: Survey) -> list[Share]:
     taken: set[Path] = set()
     found = []
     for plan in plans:
-        for cell in plan.cells:
+        for cell in cells_of(plan):
             mine = tuple(member for member in unfinished(cell) if member.folder not in taken)
             taken |= {member.folder for member in mine}
             if mine:

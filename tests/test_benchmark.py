@@ -60,6 +60,15 @@ def test_two_corpora_and_two_numbers_of_lanes(corpora):
     assert "shared BiLSTM" in console.file.getvalue()
 
 
+def test_floor_of_bfloat16_reads_half_the_bytes(corpora):
+    layers = {}
+    for dtype in ("float32", "bfloat16"):
+        found = measure(asked(corpora, datasets=("First",), dtypes=(dtype,)), lambda _: None)
+        layers[dtype] = {layer["name"]: layer for layer in found["layers"]}["shared BiLSTM"]
+    assert layers["float32"]["recurrent"] == 2 * layers["bfloat16"]["recurrent"] > 0
+    assert layers["float32"]["operations"] == layers["bfloat16"]["operations"]
+
+
 def test_peer_runs_in_turn_with_ours(corpora, monkeypatch):
     order = []
 

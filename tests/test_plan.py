@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from kd_jax import run
 from kd_jax.catalogue import experiments, load_experiment
 from kd_jax.errors import InputError
 from kd_jax.experiment import Grid
 from kd_jax.paper import NUMBERS
 from kd_jax.plan import ALPHA_ONE_SEEDS, Plan
-from kd_jax.run import unfinished
+from kd_jax.run import cells_of, unfinished
 from kd_jax.settings import Settings, override, to_dict
 from kd_jax.types import LossWeights
 
@@ -24,7 +25,7 @@ def plan(name, seeds=SEEDS, protocol="train+devel", corpora=CORPORA, assignments
 
 
 def members(a_plan, kind):
-    return {m for cell in a_plan.cells if cell.kind == kind for m in cell.members}
+    return {m for cell in cells_of(a_plan) if cell.kind == kind for m in cell.members}
 
 
 @pytest.mark.parametrize("name", experiments())
@@ -39,7 +40,7 @@ def test_every_shipped_experiment_reads_and_plans(name):
     ]
     for part in experiment.parts or (name,):
         found = plan(part)
-        folders = [m.folder for cell in found.cells for m in cell.members]
+        folders = [m.folder for cell in cells_of(found) for m in cell.members]
         assert len(set(folders)) == len(folders)
 
 
@@ -76,7 +77,7 @@ def test_columns_that_devel_gave_the_same_weights_are_one_model():
 
 def test_targets_get_students_and_teachers_learn_from_all():
     found = plan("logits", targets=("B",))
-    assert {c.corpora for c in found.cells if c.kind != "MTM"} == {("B",)}
+    assert {c.corpora for c in cells_of(found) if c.kind != "MTM"} == {("B",)}
     assert members(found, "MTM") == members(plan("logits"), "MTM")
     assert members(found, "SM") < members(plan("logits"), "SM")
 
@@ -129,6 +130,17 @@ def test_teachers():
     assert [[t.seed for t in cell.teachers] for cell in own if cell.corpora == ("A",)] == [[1], [2], [3]]
     hidden = plan("crf_softmax").multi["softmax"]
     assert (hidden.purpose, len(hidden.members)) == ("teach", 1)
+
+
+def test_cells_have_the_chosen_weights_once_all_of_the_grid_was_tried(monkeypatch):
+    found = plan("soft_labels")
+    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
+    best = LossWeights(0.5, 0.5, 0.0, 0.0, 3.0)
+    f1 = {m.folder: float(m.weights == best) for cell in found.tuning for m in cell.members}
+    monkeypatch.setattr(run, "describe_model", lambda f: {"about": {"devel_f1": f1[f]}} if f in f1 else None)
+    assert {m.weights for m in cells_of(found)[-1].members} == {best}
+    del f1[found.tuning[0].members[0].folder]
+    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
 
 
 def test_tuning_shares_lanes_and_uses_train_and_one_seed():

@@ -15,7 +15,7 @@ from kd_jax.catalogue import load_experiment
 from kd_jax.forecast import Survey, plan_table
 from kd_jax.material import Material, make_job
 from kd_jax.plan import Plan
-from kd_jax.run import hashes_of
+from kd_jax.run import cells_of, hashes_of
 from kd_jax.settings import override, to_dict
 from kd_jax.throughput import extent as extent_of_job
 from kd_jax.training.footprint import parameters
@@ -37,7 +37,7 @@ def test_shared_models_count_once(tmp_path):
     logits, ensemble = plan("logits", tmp_path), plan("ensemble", tmp_path)
     alone = [totals.totals([p], SURVEY).models for p in (logits, ensemble)]
     both = totals.totals([logits, ensemble], SURVEY)
-    folders = {m.folder for p in (logits, ensemble) for cell in p.cells for m in cell.members}
+    folders = {m.folder for p in (logits, ensemble) for cell in cells_of(p) for m in cell.members}
     assert both.models == len(folders) < sum(alone)
     assert totals.totals([logits, logits], SURVEY) == totals.totals([logits], SURVEY)
 
@@ -64,7 +64,7 @@ def test_knowledge_on_disk_by_hand(tmp_path):
 
 @pytest.mark.parametrize("name", ["logits", "transfer", "crf"])
 def test_a_cells_extent_is_its_jobs(tmp_path, name):
-    for cell in plan(name, tmp_path).cells:
+    for cell in cells_of(plan(name, tmp_path)):
         job, _ = make_job(MATERIAL, cell, cell.members)
         predicted, actual = SURVEY.extent(cell), extent_of_job(job)
         assert parameters(cell.settings, predicted, cell.head) == parameters(cell.settings, actual, cell.head)

@@ -1,18 +1,11 @@
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from made_paths import GAP, enumerate_paths, log_sum_exp, packed, random_transitions, sentences
 
-from kd_jax.errors import InputError
 from kd_jax.models import crf
 from kd_jax.models.crf import Transitions
-
-LABELS = ("O", "B-Gene", "I-Gene", "B-Disease", "I-Disease")
-GAP = None  # a token of padding
 
 log_partitions = jax.jit(crf.log_partitions)
 log_partition = jax.jit(crf.log_partition)
@@ -21,52 +14,6 @@ negative_log_likelihood = jax.jit(crf.negative_log_likelihood)
 loss_and_gradient = jax.jit(jax.value_and_grad(crf.negative_log_likelihood, (0, 2)))
 marginals = jax.jit(crf.marginals)
 viterbi = jax.jit(crf.viterbi)
-
-
-def random_transitions(seed, k, scale=1.0):
-    keys = jax.random.split(jax.random.key(seed), 3)
-    shapes = [(k,), (k,), (k, k)]
-    return Transitions(*(scale * jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)))
-
-
-def packed(rows, k, seed=0, scale=1.0):
-    """Random emissions and labels as rows describe: lengths of sentences, GAP for a token of padding."""
-    width = max(sum(1 if n is GAP else n for n in row) for row in rows)
-    starts, mask = np.ones((2, len(rows), width), bool)
-    for r, row in enumerate(rows):
-        at = 0
-        for n in row:
-            starts[r, at + 1 : at + (n or 1)] = False
-            mask[r, at] = n is not GAP
-            at += n or 1
-        mask[r, at:] = False
-    rng = np.random.default_rng(seed)
-    emissions = (scale * rng.normal(size=(*mask.shape, k))).astype(np.float32)
-    labels = rng.integers(0, k, mask.shape)
-    return emissions, labels, starts, mask
-
-
-def sentences(rows):
-    """(row, first, last + 1) of every sentence."""
-    for r, row in enumerate(rows):
-        at = 0
-        for n in row:
-            if n is not GAP:
-                yield r, at, at + n
-            at += n or 1
-
-
-def enumerate_paths(emissions, transitions):
-    """All paths of one sentence, [P, n], and their scores, [P], added up in double precision."""
-    e = np.asarray(emissions, np.float64)
-    start, stop, pairs = (np.asarray(x, np.float64) for x in transitions)
-    paths = np.array(list(itertools.product(range(e.shape[1]), repeat=len(e))))
-    scores = start[paths[:, 0]] + stop[paths[:, -1]] + e[np.arange(len(e)), paths].sum(1)
-    return paths, scores + pairs[paths[:, :-1], paths[:, 1:]].sum(1)
-
-
-def log_sum_exp(scores):
-    return scores.max() + np.log(np.exp(scores - scores.max()).sum())
 
 
 def enumerated(emissions, labels, transitions, rows):
@@ -318,68 +265,3 @@ def test_one_compilation_a_shape():
         emissions, labels, starts, mask = packed(rows, 3, seed=seed)
         negative_log_likelihood(emissions, labels, random_transitions(seed, 3), starts, mask)
     assert negative_log_likelihood._cache_size() == before + 1
-
-
-def test_allowed_transitions_of_iob2():
-    start_ok, pair_ok = crf.allowed_transitions(LABELS)
-    opened = {label for label, ok in zip(LABELS, start_ok, strict=True) if ok}
-    assert opened == {"O", "B-Gene", "B-Disease"}
-    for before, row in zip(LABELS, pair_ok, strict=True):
-        followers = {label for label, ok in zip(LABELS, row, strict=True) if ok}
-        assert followers == opened | ({f"I-{before[2:]}"} if before != "O" else set())
-
-
-@pytest.mark.parametrize("label", ["E-Gene", "Gene", "", "o"])
-def test_labels_of_another_scheme_are_refused(label):
-    with pytest.raises(InputError, match="IOB2"):
-        crf.allowed_transitions(["O", label])
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**31), st.sampled_from([0.1, 10.0, 1e3]))
-def test_a_constrained_decode_is_always_legal_and_the_best_legal_one(seed, scale):
-    rows = [[4, 1], [2, 3]]
-    emissions, _, starts, mask = packed(rows, len(LABELS), seed=seed, scale=scale)
-    emissions = np.asarray(jax.nn.log_softmax(emissions))
-    path, score = viterbi(emissions, crf.constrain(Transitions.zeros(len(LABELS)), LABELS), starts, mask)
-    best = 0.0
-    for r, a, b in sentences(rows):
-        assert legal([LABELS[y] for y in path[r, a:b]])
-        paths, scores = enumerate_paths(emissions[r, a:b], Transitions.zeros(len(LABELS)))
-        best += max(s for p, s in zip(paths, scores, strict=True) if legal([LABELS[y] for y in p]))
-    np.testing.assert_allclose(score, best, rtol=1e-5, atol=1e-5)
-
-
-def legal(tags):
-    return all(
-        not tag.startswith("I-") or before in (f"B-{tag[2:]}", f"I-{tag[2:]}")
-        for before, tag in zip(["O", *tags], tags, strict=False)
-    )
-
-
-def test_an_unconstrained_decode_can_be_illegal():
-    emissions, _, starts, mask = packed([[5]], len(LABELS), seed=0, scale=10.0)
-    path, _ = viterbi(emissions, Transitions.zeros(len(LABELS)), starts, mask)
-    assert not legal([LABELS[y] for y in path[0]])
-
-
-def test_constrained_training_puts_no_mass_on_illegal_paths():
-    rows = [[3, 1], [4]]
-    emissions, _, starts, mask = packed(rows, len(LABELS), seed=1, scale=3.0)
-    free = random_transitions(2, len(LABELS))
-    start_ok, pair_ok = crf.allowed_transitions(LABELS)
-
-    def constrained(transitions):
-        return log_partition(emissions, crf.constrain(transitions, LABELS), starts, mask)
-
-    value, gradient = jax.value_and_grad(constrained)(free)
-    expected = 0.0
-    for r, a, b in sentences(rows):
-        paths, scores = enumerate_paths(emissions[r, a:b], free)
-        expected += log_sum_exp(
-            np.array([s for p, s in zip(paths, scores, strict=True) if legal([LABELS[y] for y in p])])
-        )
-    np.testing.assert_allclose(value, expected, rtol=1e-6)
-    assert not np.any(gradient.start[~start_ok])
-    assert not np.any(gradient.pairs[~pair_ok])
-    assert np.all(gradient.pairs[pair_ok] > 0)
