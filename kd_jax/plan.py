@@ -8,10 +8,7 @@ from typing import Any, Literal
 from kd_jax.experiment import Experiment, Student
 from kd_jax.files import digest
 from kd_jax.settings import Head, Settings, to_dict
-from kd_jax.types import LossWeights
-
-ALPHA_ONE_SEEDS = 1000
-"""Added to the seeds of students without any matching term, which would else be the single-task model once more."""
+from kd_jax.types import ALPHA_ONE_SEEDS, LossWeights
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 Kind = Literal["STM", "MTM", "SM"]

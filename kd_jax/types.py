@@ -60,3 +60,7 @@ class LossWeights(NamedTuple):
     gamma: Array
     kappa: Array
     tau: Array
+
+
+ALPHA_ONE_SEEDS = 1000
+"""Added to the seeds of students without any matching term, which would else be the single-task model once more."""

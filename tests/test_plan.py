@@ -9,10 +9,10 @@ from kd_jax.catalogue import experiments, load_experiment
 from kd_jax.errors import InputError
 from kd_jax.experiment import Grid
 from kd_jax.paper import NUMBERS
-from kd_jax.plan import ALPHA_ONE_SEEDS, Plan
+from kd_jax.plan import Plan
 from kd_jax.run import cells_of, unfinished
 from kd_jax.settings import Settings, override, to_dict
-from kd_jax.types import LossWeights
+from kd_jax.types import ALPHA_ONE_SEEDS, LossWeights
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
 SEEDS = (1, 2, 3)

@@ -56,6 +56,17 @@ def test_missing_and_lost_seeds_are_named():
     assert board.notes == ("MTM on NCBI lacks seed 2: its mean is over the others.",)
 
 
+def test_a_student_that_chose_no_teacher_stands_under_its_tables_seeds():
+    rows = [replace(r, gamma=0.5) for r in made_rows(4, ["NCBI", "ExPTM"]) if r.label == "SM task"]
+    (usual,) = boards(rows)
+    own = [replace(r, beta=0.0, gamma=0.0, kappa=0.0, seed=r.seed + 1000) if r.corpus == "NCBI" else r for r in rows]
+    (board,) = boards(own)
+    assert board.scores == usual.scores
+    (note,) = board.notes
+    assert note.startswith("SM task on NCBI: devel chose weights without a teacher; 1001")
+    assert boards([r for r in own if r.corpus == "NCBI"])[0].scores["NCBI", "SM task"].keys() > {1001}
+
+
 def test_a_model_lost_in_every_seed_is_not_run_at_all():
     rows = [
         replace(r, precision=None, recall=None, f1=None, status="diverged at step 1") if r.label == "MTM" else r
