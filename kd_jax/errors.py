@@ -8,6 +8,11 @@ class InputError(Exception):
     """Something the user gave can't be used: the message says where it is, what is wrong and how to mend it."""
 
 
+def brief(fault: BaseException) -> str:
+    """What an exception says as one line of at most 200 characters; its kind where it says nothing."""
+    return " ".join(str(fault).split())[:200] or type(fault).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the nearest known names, or all of them where none is near.
 

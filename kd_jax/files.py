@@ -9,12 +9,21 @@ import shlex
 import shutil
 import sys
 import time
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kd_jax.errors import InputError
+
+DAMAGED_ARRAYS = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, RuntimeError, MemoryError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""What numpy raises where it reads a damaged .npy or .npz."""
 
 
 @contextmanager

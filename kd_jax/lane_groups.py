@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 
 from kd_jax import device
-from kd_jax.errors import InputError
+from kd_jax.errors import InputError, brief
 from kd_jax.files import digest, replace_file
 from kd_jax.plan import Cell, Member
 from kd_jax.settings import to_dict
@@ -173,7 +173,7 @@ def _read(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as unreadable:
-        fault = " ".join(str(unreadable).split())
+        fault = brief(unreadable)
     raise InputError(f"{file}: can't be used ({fault}); remove it, and the numbers of lanes are chosen again") from None
 
 

@@ -87,7 +87,7 @@ def _settings(workdir: Path) -> Mapping[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{path}: can't be read as JSON ({fault}); run an experiment again to write it anew") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a JSON object; run an experiment again to write it anew")

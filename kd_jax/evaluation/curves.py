@@ -66,7 +66,7 @@ def read_metrics(path: Path) -> list[Point]:
                     None if record.get("devel_f1") is None else float(record["devel_f1"]),
                 )
             )
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             if not line.startswith("{") or line.endswith("}\n"):
                 raise InputError(f"{path}:{number}: not a JSON object of a run's metrics; remove the line") from None
     return points

@@ -15,9 +15,9 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from kd_jax.errors import InputError
+from kd_jax.errors import InputError, brief
 from kd_jax.evaluation.scores import MODE, SCHEME
-from kd_jax.files import replace_file
+from kd_jax.files import DAMAGED_ARRAYS, replace_file
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,9 @@ def _read(path: Path, kind: type[R]) -> tuple[list[str], list[R]]:
                     try:
                         values[name] = _value(record[name], hints[name])
                     except ValueError:
-                        raise InputError(f"{where}: {name} is {record[name]!r}, not {_wanted(hints[name])}") from None
+                        raise InputError(
+                            f"{where}: {name} is {record[name][:40]!r}, not {_wanted(hints[name])}"
+                        ) from None
                 row = kind(**values)
                 _checked(row, where)
                 if row.key in seen:
@@ -333,8 +335,10 @@ def read_counts(workdir: Path, row: Row) -> np.ndarray | None:
         return None
     try:
         counts = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as fault:
-        raise InputError(f"{path}: not an array of counts ({fault}); remove it and score the model again") from None
+    except DAMAGED_ARRAYS as fault:
+        raise InputError(
+            f"{path}: not an array of counts ({brief(fault)}); remove it and score the model again"
+        ) from None
     if counts.dtype != np.int32 or counts.ndim != 2 or counts.shape[1] != 3:
         raise InputError(f"{path}: {counts.dtype} {counts.shape}, not int32 [N, 3]; score the model again")
     return counts

@@ -14,8 +14,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from kd_jax.errors import InputError
-from kd_jax.files import digest_file, whole_folder
+from kd_jax.errors import InputError, brief
+from kd_jax.files import DAMAGED_ARRAYS, digest_file, whole_folder
 from kd_jax.types import Outputs
 
 FORMAT = 1
@@ -119,8 +119,8 @@ def read(folder: Path, source: dict[str, Any]) -> Outputs:
             fields[name] = array.view(jnp.dtype(dtype))
     except FileNotFoundError as missing:
         raise StaleError(f"{missing.filename}: missing") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
-        raise StaleError(f"{folder}: can't be read ({fault})") from None
+    except (*DAMAGED_ARRAYS, AttributeError) as fault:
+        raise StaleError(f"{folder}: can't be read ({brief(fault)})") from None
     return Outputs(**fields)
 
 

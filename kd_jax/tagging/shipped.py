@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.flax import load_file
 
 from kd_jax.data.vocab import Vocabulary
-from kd_jax.errors import InputError
+from kd_jax.errors import InputError, brief
 from kd_jax.files import digest_file
 from kd_jax.settings import Chars, Words, from_dict
 from kd_jax.tagging.model import Penalty, TextModel
@@ -64,7 +64,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
         of_words, of_chars = from_dict(Words, about["words"], "words."), from_dict(Chars, about["chars"], "chars.")
         params = restored(load_file(folder / WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as fault:
-        raise InputError(f"{folder}: can't be read ({fault}); ship the model again") from None
+        raise InputError(f"{folder}: can't be read ({brief(fault)}); ship the model again") from None
     if jax.default_backend() not in {"cpu", "gpu", "tpu"}:
         raise InputError(f"{folder}: is for {', '.join(PLATFORMS)}; this is {jax.default_backend()}")
     return TextModel(

@@ -3,8 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from kd_jax.data.vocab import Vocabulary
-from kd_jax.errors import InputError
-from kd_jax.files import digest, whole_folder
+from kd_jax.errors import InputError, brief
+from kd_jax.files import DAMAGED_ARRAYS, digest, digest_file, whole_folder
 from kd_jax.settings import Model, from_dict, to_dict
 
 FORMAT = 1
@@ -78,8 +76,23 @@ def save_model(folder: Path, model: TrainedModel, counts: dict[str, np.ndarray])
         np.savez(partial / "counts.npz", **{name: np.int32(c) for name, c in counts.items()})  # type: ignore[arg-type]
         with ocp.StandardCheckpointer() as writer:
             writer.save((partial / "params").absolute(), model.params)
+        description["files"] = _digests(partial)
         description["sha256"] = digest(description)
         (partial / "model.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Checksums of the files that words and parameters are read from, by their names in a model's folder."""
+    files = [folder / "vocabulary.json", *(folder / "params").rglob("*")]
+    return {str(path.relative_to(folder)): digest_file(path) for path in sorted(files) if path.is_file()}
+
+
+def _check_files(folder: Path, expected: dict[str, str]) -> None:
+    """Refuse damaged files by name, before orbax reads them, whose threads print tracebacks of their own."""
+    now = _digests(folder)
+    for name, digest_then in expected.items():
+        if now.get(name) != digest_then:
+            raise InputError(f"{name} is missing" if name not in now else f"the checksum of {name} differs")
 
 
 def describe_model(folder: Path) -> dict[str, Any] | None:
@@ -114,6 +127,7 @@ def load_model(folder: Path) -> TrainedModel:
     if found is None:
         raise InputError(f"{folder}: no model here (no model.json); give the folder of a trained model")
     try:
+        _check_files(folder, found.get("files", {}))  # models of before do not list them
         settings = from_dict(Model, found["settings"], "settings.")
         tasks, labels = tuple(found["tasks"]), tuple(tuple(names) for names in found["labels"])
         words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
@@ -126,9 +140,7 @@ def load_model(folder: Path) -> TrainedModel:
         with ocp.StandardCheckpointer() as reader:
             params = jax.tree.map(np.asarray, reader.restore((folder / "params").absolute(), shapes))
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, InputError) as fault:
-        raise InputError(
-            f"{folder}: damaged ({' '.join(str(fault).split())[:200]}); remove it to train it again"
-        ) from None
+        raise InputError(f"{folder}: damaged ({brief(fault)}); remove it to train it again") from None
     if digest_arrays(params) != found["params_sha256"]:
         raise InputError(f"{folder}/params: damaged, the checksum differs; remove {folder} to train it again")
     return TrainedModel(
@@ -150,5 +162,5 @@ def load_counts(folder: Path) -> dict[str, np.ndarray]:
     try:
         with (folder / "counts.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as fault:
-        raise InputError(f"{folder}/counts.npz: damaged ({fault}); remove {folder} to train it again") from None
+    except DAMAGED_ARRAYS as fault:
+        raise InputError(f"{folder}/counts.npz: damaged ({brief(fault)}); remove {folder} to train it again") from None

@@ -40,7 +40,14 @@ def test_metrics_are_read_and_a_cut_last_line_is_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damaged", ["x", '{"corpus": }', "[1]", '{"corpus": "a", "label": "b", "epoch": "x", "loss": 1}']
+    "damaged",
+    [
+        "x",
+        '{"corpus": }',
+        "[1]",
+        "[" * 100_000,
+        *(f'{{"corpus": "a", "label": "b", "epoch": {e}, "loss": 1}}' for e in ('"x"', "1e999")),
+    ],
 )
 def test_a_damaged_line_is_named(tmp_path, damaged):
     path = tmp_path / "metrics.jsonl"

@@ -116,9 +116,18 @@ def test_counts_are_read_back_and_apart(tmp_path):
     assert path == tmp_path / "counts/logits/NCBI/SM-a=0.5-softmax-train+devel-seed3-test.npy"
     np.testing.assert_array_equal(results.read_counts(tmp_path, ROW), counts)
     assert results.read_counts(tmp_path, replace(ROW, seed=5)) is None
-    path.write_bytes(b"junk")
-    with pytest.raises(InputError, match=r"test\.npy: not an array"):
-        results.read_counts(tmp_path, ROW)
+    whole = path.read_bytes()
+    for damaged in (
+        b"junk",
+        b"",
+        whole[:-1],
+        whole.replace(b"'shape'", b"\0 (\xd7 '"),
+        whole.replace(b"False", b"[[[[("),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"test\.npy: not an array") as caught:
+            results.read_counts(tmp_path, ROW)
+        assert "\n" not in str(caught.value)
     results.write_counts(tmp_path, ROW, np.zeros((3, 2)))
     with pytest.raises(InputError, match=r"not int32 \[N, 3\]"):
         results.read_counts(tmp_path, ROW)

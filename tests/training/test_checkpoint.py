@@ -61,6 +61,37 @@ def test_damaged_parameters_and_counts_are_named(folder):
         load_model(folder)
 
 
+def test_every_damaged_file_is_named_and_nothing_else_is_printed(folder, capfd):
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in {"model.json", "counts.npz"}]
+    assert len(files) > 3
+    for path in files:
+        whole = path.read_bytes()
+        for harmed_content in (whole[: len(whole) // 2] if whole else b"x", bytes([*whole[:-1], 255])):
+            path.write_bytes(harmed_content)
+            with pytest.raises(InputError, match=f"damaged .the checksum of .*{path.name} differs.; remove it"):
+                load_model(folder)
+        path.unlink()
+        with pytest.raises(InputError, match=f"damaged .*{path.name} is missing.; remove it"):
+            load_model(folder)
+        path.write_bytes(whole)
+    load_model(folder)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_model_that_lists_no_files_is_read(folder):
+    about = json.loads((folder / "model.json").read_text())
+    del about["files"], about["sha256"]
+    (folder / "model.json").write_text(json.dumps(about | {"sha256": digest(about)}))
+    assert load_model(folder).about["f1"] == 81.25
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x20\x00{'descr': '<i4',\n\x00(\xd7"])
+def test_no_counts_are_named(folder, content):
+    (folder / "counts.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"counts\.npz: damaged .*; remove"):
+        load_counts(folder)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "m"
