@@ -1,10 +1,11 @@
-"""Cards of trained students, printed and written beside each as card.md and card.json.
+"""Cards of trained students, printed in full and written beside each anew, its speed measured here and now.
+
+A run writes them too, as card.md and card.json; this is for another machine's speed, and for older work folders.
 
 python -m kd_jax.card --workdir=runs/sample
 python -m kd_jax.card --workdir=W --data_dir=DIR --datasets=NCBI
 """
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -32,8 +33,7 @@ def write_cards(workdir: Path, data_dir: Path | None, datasets: Sequence[str], s
     from kd_jax.catalogue import sample_corpora  # noqa: PLC0415 - `--help` needs no JAX
     from kd_jax.data.registry import corpus_hash, load  # noqa: PLC0415
     from kd_jax.device import keep_compiled  # noqa: PLC0415
-    from kd_jax.files import replace_file  # noqa: PLC0415
-    from kd_jax.tagging.student_card import markdown, measure  # noqa: PLC0415
+    from kd_jax.tagging.student_card import markdown, teachers_of, write_card  # noqa: PLC0415
     from kd_jax.training.checkpoint import describe_model  # noqa: PLC0415
 
     there = sorted(path.parent for path in workdir.glob("students/*/*/model.json"))
@@ -42,14 +42,15 @@ def write_cards(workdir: Path, data_dir: Path | None, datasets: Sequence[str], s
     keep_compiled()
     wanted = datasets or sorted({folder.parent.name for folder in there})
     for corpus in load(data_dir or sample_corpora(), wanted, scheme):
+        said = teachers_of(workdir, corpus)
         for folder in (folder for folder in there if folder.parent.name == corpus.name):
-            found = describe_model(folder)
-            if found is not None and found["about"]["corpora"].get(corpus.name) != corpus_hash(corpus):
+            about = (describe_model(folder) or {"about": {}})["about"]
+            if about.get("corpora", {}).get(corpus.name) != corpus_hash(corpus):
                 raise InputError(f"{folder}: was trained on another {corpus.name}; give its folder with --data_dir")
-            card = measure(folder, corpus.splits["test"])
-            replace_file(folder / "card.json", json.dumps(card, indent=1).encode())
-            replace_file(folder / "card.md", markdown(card).encode())
-            print(markdown(card), flush=True)
+            if about["status"] == "ok":
+                print(markdown(write_card(folder, corpus, said, {})), flush=True)
+            else:
+                print(f"# {folder.name}: {about['status']}, it has no card\n", flush=True)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -174,3 +174,4 @@ def execute(request: Request, console: Console) -> None:
         mine = [row for row in rows if row.experiment == plan.experiment.name and row.protocol == plan.protocol]
         console.print(experiment_table(mine, plan.experiment.table, console.width))
     console.print(f"scores: {workdir / 'results.csv'}   report: {write_report(workdir)}", highlight=False)
+    console.print(f"cards: {workdir / 'students' / 'CORPUS' / 'NAME' / 'card.md'}", highlight=False)

@@ -26,6 +26,7 @@ from kd_jax.lane_groups import at_once, groups
 from kd_jax.material import Material, foreign_sentences, make_job
 from kd_jax.plan import Cell, Chosen, Member, Plan, describe
 from kd_jax.settings import to_dict
+from kd_jax.tagging.student_card import CARD, known_speeds, summary, teachers_of, write_card
 from kd_jax.training.checkpoint import describe_model, load_counts
 from kd_jax.training.resume import begun_together
 from kd_jax.types import Corpus, LossWeights, Outputs
@@ -109,6 +110,8 @@ def finish(plan: Plan, material: Material, cell: Cell, context: Context) -> None
                 train_cell(material, group, own, taught, context)
     if cell.purpose != "teach":
         publish(plan, cell, context.workdir)
+    if cell.purpose == "table" and cell.kind != "MTM":
+        write_cards(material.corpora[cell.corpora[0]], cell.members, context)
 
 
 def knowledge(
@@ -141,6 +144,26 @@ def knowledge(
     by_devel = len(taught) > 1 and plan.settings.distill.ensemble == "devel"
     weights = [devel_f1(teacher) for teacher in cell.teachers] if by_devel else None
     return store.join((mean_logits(parts, weights) for parts in zip(*taught, strict=True)), wanted)
+
+
+def write_cards(corpus: Corpus, members: Sequence[Member], context: Context) -> None:
+    """Write the cards that finished students lack, and say each column's in a line; a diverged one gets none."""
+    lacking = {m.folder: m.label for m in members if not (m.folder / CARD).exists() and _is_ok(m)}
+    if not lacking:
+        return
+    said, speeds = teachers_of(context.workdir, corpus), known_speeds(context.workdir)
+    cards: dict[str, list[dict[str, Any]]] = {}
+    for folder, label in lacking.items():
+        if context.stop.asked_by is not None:
+            raise InterruptedRunError(context.stop.asked_by)
+        cards.setdefault(label, []).append(write_card(folder, corpus, said, speeds))
+    for of_label in cards.values():
+        context.meter.say(f"cards of {summary(of_label)}")
+
+
+def _is_ok(member: Member) -> bool:
+    found = describe_model(member.folder)
+    return found is not None and found["about"]["status"] == "ok"
 
 
 def devel_f1(member: Member) -> float:

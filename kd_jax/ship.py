@@ -21,7 +21,9 @@ from kd_jax.errors import InputError
 FLAGS = flags.FLAGS
 
 
-def ship(folder: Path, out: Path, weights: str, constrained: bool | None, test: Path | None) -> str:
+def ship(
+    folder: Path, out: Path, weights: str, constrained: bool | None, test: Path | None, task: str | None = None
+) -> str:
     """Ship a model.
 
     Args:
@@ -30,6 +32,7 @@ def ship(folder: Path, out: Path, weights: str, constrained: bool | None, test: 
         weights: "float32", "bfloat16" or "int8".
         constrained: whether it rules out what IOB2 forbids; None for what it was scored with.
         test: a CoNLL file to compare both on; None for no comparison.
+        task: of a model of several corpora, the one that is shipped.
 
     Returns:
         What was done, in a few lines.
@@ -47,7 +50,7 @@ def ship(folder: Path, out: Path, weights: str, constrained: bool | None, test: 
     if is_shipped(folder):
         raise InputError(f"--model={folder}: is shipped already; give the folder of the trained model")
     sentences = None if test is None else read_split(test)
-    model, tagger = open_trained(folder, None, constrained)
+    model, tagger = open_trained(folder, task, constrained)
     write(model, tagger, out, weights)
     size = sum(path.stat().st_size for path in out.iterdir())
     lines = [f"{out}: {size / 1e6:.1f} MB, {weights} weights, for cpu, cuda and tpu"]
@@ -69,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         _check(argv[1:])
         test = None if FLAGS.test is None else Path(FLAGS.test)
-        print(ship(Path(FLAGS.model), Path(FLAGS.out), FLAGS.weights, FLAGS.constrained, test))
+        print(ship(Path(FLAGS.model), Path(FLAGS.out), FLAGS.weights, FLAGS.constrained, test, FLAGS.task))
     except InputError as fault:
         print(f"error: {fault}", file=sys.stderr)
         sys.exit(2)
@@ -84,6 +87,7 @@ def _check(words: Sequence[str]) -> None:
 
 def _define_flags() -> None:
     flags.DEFINE_string("model", None, "Folder of a trained model.")
+    flags.DEFINE_string("task", None, "Of a model of several corpora, the one that is shipped.")
     flags.DEFINE_string("out", None, "Folder that gets it.")
     flags.DEFINE_enum("weights", "float32", ["float32", "bfloat16", "int8"], "How weights are stored.")
     flags.DEFINE_boolean(

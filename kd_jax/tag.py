@@ -2,6 +2,7 @@
 
   python -m kd_jax.tag --model=W/students/NCBI/SM-... --text="p53 mutations in colorectal cancer"
   python -m kd_jax.tag --model=GENES,DISEASES --format=jsonl abstracts.txt > entities.jsonl
+  python -m kd_jax.tag --model=W/teachers/MTM-... --task=BC2GM,NCBI --text="BRCA1 and breast cancer"
   python -m kd_jax.tag --model=SHIPPED --format=brat --out=annotated folder/
 
 Files, folders and - (standard input) are read as text, CoNLL (one token a line) or JSONL (objects with a text), as
@@ -33,6 +34,7 @@ class Asked:
     """What to tag, unchecked; fields as the flags, and the names of files and folders."""
 
     model: Sequence[str] = ()
+    task: Sequence[str] = ()
     names: Sequence[str] = ()
     text: str | None = None
     input: Any = None
@@ -75,7 +77,7 @@ def tag(asked: Asked) -> None:
     found = [] if asked.text is not None else documents(asked.names, asked.input)
     if asked.format == "brat" and asked.out is None and len(found) > 1:
         raise InputError(f"--format=brat: {len(found)} documents need a folder; name it with --out")
-    tagger = load(asked.model, constrained=asked.constrained)
+    tagger = load(asked.model, task=asked.task, constrained=asked.constrained)
     if asked.text is not None:
         stream = tagger.stream([tagger.read(asked.text)])
     else:
@@ -143,6 +145,7 @@ def _write_folder(tagger: Any, stream: Iterable[Any], folder: Path) -> None:
 
 def _define_flags() -> None:
     flags.DEFINE_list("model", [], "Folders of trained or shipped models; several tag in one pass.")
+    flags.DEFINE_list("task", [], "Of a model of several corpora, those whose entities are wanted.")
     flags.DEFINE_string("text", None, "A text to tag, in place of files.")
     flags.DEFINE_enum("input", None, ["text", "conll", "jsonl"], "What the input is; default: what file names end in.")
     flags.DEFINE_enum("record", "line", ["line", "paragraph"], "What of running text is tagged as a whole.")

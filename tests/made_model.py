@@ -14,26 +14,34 @@ from kd_jax.types import LossWeights
 
 
 def made(folder, *, head="softmax", constrained=False, name="Tiny", kinds=("Gene",)):
-    """Save a model and give what the runner would label with: (job, params [1, ...])."""
+    """Save a model and give its corpus, and what the runner would label with: (corpus, job, params [1, ...])."""
+    (corpus,), job, params = made_of(folder, {name: kinds}, head=head, constrained=constrained)
+    return corpus, job, params
+
+
+def made_of(folder, kinds, *, head="softmax", constrained=False):
+    """The same of a model of several corpora, given as the entity types of each."""
     settings = override(tiny_settings(), [f"constrained={str(constrained).lower()}"])
-    corpus = tiny_corpus(name, kinds)
-    vocabulary = build_vocabulary(corpus.splits["train"], settings.model.words)
-    tokens = read_tokens([corpus], vocabulary, settings)
+    corpora = [tiny_corpus(name, of_corpus) for name, of_corpus in kinds.items()]
+    vocabulary = build_vocabulary([s for c in corpora for s in c.splits["train"]], settings.model.words)
+    tokens = read_tokens(corpora, vocabulary, settings)
     lanes = (Lane(3, LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)),)
     alphabet = len(vocabulary.chars) + 2
-    job = Job(settings, tokens, (tokens.sentences(name, ("train",)),), lanes, 1, alphabet, head)
+    train = tuple(tokens.sentences(name, ("train",)) for name in kinds)
+    job = Job(settings, tokens, train, lanes, 1, alphabet, head)
     rng = np.random.default_rng(1)
-    state = jax.eval_shape(lambda: init_state(job.tagger, head, np.int32(0), lanes[0].weights, 1, job.tokens.word_rows))
+    rows = tokens.word_rows
+    state = jax.eval_shape(lambda: init_state(job.tagger, head, np.int32(0), lanes[0].weights, len(kinds), rows))
     params = jax.tree.map(lambda x: np.float32(rng.normal(size=(1, *x.shape))), state.params)
-    params["branch"]["logits"]["bias"][...] = [-1.0] + [0.0] * (len(corpus.labels) - 1)  # more than a few entities
+    params["branch"]["logits"]["bias"][...] = [-1.0] + [0.0] * (tokens.most_labels - 1)  # more than a few entities
     about = {"head": head, "model": "STM", "label": "STM", "seed": 3, "protocol": "train+devel", "teachers": []}
     model = TrainedModel(
         about=about,
         settings=settings.model,
-        tasks=(name,),
-        labels=(corpus.labels,),
+        tasks=tuple(kinds),
+        labels=tuple(corpus.labels for corpus in corpora),
         vocabulary=vocabulary,
         params=jax.tree.map(lambda x: x[0], params),
     )
     save_model(folder, model, {})
-    return corpus, job, params
+    return corpora, job, params

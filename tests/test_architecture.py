@@ -20,6 +20,7 @@ FLOORS = [
     {"startup"},
     {"knowledge"},
     {"evaluation"},
+    {"tagging"},
     {"plan", "catalogue"},
     {"material", "lane_groups"},
     {"cells"},
@@ -29,7 +30,6 @@ FLOORS = [
     {"totals"},
     {"request"},
     {"benchmark", "benchmark_table"},
-    {"tagging"},
     {"tag_benchmark"},
     {"main", "corpora", "bench", "tag", "ship", "card", "doctor"},
 ]

@@ -84,13 +84,33 @@ def test_counts_by_sentence_cover_every_gold_entity_of_the_file(finished, corpor
 
 def test_finished_models_are_not_trained_again(finished, corpora):
     workdir, _ = finished
-    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("model.json")}
-    assert len(before) == 18
+    before = {p: p.stat().st_mtime_ns for name in ("model.json", "card.*") for p in workdir.rglob(name)}
+    assert sum(path.name == "model.json" for path in before) == 18
     rows = rows_without_times(workdir)
     text = ask(corpora, workdir)
     assert "nothing to train" in text
-    assert {path: path.stat().st_mtime_ns for path in workdir.rglob("model.json")} == before
+    assert "cards of" not in text
+    assert {path: path.stat().st_mtime_ns for path in before} == before
     assert rows_without_times(workdir) == rows
+
+
+def test_a_card_beside_every_student(finished, corpora):
+    """With the scores of results.csv; one that is lost comes back with the same bytes, as its speed is known."""
+    workdir, text = finished
+    cards = {path: json.loads(path.read_text()) for path in workdir.glob("students/*/*/card.json")}
+    assert {path.parent for path in cards} == {path.parent for path in workdir.glob("students/*/*/model.json")}
+    rows = {(row.corpus, row.label, row.seed): row.f1 for row in results.read(workdir / "results.csv")}
+    for path, card in cards.items():
+        assert card["f1"] == rows[card["corpus"], card["label"], card["seed"]]
+        assert path.with_suffix(".md").read_text().startswith(f"# {card['label']} on {card['corpus']}\n")
+        assert len(card["agreement"]) == (card["label"] != "STM")
+    assert len({card["speed"]["model"] for card in cards.values()}) == 1
+    assert text.count("cards of STM on First (2 seeds)") == 1
+    lost = max(cards)
+    content = lost.read_bytes()
+    lost.unlink()
+    assert ask(corpora, workdir).count("cards of") == 1
+    assert lost.read_bytes() == content
 
 
 def test_a_lost_student_is_trained_again_alone_and_equal(finished, corpora):

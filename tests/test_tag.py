@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from itertools import chain
 
 import pytest
-from made_model import made
+from made_model import made, made_of
 
 from kd_jax import tag
 from kd_jax.data.conll import parse, write_split
@@ -98,10 +99,103 @@ def test_brat_of_a_real_corpus(ask, tmp_path, real_corpora):
     assert offsets_hold(tmp_path / "out") > 100
 
 
+HOSTILE = {
+    "nothing": "",
+    "no blank": "XGene" * 20_000,
+    "brackets and hyphens without a blank": "(XGene1-[aken]/" * 3_000,
+    "emoji": "\U0001f469\u200d\U0001f52c XGene1\U0001f600XGene2 \U0001f1e9\U0001f1ea" * 200,
+    "accents of their own": "XGe\u0301ne1 ake\u0308n\u0301 " * 300,
+    "control characters": "\0XGene1\x1b[31m\x7f\x0b\x0c\x1c\x85XGene2\u2028\u2029 \rXGene3" * 300,
+    "right to left": "\u202eשלום XGene1 עולם\u202c، مرحبا XGene2 \u200f" * 300,
+    "blanks": " \t\u00a0\u3000" * 2_000,
+    "a byte order mark inside": "aken \ufeffXGene1\ufeff",
+}
+
+
+def hostile_lines():
+    """A text each that is one line."""
+    return [text.replace("\n", " ") for text in HOSTILE.values()]
+
+
+@pytest.mark.parametrize("given", ["text", "jsonl"])
+def test_hostile_text_as_jsonl(ask, tmp_path, given):
+    texts = hostile_lines()
+    lines = texts if given == "text" else [json.dumps({"text": text, "id": i}) for i, text in enumerate(texts)]
+    path = tmp_path / f"a.{'txt' if given == 'text' else 'jsonl'}"
+    path.write_bytes("\n".join(lines).encode())
+    records = [json.loads(line) for line in ask(path, format="jsonl").split("\n")[:-1]]
+    assert [r["text"] for r in records] == [text.rstrip("\r") for text in texts]
+    for record in records:
+        ends = [0, *(e["end"] for e in record["entities"])]
+        for e, last in zip(record["entities"], ends, strict=False):
+            assert last <= e["start"] < e["end"]
+            assert record["text"][e["start"] : e["end"]] == e["text"]
+    assert sum(bool(record["entities"]) for record in records) >= 5
+
+
+@pytest.mark.parametrize("record", ["line", "paragraph"])
+def test_hostile_text_as_brat(ask, tmp_path, record):
+    (tmp_path / "a.txt").write_bytes("\n".join(hostile_lines()).encode())
+    ask(tmp_path / "a.txt", format="brat", out=str(tmp_path / "out"), record=record)
+    assert (tmp_path / "out" / "a.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()
+    assert offsets_hold(tmp_path / "out") > 100
+
+
+def test_hostile_text_as_conll(ask, tmp_path):
+    """Tokens are the text's own, in order, with nothing left out that prints; what is written can be read."""
+    (tmp_path / "a.txt").write_bytes("\n".join(hostile_lines()).encode())
+    (tmp_path / "a.tsv").write_bytes(ask(tmp_path / "a.txt", format="conll").encode())
+    text, at = "\n".join(hostile_lines()), 0
+    for token in chain(*parse(tmp_path / "a.tsv").tokens):
+        place = text.index(token, at)
+        assert not any(char.isalnum() for char in text[at:place])
+        at = place + len(token)
+    assert not any(char.isalnum() for char in text[at:])
+
+
+def test_hostile_text_on_a_terminal(ask):
+    for text in hostile_lines():
+        out = ask(text=text, format="terminal")
+        assert all(char.isprintable() or char in "\n\t" for char in out)
+        assert "".join(filter(str.isalnum, out.replace(" Gene]", ""))) == "".join(filter(str.isalnum, text))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["no blank", "brackets and hyphens without a blank", "control characters"])
+@pytest.mark.parametrize("format_", ["terminal", "conll", "jsonl", "brat"])
+def test_a_megabyte_of_hostile_text_through_the_process(folder, tmp_path, name, format_):
+    text = (HOSTILE[name] * (1 + 1_000_000 // len(HOSTILE[name])))[:1_000_000].replace("\n", " ")
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    out = tmp_path / ("out" if format_ == "brat" else "out.txt")
+    command = [sys.executable, "-m", "kd_jax.tag", f"--model={folder}", f"--format={format_}", f"--out={out}"]
+    subprocess.run([*command, tmp_path / "a.txt"], check=True, timeout=300)
+    if format_ == "brat":
+        assert offsets_hold(out) > 0
+    elif format_ == "jsonl":
+        (record,) = map(json.loads, out.read_text(encoding="utf-8").split("\n")[:-1])
+        assert record["text"] == text.rstrip("\r")
+        assert all(record["text"][e["start"] : e["end"]] == e["text"] for e in record["entities"])
+    elif format_ == "conll":
+        tokens = "".join(chain(*parse(out).tokens))
+        assert "".join(filter(str.isalnum, tokens)) == "".join(filter(str.isalnum, text))
+    else:
+        assert "\x1b" not in out.read_text(encoding="utf-8")
+
+
 def test_terminal(ask):
     out = ask(text="XGene1 aken\x1b[31m XGene2", format="terminal")
     assert "\x1b" not in out
     assert "Gene]" in out
+
+
+def test_tasks_of_a_teacher(ask, tmp_path):
+    made_of(tmp_path / "m", {"One": ("Gene",), "Two": ("Drug",)})
+    text = " ".join(f"XGene{i} aken XDrug{i} ul." for i in range(20))
+    asked = {"model": [str(tmp_path / "m")], "text": text, "format": "jsonl"}
+    (record,) = map(json.loads, ask(task=["One", "Two"], **asked).splitlines())
+    assert {(e["model"], e["type"]) for e in record["entities"]} == {("One", "Gene"), ("Two", "Drug")}
+    with pytest.raises(InputError, match="--task=One,Two"):
+        ask(**asked)
 
 
 def test_faults_are_named(ask, tmp_path):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_model import made
+from made_model import made, made_of
 
 import kd_jax
 from kd_jax.errors import InputError
+from kd_jax.ship import ship
 from kd_jax.tagging.tagger import Record
 from kd_jax.training.loop import label_tokens
 
@@ -124,6 +125,35 @@ def test_several_models_in_one_pass(tmp_path, folder):
     one, other = kd_jax.load(folder)(text), kd_jax.load(tmp_path / "drugs")(text)
     assert sorted(both(text)) == sorted([*one, *other])
     assert {s.type for s in both(text)} == {"Gene", "Drug"}
+
+
+@pytest.mark.parametrize("head", ["softmax", "crf"])
+def test_tasks_of_one_model_in_one_pass(tmp_path, head):
+    corpora, job, params = made_of(tmp_path / "m", {"One": ("Gene",), "Two": ("Drug", "Gene")}, head=head)
+    both = kd_jax.load(tmp_path / "m", task=["Two", "One"])
+    assert [model.name for model in both.models] == ["Two", "One"]
+    assert both.models[0].params["words"] is both.models[1].params["words"]
+    for task, (corpus, model) in enumerate(zip(corpora, reversed(both.models), strict=True)):
+        test = job.tokens.sentences(corpus.name, ("test",))
+        expected = job.tokens.per_sentence(label_tokens(job, params, task, test)[0], test)
+        found = model.label([s.tokens for s in corpus.splits["test"]], raw=False)
+        assert [f.labels.tolist() for f in found] == [e.tolist() for e in expected]
+        assert model.labels == corpus.labels
+    text = "XGene1 XDrug2 aken XGene3"
+    apart = [kd_jax.load(tmp_path / "m", task=name)(text) for name in ("One", "Two")]
+    assert sorted(both(text)) == sorted([*apart[0], *apart[1]])
+
+
+def test_faults_of_tasks_are_named(tmp_path, folder):
+    made_of(tmp_path / "m", {"One": ("Gene",), "Two": ("Drug",)})
+    with pytest.raises(InputError, match="a model of One, Two; name those whose entities you want with --task=One,Two"):
+        kd_jax.load(tmp_path / "m")
+    with pytest.raises(InputError, match="was not trained on 'Tow'; did you mean 'Two'"):
+        kd_jax.load(tmp_path / "m", task=["One", "Tow"])
+    ship(tmp_path / "m", tmp_path / "s", "float32", None, None, "Two")
+    assert {model.name for model in kd_jax.load([tmp_path / "s", tmp_path / "m"], task="Two").models} == {"Two"}
+    with pytest.raises(InputError, match="was shipped for Two, not for 'One'"):
+        kd_jax.load(tmp_path / "s", task="One")
 
 
 def test_faults_are_named(tmp_path, folder):
