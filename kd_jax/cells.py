@@ -131,15 +131,18 @@ def _train(
     seconds = 0.0 if saved is None else saved.seconds
     began = saved_at = time.monotonic()
     state = None if start is None else start[1]
+    of_epoch = [0, 0.0]
     for progress in train(job, start):
         state = progress.state
+        of_epoch = [of_epoch[0] + progress.lane_tokens, of_epoch[1] + progress.seconds]
         where = f"{cell.title} ({len(members)} lanes) epoch {progress.epoch}/{cell.epochs}"
         context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
         if progress.ends_epoch:
             devel = None if best is None else _devel_f1(material, job, cell, progress.state.params)
             if best is not None and devel is not None:
                 best.offer(progress.epoch, devel, progress.state.params)
-            _record(cell, members, progress, devel, context.meter)
+            _record(cell, members, progress, of_epoch[0] / of_epoch[1], devel, context.meter)
+            of_epoch = [0, 0.0]
         saving = cell.settings.saving
         due = time.monotonic() - saved_at >= 60 * saving.minutes
         due |= bool(saving.every_epochs) and progress.ends_epoch and progress.epoch % saving.every_epochs == 0
@@ -163,14 +166,20 @@ def _train(
 
 
 def _record(
-    cell: Cell, members: Sequence[Member], progress: Progress, devel: Sequence[float] | None, meter: Meter
+    cell: Cell,
+    members: Sequence[Member],
+    progress: Progress,
+    rate: float,
+    devel: Sequence[float] | None,
+    meter: Meter,
 ) -> None:
-    """One line of metrics.jsonl for each lane."""
+    """One line of metrics.jsonl for each lane; the rate is the epoch's, in lane-tokens a second."""
     steps = np.asarray(progress.state.step)
     for i, member in enumerate(members):
         meter.record(
             experiment=cell.experiment,
             stage=cell.kind,
+            protocol=cell.protocol,
             corpus="+".join(cell.corpora),
             cell=cell.title,
             label=member.label,
@@ -178,7 +187,7 @@ def _record(
             epoch=progress.epoch,
             step=int(steps[i]),
             loss=float(progress.loss[i]),
-            lane_tokens_per_s=round(progress.lane_tokens / progress.seconds),
+            lane_tokens_per_s=round(rate),
             devel_f1=None if devel is None else devel[i],
         )
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from kd_jax.experiment import Experiment, Student
 from kd_jax.files import digest
-from kd_jax.settings import Head, Settings, to_dict
+from kd_jax.settings import Distill, Head, Settings, to_dict
 from kd_jax.types import ALPHA_ONE_SEEDS, LossWeights
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
@@ -199,6 +199,31 @@ class Plan:
         )
         return replace(cell, members=tuple(self._member(cell, *lane) for lane in lanes))
 
+    def recipe(self, cell: Cell) -> str:
+        """What a cell's rows must share to be compared: with all of their table, and, after a dot, with their column.
+
+        Corpora of a column differ in their own text and, where weights are chosen, in these; not in anything else.
+        """
+        table = digest([to_dict(self.settings.model), to_dict(self.settings.train), self.vectors])
+        column: list[Any] = [[name, self.corpora[name]] for name in cell.corpora] if cell.kind == "MTM" else []
+        if cell.kind == "SM":
+            column = [self._taught_by(cell.teachers), self._distill(cell)]
+        return f"{table[:12]}.{digest(column)[:12]}"
+
+    def _taught_by(self, teachers: Sequence[Member]) -> list[str]:
+        """What students of different seeds have in common of their teachers: these, or how each one's own was made."""
+        own = self.settings.distill.teacher == "own" and not self.experiment.every_seed
+        return [teacher.settings if own else teacher.identity for teacher in teachers]
+
+    def _distill(self, cell: Cell) -> dict[str, Any]:
+        """The distillation's settings, those without effect on the cell at their defaults."""
+        distill, default = self.settings.distill, Distill()
+        if not cell.foreign:
+            distill = replace(distill, foreign=default.foreign)
+        if len(cell.teachers) == 1:
+            distill = replace(distill, ensemble=default.ensemble)
+        return to_dict(distill)
+
     def _member(self, cell: Cell, label: str, seed: int, weights: LossWeights) -> Member:
         train = to_dict(self.settings.train)
         for elsewhere in ("epochs", "teacher_epochs", "tuning_epochs", *(() if cell.kind == "MTM" else ("sampling",))):
@@ -223,10 +248,10 @@ class Plan:
         teachers = cell.teachers if matches(weights) or cell.foreign else ()
         if teachers:
             made_from["teachers"] = [teacher.identity for teacher in teachers]
-            made_from["distill"] = to_dict(self.settings.distill)
+            made_from["distill"] = self._distill(cell)
             made_from["foreign"] = cell.foreign
         identity = digest(made_from | {"seed": seed})[:12]
-        settings = digest(made_from | {"teachers": [teacher.settings for teacher in teachers]})[:12]
+        settings = digest(made_from | {"teachers": self._taught_by(teachers)})[:12]
         what = describe(weights).replace(" ", "-") if cell.kind == "SM" else cell.kind
         name = f"{what}-{cell.head}-seed{seed}-{identity}"
         place = "teachers" if cell.kind == "MTM" else "tuning" if cell.purpose == "tune" else "students"

@@ -65,8 +65,12 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
                 board,
                 tables.score_table(board, title, paper.figures(board.table)),
                 tuple(tables.type_tables(types, board)),
-                tuple(row for row in rows if row.experiment == board.experiment),
-                tuple(point for point in points if point.experiment in {board.experiment, ""}),
+                tuple(r for r in rows if r.experiment == board.experiment and r.protocol in _protocols(board)),
+                tuple(
+                    p
+                    for p in points
+                    if p.experiment in {board.experiment, ""} and p.protocol in {*_protocols(board), ""}
+                ),
                 partial(_counts, workdir),
                 alpha=alpha,
                 method=method,
@@ -75,6 +79,11 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
     if not found:
         raise InputError(f"{workdir / 'results.csv'}: no scores on test yet; run an experiment into this folder first")
     return found
+
+
+def _protocols(board: Board) -> tuple[str, str]:
+    """That of a board's models, and that under which their weights are chosen."""
+    return board.protocol, "train+clean" if "clean" in board.protocol else "train"
 
 
 def _counts(workdir: Path, _label: str, row: Row) -> np.ndarray | None:

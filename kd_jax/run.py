@@ -248,6 +248,7 @@ def _row(plan: Plan, cell: Cell, member: Member, corpus: str, about: dict[str, A
         label=member.label,
         status=about["status"],
         settings=member.settings,
+        recipe=plan.recipe(cell),
     )
 
 

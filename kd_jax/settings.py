@@ -293,7 +293,8 @@ def check(settings: Settings) -> None:
         raise InputError(f"model.chars.units={model.chars.units}: must be even for two directions")
     if model.chars.longest % 2:
         raise InputError(f"model.chars.longest={model.chars.longest}: must be even, for the two halves of a long word")
-    words, epochs = model.words, min(train.epochs, train.teacher_epochs or train.epochs)
+    words = model.words
+    epochs = min(asked or train.epochs for asked in (train.epochs, train.teacher_epochs, train.tuning_epochs))
     if words.train_after and (words.update == "frozen" or words.train_after >= epochs):
         why = "words.update is frozen" if words.update == "frozen" else f"there are {epochs} epochs"
         raise InputError(f"model.words.train_after={words.train_after}: {why}, so that words would never be trained")

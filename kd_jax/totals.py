@@ -118,7 +118,9 @@ def recorded_rate(plans: Sequence[Plan]) -> Rate | None:
     try:
         settings = json.loads((plan.workdir / "settings.json").read_text(encoding="utf-8"))
         lines = (plan.workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-LINES_READ:]
-        same = settings["device"] == device.devices() and settings["settings"]["model"] == to_dict(plan.settings.model)
+        ran, train = settings["settings"], plan.settings.train
+        same = settings["device"] == device.devices() and ran["model"] == to_dict(plan.settings.model)
+        same &= (ran["train"]["rows"], ran["train"]["row_length"]) == (train.rows, train.row_length)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     rates = [rate for line in lines if (rate := _rate_of(line)) is not None]

@@ -102,6 +102,7 @@ def test_more_seeds_keep_the_models_of_fewer():
         ({"assignments": ("teacher_epochs=3",)}, {"STM"}),
         ({"assignments": ("sampling=sqrt",)}, {"STM"}),
         ({"assignments": ("tuning_epochs=3",)}, {"STM", "MTM", "SM"}),
+        ({"assignments": ("distill.foreign=9", "distill.ensemble=devel")}, {"STM", "MTM", "SM"}),
         ({"assignments": ("saving.minutes=1", "saving.every_epochs=1")}, {"STM", "MTM", "SM"}),
         ({"assignments": ("words.train_after=1",)}, set()),
         ({"assignments": ("words.vectors=v", "words.least_coverage=0.5")}, {"STM", "MTM", "SM"}),
@@ -111,6 +112,41 @@ def test_more_seeds_keep_the_models_of_fewer():
 def test_identity_is_what_decides_a_model_and_nothing_else(change, same):
     for kind in ("STM", "MTM", "SM"):
         assert (members(plan("logits"), kind) == members(plan("logits", **change), kind)) == (kind in same)
+
+
+def taught(a_plan):
+    return {m.settings for m in members(a_plan, "SM") if m.weights.beta}
+
+
+def test_students_of_other_teachers_are_not_averaged():
+    own = ("distill.teacher=own",)
+    assert taught(plan("logits", seeds=(1, 2))) == taught(plan("logits", seeds=(1, 3)))
+    assert not taught(plan("logits", seeds=(1, 2))) & taught(plan("logits", seeds=(3, 2)))
+    assert taught(plan("logits", seeds=(1, 2), assignments=own)) == taught(
+        plan("logits", seeds=(3, 2), assignments=own)
+    )
+    assert not taught(plan("ensemble", seeds=(1, 2))) & taught(plan("ensemble", seeds=(1, 2, 3)))
+
+
+def recipes(a_plan):
+    found = {}
+    for cell in cells_of(a_plan):
+        found.setdefault(cell.kind, set()).add(a_plan.recipe(cell))
+    return found
+
+
+@pytest.mark.parametrize("assignments", [(), ("distill.teacher=own",)])
+def test_corpora_of_one_run_share_their_recipes_and_those_of_another_do_not(assignments):
+    both = recipes(plan("logits", assignments=assignments))
+    assert [len(of_kind) for of_kind in both.values()] == [1, 1, 1]
+    assert len({recipe.split(".")[0] for of_kind in both.values() for recipe in of_kind}) == 1
+    assert recipes(plan("logits", assignments=assignments, targets=("B",))) == both
+    fewer = recipes(plan("logits", assignments=assignments, corpora={"A": "hash of A"}))
+    assert {kind for kind in both if fewer[kind] == both[kind]} == {"STM"}
+    other = recipes(plan("logits", assignments=(*assignments, "dropout=0.1")))
+    assert not {r.split(".")[0] for of in other.values() for r in of} & {
+        r.split(".")[0] for of in both.values() for r in of
+    }
 
 
 def test_alpha_one_has_seeds_of_its_own():

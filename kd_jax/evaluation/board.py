@@ -24,6 +24,7 @@ class Board:
         scores: F1 in percent of every seed, by (corpus, label); nothing for what was not run.
         rows: the rows they come from, in the same order; nothing for published figures.
         notes: sentences about what is missing, lost or ambiguous.
+        apart: corpora whose models were made with other settings, or teachers of other corpora, than the latest.
     """
 
     experiment: str
@@ -33,6 +34,7 @@ class Board:
     scores: Mapping[Cell, Mapping[int, float]]
     rows: Mapping[Cell, tuple[Row, ...]]
     notes: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
     @property
     def table(self) -> int | None:
@@ -54,8 +56,9 @@ class Board:
 
     @property
     def common(self) -> tuple[str, ...]:
-        """Corpora that every model was scored on: the only ones that averages and tests may use."""
-        return tuple(c for c in self.corpora if all((c, label) in self.scores for label in self.labels))
+        """Corpora that every model was scored on, made alike: the only ones that averages and tests may use."""
+        scored = (c for c in self.corpora if all((c, label) in self.scores for label in self.labels))
+        return tuple(c for c in scored if c not in self.apart)
 
     def only(self, corpora: Iterable[str], labels: Iterable[str] | None = None) -> "Board":
         """The board of some of its corpora and labels, in its own order, without notes."""
@@ -86,7 +89,7 @@ def _without_teacher(row: Row) -> bool:
     return row.model == "SM" and not (row.beta or row.gamma or row.kappa)
 
 
-def _under_its_tables_seed(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+def _counted(rows: Sequence[Row]) -> tuple[list[tuple[int, Row]], list[str]]:
     """Rows with the seeds that they count under, and sentences about those that were trained with others.
 
     Where devel chose weights without a teacher for a student on some corpora only, it was trained there with seeds of
@@ -94,19 +97,27 @@ def _under_its_tables_seed(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     """
     some = {row.label for row in rows if _without_teacher(row)}
     mixed = some & {row.label for row in rows if not _without_teacher(row)}
-    out: list[Row] = []
+    out: list[tuple[int, Row]] = []
     moved: dict[Cell, list[int]] = {}
     for row in rows:
-        if row.label in mixed and _without_teacher(row) and row.seed > ALPHA_ONE_SEEDS:
+        own = row.label in mixed and _without_teacher(row) and row.seed >= ALPHA_ONE_SEEDS
+        if own:
             moved.setdefault((row.corpus, row.label), []).append(row.seed)
-            row = replace(row, seed=row.seed - ALPHA_ONE_SEEDS)  # noqa: PLW2901
-        out.append(row)
+        out.append((row.seed - ALPHA_ONE_SEEDS if own else row.seed, row))
     notes = [
         f"{label} on {corpus}: devel chose weights without a teacher; {listed(seeds)}"
         f" are its seeds there, counted as {listed([seed - ALPHA_ONE_SEEDS for seed in seeds])}."
         for (corpus, label), seeds in moved.items()
     ]
     return out, notes
+
+
+def _apart(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Corpora that have models made otherwise than the latest of the table, or of their column."""
+    table = rows[-1].recipe.split(".")[0]
+    column = {row.label: row.recipe for row in rows}
+    odd = (row.corpus for row in rows if row.recipe.split(".")[0] != table or row.recipe != column[row.label])
+    return tuple(dict.fromkeys(odd))
 
 
 def _notes(lost: Sequence[Row], ambiguous: Sequence[str], board: Board) -> list[str]:
@@ -119,10 +130,16 @@ def _notes(lost: Sequence[Row], ambiguous: Sequence[str], board: Board) -> list[
             missing = sorted(seeds - known - set(board.scores.get((corpus, label), seeds)))
             if missing:
                 notes.append(f"{label} on {corpus} lacks seed {listed(missing)}: its mean is over the others.")
-    if left_out := [corpus for corpus in board.corpora if corpus not in board.common]:
-        for corpus in left_out:
+    if board.apart:
+        notes.append(
+            f"On {listed(board.apart)} models were made with other settings, or teachers of other corpora, than the"
+            " latest; run the experiment on all corpora together to compare them."
+        )
+    if any(corpus not in board.common for corpus in board.corpora):
+        for corpus in board.corpora:
             absent = [label for label in board.labels if (corpus, label) not in board.scores]
-            notes.append(f"No score on {corpus} of {listed(absent)}.")
+            if absent:
+                notes.append(f"No score on {corpus} of {listed(absent)}.")
         rest = f"only {listed(board.common)}" if board.common else "no corpus"
         notes.append(f"Averages and tests use {rest}: they compare models on the same corpora.")
     return notes
@@ -146,15 +163,15 @@ def boards(rows: Iterable[Row]) -> list[Board]:
         cells: dict[Cell, dict[int, Row]] = {}
         lost: list[Row] = []
         ambiguous: dict[str, None] = {}
-        counted, moved = _under_its_tables_seed(members)
-        for row in counted:
+        counted, moved = _counted(members)
+        for seed, row in counted:
             cell = cells.setdefault((row.corpus, row.label), {})
             if row.f1 is None:
                 lost.append(row)
                 continue
-            if row.seed in cell:
-                ambiguous[f"{row.label} on {row.corpus}, seed {row.seed},"] = None
-            cell[row.seed] = row
+            if seed in cell:
+                ambiguous[f"{row.label} on {row.corpus}, seed {seed},"] = None
+            cell[seed] = row
         number = paper.NUMBERS.get(experiment)
         published = paper.tables()[number or 1]
         board = Board(
@@ -164,6 +181,7 @@ def boards(rows: Iterable[Row]) -> list[Board]:
             _ordered((row.label for row in members), published.labels),
             {cell: {s: r.f1 for s, r in sorted(by.items()) if r.f1 is not None} for cell, by in cells.items() if by},
             {cell: tuple(r for _, r in sorted(by.items())) for cell, by in cells.items() if by},
+            apart=_apart(members),
         )
         found.append(replace(board, notes=(*moved, *_notes(lost, list(ambiguous), board))))
     return found

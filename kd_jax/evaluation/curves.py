@@ -27,6 +27,7 @@ class Point(NamedTuple):
     epoch: int
     loss: float
     devel_f1: float | None
+    protocol: str = ""
 
 
 def read_metrics(path: Path) -> list[Point]:
@@ -64,6 +65,7 @@ def read_metrics(path: Path) -> list[Point]:
                     int(record["epoch"]),
                     float("nan" if record["loss"] is None else record["loss"]),
                     None if record.get("devel_f1") is None else float(record["devel_f1"]),
+                    str(record.get("protocol", "")),
                 )
             )
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -82,12 +84,14 @@ def learning_curves(points: Sequence[Point], quantity: str) -> Figure | None:
     Returns:
         The picture; None where fewer than two epochs were recorded.
     """
-    # A lane that was trained again after an interruption repeats epochs: the last record counts.
+    # A lane that was trained again, perhaps for fewer epochs, repeats some: what was recorded last counts.
     lanes: dict[tuple[str, str], dict[tuple[str, int], dict[int, float]]] = {}
     for point in points:
         value = getattr(point, quantity)
         if value is not None and math.isfinite(value):
             curve = lanes.setdefault((point.corpus, point.label), {}).setdefault((point.cell, point.seed), {})
+            for later in [epoch for epoch in curve if epoch >= point.epoch]:
+                del curve[later]
             curve[point.epoch] = value
     if not any(len(curve) > 1 for of_label in lanes.values() for curve in of_label.values()):
         return None

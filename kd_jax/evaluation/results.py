@@ -47,6 +47,7 @@ class Row:
         scheme: seqeval's mode and scheme.
         status: "ok", or "diverged at step N".
         settings: hash of all that models of different seeds must share to be averaged.
+        recipe: hashes of what models of one table must share, and of what those of one column must share over corpora.
     """
 
     experiment: str
@@ -71,6 +72,7 @@ class Row:
     scheme: str = f"{MODE} {SCHEME}"
     status: str = "ok"
     settings: str = "-"
+    recipe: str = "-"
 
     @property
     def key(self) -> Hashable:
@@ -251,7 +253,7 @@ def append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], bo
 
     Args:
         path: the file, replaced as a whole.
-        rows: the new rows; one with the key of an older row takes its place.
+        rows: the new rows, which go to the end; older ones with their keys go.
         kind: of the rows.
         stays: whether an older row stays.
 
@@ -263,11 +265,12 @@ def append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], bo
     kept: dict[Hashable, R] = {}
     if path.exists():
         header, old = _read(path, kind)
-        if header != wanted:
+        if not set(header) <= set(wanted):
             raise InputError(f"{path}:1: columns of another version of kd_jax; the columns are {','.join(wanted)}")
         kept = {row.key: row for row in old if stays(row)}
     for row in rows:
         _checked(row, str(path))
+        kept.pop(row.key, None)
         kept[row.key] = row
     text = StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -293,6 +296,7 @@ def publish(workdir: Path, rows: Sequence[Row], types: Sequence[TypeRow]) -> Non
     path = workdir / "results.csv"
     append(path, rows, Row, lambda old: settings.get(old.column, old.settings) == old.settings)
     alive = set(map(_lane, read(path)))
+    alive -= set(map(_lane, rows))
     append(workdir / "types.csv", types, TypeRow, lambda old: _lane(old) in alive)
 
 

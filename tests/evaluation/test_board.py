@@ -62,9 +62,22 @@ def test_a_student_that_chose_no_teacher_stands_under_its_tables_seeds():
     own = [replace(r, beta=0.0, gamma=0.0, kappa=0.0, seed=r.seed + 1000) if r.corpus == "NCBI" else r for r in rows]
     (board,) = boards(own)
     assert board.scores == usual.scores
+    assert {row.seed for row in board.rows["NCBI", "SM task"]} == {1001, 1002, 1003}  # where its counts lie
     (note,) = board.notes
     assert note.startswith("SM task on NCBI: devel chose weights without a teacher; 1001")
     assert boards([r for r in own if r.corpus == "NCBI"])[0].scores["NCBI", "SM task"].keys() > {1001}
+
+
+@pytest.mark.parametrize("changed", ["other.column", "table.other"])
+def test_what_was_made_otherwise_is_in_no_average(changed):
+    rows = [replace(r, recipe="table.column") for r in made_rows(1, ["NCBI", "CRAFT", "ExPTM"])]
+    (alike,) = boards(rows)
+    assert alike.common == alike.corpora
+    odd = next(i for i, r in enumerate(rows) if (r.corpus, r.label) == ("CRAFT", "SM a=0.5"))
+    (board,) = boards([*rows[:odd], replace(rows[odd], recipe=changed), *rows[odd + 1 :]])
+    assert set(board.common) == {"NCBI", "ExPTM"}
+    assert "On CRAFT models were made with other settings" in board.notes[0]
+    assert board.scores == alike.scores
 
 
 def test_a_model_lost_in_every_seed_is_not_run_at_all():

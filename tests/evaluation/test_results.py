@@ -19,7 +19,7 @@ TYPE = TypeRow("logits", "NCBI", "SM a=0.5", "softmax", 3, "test", "train+devel"
 def test_the_columns_are_the_contract():
     assert ",".join(results.COLUMNS) == (
         "experiment,corpus,model,head,alpha,beta,gamma,kappa,tau,seed,split,precision,recall,f1,"
-        "protocol,epochs,tokens,seconds,label,scheme,status,settings"
+        "protocol,epochs,tokens,seconds,label,scheme,status,settings,recipe"
     )
 
 
@@ -31,11 +31,11 @@ def test_what_is_written_is_read_back_exactly(tmp_path):
     assert results.read_types(tmp_path / "types.csv") == [TYPE]
 
 
-def test_a_second_row_of_a_lane_takes_the_place_of_the_first(tmp_path):
+def test_a_second_row_of_a_lane_goes_to_the_end_and_the_first_goes(tmp_path):
     path = tmp_path / "results.csv"
     results.append(path, [ROW, LOST], Row)
     results.append(path, [replace(ROW, f1=90.0, seconds=1.0)], Row)
-    assert [row.f1 for row in results.read(path)] == [90.0, None]
+    assert [row.f1 for row in results.read(path)] == [None, 90.0]
     others = [replace(ROW, **{name: "x"}) for name in ("experiment", "corpus", "split", "protocol", "label")]
     others += [replace(ROW, **{name: 0.75}) for name in ("alpha", "beta", "gamma", "kappa", "tau")]
     others += [replace(ROW, head="crf"), replace(ROW, seed=9)]
@@ -67,7 +67,7 @@ def test_a_row_without_sound_numbers_is_refused_and_the_file_stays(tmp_path, cha
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (lambda cells: cells[:-1], ":3: 21 cells under 22 columns"),
+        (lambda cells: cells[:-1], ":3: 22 cells under 23 columns"),
         (lambda cells: [*cells[:13], "nan", *cells[14:]], ":3: f1 is nan .*seed 4"),
         (lambda cells: [*cells[:13], "many", *cells[14:]], ":3: f1 is 'many', not a number"),
         (lambda cells: [*cells[:9], "1.5", *cells[10:]], ":3: seed is '1.5', not a whole number"),
@@ -108,6 +108,22 @@ def test_more_columns_are_read_over_but_not_lost(tmp_path):
     with pytest.raises(InputError, match="another version"):
         results.append(path, [LOST], Row)
     assert path.read_text().startswith(f"{header},host")
+
+
+def test_a_file_from_before_there_was_a_column_is_read_and_gets_it(tmp_path):
+    path = tmp_path / "results.csv"
+    results.append(path, [ROW], Row)
+    path.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in path.read_text().splitlines()))
+    results.append(path, [LOST], Row)
+    assert results.read(path) == [ROW, LOST]
+
+
+def test_type_rows_of_a_lane_go_with_its_older_model(tmp_path):
+    results.publish(tmp_path, [ROW], [TYPE, replace(TYPE, type="Old")])
+    results.publish(tmp_path, [ROW], [TYPE])
+    assert results.read_types(tmp_path / "types.csv") == [TYPE]
+    results.publish(tmp_path, [replace(LOST, seed=ROW.seed)], [])
+    assert results.read_types(tmp_path / "types.csv") == []
 
 
 def test_counts_are_read_back_and_apart(tmp_path):
