@@ -30,6 +30,7 @@ class Meter:
         self._began = time.monotonic()
         self._told = self._began
         self._rate = 0.0
+        self._live = console.is_terminal and console.file.isatty()  # FORCE_COLOR alone, as in Jupyter, is no terminal
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -39,7 +40,7 @@ class Meter:
             TimeRemainingColumn(elapsed_when_finished=False),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not self._live,
             speed_estimate_period=600,
         )
         self._task: TaskID | None = None
@@ -72,7 +73,7 @@ class Meter:
         if self._task is not None:
             self._bar.update(self._task, description=line, completed=self._done)
         elapsed = time.monotonic() - self._began
-        if not self._console.is_terminal and time.monotonic() - self._told > PLAIN_EVERY:
+        if not self._live and time.monotonic() - self._told > PLAIN_EVERY:
             self._told = time.monotonic()
             left = elapsed * max(self._total - self._done, 0) / max(self._done - self._skipped, 1)
             self.say(f"{self._done / max(self._total, 1):4.0%}  {line}  ETA {clock(left)}")
