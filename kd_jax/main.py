@@ -37,7 +37,9 @@ flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")
 def main(argv: Sequence[str]) -> None:
     """Run the experiment that the flags describe; exit 2 with one line where they or the corpora are wrong."""
     from kd_jax.request import Request, execute  # noqa: PLC0415 - `--help` needs no JAX
+    from kd_jax.training.checkpoint import hush_threads  # noqa: PLC0415
 
+    hush_threads()
     logging.set_verbosity(logging.FATAL)  # orbax tells of every step of a save, and of errors that it raises, too
     if len(argv) > 1:
         sys.exit(f"error: {argv[1]}: flags look like --name=value")

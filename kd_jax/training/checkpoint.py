@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,21 @@ class TrainedModel:
     labels: tuple[tuple[str, ...], ...]
     vocabulary: Vocabulary
     params: Any
+
+
+def hush_threads() -> None:
+    """Let threads of tensorstore not print that an event loop is closed.
+
+    Where one of several arrays can't be read or written, orbax raises, and closes the loop that the threads of the
+    others would report to.
+    """
+    say = sys.unraisablehook
+
+    def say_others(unraisable: Any) -> None:
+        if not (unraisable.exc_type is RuntimeError and str(unraisable.exc_value) == "Event loop is closed"):
+            say(unraisable)
+
+    sys.unraisablehook = say_others
 
 
 def digest_arrays(tree: Any) -> str:
