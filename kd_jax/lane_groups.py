@@ -181,11 +181,11 @@ def _cells(found: Any) -> dict[str, Any]:
     """The entries of what lanes.json holds; ValueError where it is of another version, or an entry is not whole."""
     version = found.get("format") if isinstance(found, dict) else None
     if version != FORMAT:
-        raise ValueError(f"format {version}, this version writes {FORMAT}")
+        raise ValueError(f"format {version!s:.40}, this version writes {FORMAT}")
     cells = found.get("cells")
     broken = [key for key, entry in cells.items() if not _whole(entry)] if isinstance(cells, dict) else ["cells"]
     if broken:
-        raise ValueError(f"damaged at {broken[0]!r}")
+        raise ValueError(f"damaged at {broken[0][:40]!r}")
     return dict(cells)
 
 

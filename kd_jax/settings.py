@@ -327,7 +327,7 @@ def from_dict(kind: type[T], data: Any, prefix: str = "") -> T:
         raise InputError(f"{prefix.rstrip('.') or 'settings'}={json.dumps(data)[:60]}: must be a group of settings")
     hints = typing.get_type_hints(kind)
     if unknown := data.keys() - hints.keys():
-        wrong = ", ".join(sorted(map(repr, unknown)))
+        wrong = ", ".join(sorted(repr(key[:40]) for key in unknown))
         raise InputError(f"settings of another version of kd_jax: {kind.__name__} differs in {wrong}")
     return kind(**{name: _from_json(hints[name], value, prefix + name) for name, value in data.items()})
 

@@ -91,6 +91,7 @@ def test_every_setting_has_a_line_in_its_docstring():
         ({"train": {"schedule": "lineal"}}, r"schedule=\"lineal\": must be constant or linear or cosine"),
         ({"model": {"words": {"lowercase": 1}}}, r"lowercase=1: must be true or false"),
         ({"model": {"words": {"vectors": None}}}, r"vectors=null: must be a text"),
+        ({"x" * 9000: 1}, "Settings differs in 'x{40}'$"),
         ([], r"^settings=\[\]: must be a group"),
     ],
 )

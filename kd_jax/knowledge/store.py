@@ -101,7 +101,7 @@ def read(folder: Path, source: dict[str, Any]) -> Outputs:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
-            raise StaleError(f"{folder}: format {manifest['format']}, this version writes {FORMAT}")
+            raise StaleError(f"{folder}: format {manifest['format']!s:.40}, this version writes {FORMAT}")
         if manifest["source"] != source:
             wrong = [key for key in source if manifest["source"].get(key) != source[key]]
             raise StaleError(f"{folder}: made from another {' and '.join(wrong) or 'source'}")
@@ -113,7 +113,7 @@ def read(folder: Path, source: dict[str, Any]) -> Outputs:
                 raise StaleError(f"{path}: damaged, its checksum differs")
             array = np.load(path, mmap_mode="r", allow_pickle=False)
             if list(array.shape) != expected["shape"]:
-                raise StaleError(f"{path}: shape {list(array.shape)}, not {expected['shape']}")
+                raise StaleError(f"{path}: shape {list(array.shape)}, not {expected['shape']!s:.40}")
             if array.dtype != _ON_DISK[dtype]:
                 raise StaleError(f"{path}: holds {array.dtype}, which is not how {dtype} is stored")
             fields[name] = array.view(jnp.dtype(dtype))

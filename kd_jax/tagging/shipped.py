@@ -52,7 +52,9 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
     try:
         about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if about.get("kind") != KIND or about.get("format") != FORMAT:
-            raise InputError(f"{folder}: a shipped model of format {about.get('format')}; this kd_jax reads {FORMAT}")
+            raise InputError(
+                f"{folder}: a shipped model of format {about.get('format')!s:.40}; this kd_jax reads {FORMAT}"
+            )
         for file in (PROGRAM, WEIGHTS, VOCABULARY):
             if digest_file(folder / file) != about["sha256"][file]:
                 raise InputError(f"{folder}/{file}: damaged, the checksum differs; ship the model again")

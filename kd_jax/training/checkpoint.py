@@ -122,8 +122,8 @@ def describe_model(folder: Path) -> dict[str, Any] | None:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         version = found.get("format") if isinstance(found, dict) else "unknown"
         raise InputError(
-            f"{folder}: format {version}, this version of kd_jax reads {FORMAT}; use the version that wrote it, or"
-            " remove the folder to train it again"
+            f"{folder}: format {version!s:.40}, this version of kd_jax reads {FORMAT}; use the version that wrote it,"
+            " or remove the folder to train it again"
         )
     if "sha256" in found and found.pop("sha256") != digest(found):
         raise InputError(f"{folder}/model.json: damaged, its checksum differs; remove {folder} to train it again")

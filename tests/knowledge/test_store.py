@@ -76,12 +76,15 @@ def test_a_damaged_array_is_named(tmp_path, outputs, harm, name):
         store.read(tmp_path / "k", SOURCE)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 99}', "null", '{"format": 1, "source": 3}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"format": 99}', "null", '{"format": 1, "source": 3}', f'{{"format": "{"x" * 9000}"}}']
+)
 def test_a_damaged_manifest_is_noticed(tmp_path, outputs, content):
     store.write(tmp_path / "k", SOURCE, (11, WIDTHS), "float32", chunks(outputs))
     (tmp_path / "k" / "manifest.json").write_text(content)
-    with pytest.raises(store.StaleError):
+    with pytest.raises(store.StaleError) as caught:
         store.read(tmp_path / "k", SOURCE)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_manifest_can_not_point_elsewhere(tmp_path, outputs):
