@@ -12,6 +12,7 @@ from kd_jax.data.tokens import Tokens, gold_tags
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
 from kd_jax.files import digest
+from kd_jax.hosts.host import Host
 from kd_jax.interrupt import Interrupt, InterruptedRunError
 from kd_jax.material import Material, make_job
 from kd_jax.plan import Cell, Member
@@ -31,11 +32,32 @@ class Context(NamedTuple):
         workdir: the work folder.
         meter: is told of progress.
         stop: asks for the end when a signal came.
+        host: this one among those of the run.
     """
 
     workdir: Path
     meter: Meter
     stop: Interrupt
+    host: Host
+
+    @property
+    def end(self) -> InterruptedRunError | None:
+        """Why the run is to end after this step; None as long as it goes on."""
+        return self.stop.end or self.host.end
+
+    def idle(self) -> None:
+        """See that the run is to go on, and show how far the other hosts are while this one waits for them."""
+        self.go_on()
+        self.meter.idle()
+
+    def go_on(self) -> None:
+        """See that the run is to go on.
+
+        Raises:
+            InterruptedRunError: where it is not.
+        """
+        if (end := self.end) is not None:
+            raise end
 
 
 def checkpoint_folder(workdir: Path, cell: Cell) -> Path:
@@ -57,7 +79,7 @@ def train_cell(
 
     Raises:
         InputError: where the disk refuses.
-        InterruptedRunError: where a signal asked for the end; the lanes are saved.
+        InterruptedRunError: where a signal or another host asked for the end; the lanes are saved.
     """
     meter = context.meter
     job, vocabulary = make_job(material, cell, members, knowledge)
@@ -143,19 +165,19 @@ def _train(
                 best.offer(progress.epoch, devel, progress.state.params)
             _record(cell, members, progress, of_epoch[0] / of_epoch[1], devel, context.meter)
             of_epoch = [0, 0.0]
-        saving = cell.settings.saving
+        saving, end = cell.settings.saving, context.end
         due = time.monotonic() - saved_at >= 60 * saving.minutes
         due |= bool(saving.every_epochs) and progress.ends_epoch and progress.epoch % saving.every_epochs == 0
-        if due or context.stop.asked_by is not None:
+        if due or end is not None:
             own = jax.tree.map(lambda x: np.asarray(x)[: len(members)], progress.state)
             number = progress.position.epoch * 1_000_000 + progress.position.chunk
             so_far = seconds + time.monotonic() - began
             kept = None if best is None else best.saved(own.params)
             checkpoints.save(Saved(progress.position, own, kept, so_far), number)
             saved_at = time.monotonic()
-        if context.stop.asked_by is not None:
+        if end is not None:
             checkpoints.wait()
-            raise InterruptedRunError(context.stop.asked_by)
+            raise end
     if state is None:
         raise InputError(f"{cell.title}: nothing to train on")
     seconds += time.monotonic() - began

@@ -49,8 +49,8 @@ def keep_compiled() -> None:
 
 
 def devices() -> str:
-    """How many devices there are of what kind, as a work folder's settings.json tells it."""
-    return f"{len(jax.devices())} x {jax.devices()[0].device_kind}"
+    """How many devices this host has of what kind, as a work folder's settings.json tells it."""
+    return f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}"
 
 
 def describe() -> str:

@@ -6,11 +6,16 @@ from typing import Any, Self
 
 
 class InterruptedRunError(Exception):
-    """A signal asked for the end, and everything is saved."""
+    """A signal or another host asked for the end, and everything is saved.
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; everything is saved: the same command goes on")
-        self.exit_status = 128 + number
+    Args:
+        why: one line for people.
+        exit_status: of the process.
+    """
+
+    def __init__(self, why: str, exit_status: int) -> None:
+        super().__init__(why)
+        self.exit_status = exit_status
 
 
 class Interrupt:
@@ -19,6 +24,16 @@ class Interrupt:
     def __init__(self) -> None:
         self.asked_by: int | None = None
         self._before: dict[int, Any] = {}
+
+    @property
+    def end(self) -> InterruptedRunError | None:
+        """Why the run is to end after this step; None as long as no signal came."""
+        if self.asked_by is None:
+            return None
+        name = signal.Signals(self.asked_by).name
+        return InterruptedRunError(
+            f"stopped by {name}; everything is saved: the same command goes on", 128 + self.asked_by
+        )
 
     def __enter__(self) -> Self:
         """Take over the signals."""

@@ -67,7 +67,9 @@ def fitting(lanes: int, takes: Callable[[int], int], at_hand: int | None) -> int
     return next((n for n in range(lanes, 1, -1) if takes(n) <= SAFE * at_hand), 1)
 
 
-def at_once(cell: Cell, workdir: Path, job: Callable[[], Job], say: Callable[[str], None]) -> int:
+def at_once(
+    cell: Cell, workdir: Path, job: Callable[[], Job], say: Callable[[str], None], own: Path | None = None
+) -> int:
     """How many of a cell's lanes train at the same time.
 
     Args:
@@ -75,6 +77,7 @@ def at_once(cell: Cell, workdir: Path, job: Callable[[], Job], say: Callable[[st
         workdir: its lanes.json tells what was chosen before on this device, and is told what is chosen now.
         job: of all lanes, called only where something is to be chosen.
         say: is told the choice.
+        own: a folder whose lanes.json is told in place of the work folder's.
 
     Raises:
         InputError: where not even one lane fits, or lanes.json can't be used.
@@ -84,8 +87,8 @@ def at_once(cell: Cell, workdir: Path, job: Callable[[], Job], say: Callable[[st
         return min(lanes, cell.settings.lanes.at_once)
     if lanes == 1:
         return 1
-    key, file = _key(cell.members), workdir / "lanes.json"
-    known = _read(file)
+    key, file = _key(cell.members), (own or workdir) / "lanes.json"
+    known = _read(workdir / "lanes.json") | _read(file)
     before = known.get(key)
     if before is not None and before["device"] == device.devices():
         return int(before["at_once"])
@@ -103,9 +106,15 @@ def at_once(cell: Cell, workdir: Path, job: Callable[[], Job], say: Callable[[st
         "bytes_at_hand": chosen.at_hand,
         "lane_tokens_per_s": chosen.rates,
     }
-    replace_file(file, json.dumps({"format": FORMAT, "cells": known | {key: entry}}, indent=1).encode())
+    _write(file, known | {key: entry})
     say(f"{cell.title}: {describe(chosen, lanes)}")
     return chosen.at_once
+
+
+def gather(workdir: Path, told: Path) -> None:
+    """Take the choices that another folder's lanes.json was told into the work folder's."""
+    if there := _read(told / "lanes.json"):
+        _write(workdir / "lanes.json", _read(workdir / "lanes.json") | there)
 
 
 def choose(job: Job, at_hand: int | None, timed: dict[str, float], title: str) -> Choice:
@@ -165,6 +174,10 @@ def _key(members: Sequence[Member]) -> str:
 
 def _of_program(known: dict[str, Any], program: str) -> dict[str, Any] | None:
     return next((entry for entry in known.values() if entry["program"] == program), None)
+
+
+def _write(file: Path, cells: dict[str, Any]) -> None:
+    replace_file(file, json.dumps({"format": FORMAT, "cells": cells}, indent=1).encode())
 
 
 def _read(file: Path) -> dict[str, Any]:

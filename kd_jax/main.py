@@ -31,6 +31,7 @@ flags.DEFINE_enum(
     "Tag scheme of the files; default: IOBES if they have E- or S-, else IOB2.",
 )
 flags.DEFINE_multi_string("set", [], "A setting, as key=value; may be repeated: --set learning_rate=0.002.")
+flags.DEFINE_string("distributed", None, "Several hosts as one run: auto, or COORDINATOR:PORT,PROCESSES,PROCESS_ID.")
 flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")
 
 
@@ -56,6 +57,7 @@ def main(argv: Sequence[str]) -> None:
                 protocol=FLAGS.protocol,
                 scheme=FLAGS.scheme,
                 assignments=tuple(FLAGS.set),
+                distributed=FLAGS.distributed,
                 dry_run=FLAGS.dry_run,
             ),
             Console(),

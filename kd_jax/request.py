@@ -1,13 +1,17 @@
 """From what a user asked for to an experiment that runs: everything is checked before anything is trained."""
 
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import numpy as np
 from rich.console import Console
 
+from kd_jax import __version__, lane_groups
 from kd_jax.catalogue import load_experiment, sample_corpora
 from kd_jax.cells import Context
 from kd_jax.data.registry import find, load
@@ -17,15 +21,18 @@ from kd_jax.device import keep_compiled
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.tables import experiment_table
-from kd_jax.files import clear_partial, digest_file, locked
+from kd_jax.files import clear_partial, digest, digest_file, locked
 from kd_jax.forecast import Survey, plan_table
+from kd_jax.hosts.host import Host
+from kd_jax.hosts.meeting import meet
 from kd_jax.interrupt import Interrupt
 from kd_jax.material import Material
 from kd_jax.plan import Plan
 from kd_jax.report import write_report
 from kd_jax.run import cells_of, hashes_of, open_workdir, run, unfinished
-from kd_jax.settings import SMALL, Settings, Words, override
+from kd_jax.settings import SMALL, Settings, Words, override, to_dict
 from kd_jax.totals import totals_table
+from kd_jax.training import progress
 from kd_jax.training.mesh import use_all_cores
 from kd_jax.training.progress import Meter
 from kd_jax.types import Corpus
@@ -45,7 +52,13 @@ class Request:
     protocol: str = "train+devel"
     scheme: str | None = None
     assignments: Sequence[str] = ()
+    distributed: str | None = None
     dry_run: bool = False
+
+    @property
+    def place(self) -> Path:
+        """The work folder."""
+        return self.workdir or Path("runs") / (self.data_dir or sample_corpora()).resolve().name
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -67,11 +80,11 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
+def prepare(request: Request) -> tuple[list[Plan], Material]:
     """The plans of a request.
 
     Returns:
-        A plan for every experiment that is asked for, what they work on, and their work folder, not touched yet.
+        A plan for every experiment that is asked for, and what they work on; the work folder is not touched yet.
 
     Raises:
         InputError: for whatever is wrong with the request or the corpora.
@@ -85,11 +98,10 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
     settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
     corpora = load(data_dir, request.datasets or None, request.scheme)
     targets = _targets(request.targets, data_dir, [corpus.name for corpus in corpora])
-    workdir = request.workdir or Path("runs") / data_dir.resolve().name
     hashes = hashes_of(corpora)
-    vectors, digest = _read_vectors(settings[0].model.words, corpora)
+    vectors, of_vectors = _read_vectors(settings[0].model.words, corpora)
     plans = [
-        Plan(experiment, of_experiment, hashes, seeds, request.protocol, workdir, targets, digest)
+        Plan(experiment, of_experiment, hashes, seeds, request.protocol, request.place, targets, of_vectors)
         for experiment, of_experiment in zip(experiments, settings, strict=True)
     ]
     for plan in plans:
@@ -100,7 +112,7 @@ def prepare(request: Request) -> tuple[list[Plan], Material, Path]:
             if needed and "devel" not in corpus.splits:
                 why = "weights are chosen" if "devel" in request.protocol else "--protocol=train chooses the best epoch"
                 raise InputError(f"{corpus.name}: has no devel split, on which {why}; add devel.tsv, or leave it out")
-    return plans, Material({c.name: c for c in corpora}, hashes, vectors), workdir
+    return plans, Material({c.name: c for c in corpora}, hashes, vectors)
 
 
 def _targets(asked: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tuple[str, ...]:
@@ -149,29 +161,70 @@ def execute(request: Request, console: Console) -> None:
 
     Raises:
         InputError: for whatever is wrong with the request, the corpora or the disk.
-        InterruptedRunError: where a signal asked for the end; everything is saved.
+        InterruptedRunError: where a signal or another host asked for the end; everything is saved.
     """
     use_all_cores()
     keep_compiled()
-    plans, material, workdir = prepare(request)
-    survey = Survey(material)
-    for plan in plans:
-        console.print(plan_table(plan, survey))
+    with meet(None if request.dry_run else request.distributed, request.place) as host:
+        _execute(request, console, host)
+
+
+def _execute(request: Request, console: Console, host: Host) -> None:
+    plans, material = prepare(request)
+    host.agree(_asked(plans))
+    survey, workdir = Survey(material), request.place
+    if host.first:
+        for plan in plans:
+            console.print(plan_table(plan, survey))
     if request.dry_run:
         console.print(totals_table(plans, survey))
         return
     open_workdir(workdir)
     missing = {member.folder: cell for plan in plans for cell in cells_of(plan) for member in unfinished(cell)}
     total = sum(cell.epochs * survey.tokens(cell) for cell in missing.values())
-    with locked(workdir), Interrupt() as stop, Meter(total, workdir / "metrics.jsonl", console) as meter:
-        clear_partial(workdir)
-        if not total:
+    told = host.folder(workdir)
+    with _opened(workdir, host), Interrupt() as stop, Meter(total, told / "metrics.jsonl", console, host) as meter:
+        if host.first and not total:
             meter.say("every model is there already: nothing to train")
         for plan in plans:
-            run(plan, material, Context(workdir, meter, stop))
+            run(plan, material, Context(workdir, meter, stop, host))
+    if not host.first:
+        return
     rows = results.read(workdir / "results.csv")
     for plan in plans:
         mine = [row for row in rows if row.experiment == plan.experiment.name and row.protocol == plan.protocol]
         console.print(experiment_table(mine, plan.experiment.table, console.width))
     console.print(f"scores: {workdir / 'results.csv'}   report: {write_report(workdir)}", highlight=False)
     console.print(f"cards: {workdir / 'students' / 'CORPUS' / 'NAME' / 'card.md'}", highlight=False)
+
+
+@contextmanager
+def _opened(workdir: Path, host: Host) -> Iterator[None]:
+    """The work folder of this run alone, rid of what was left half-written, with what all hosts told gathered in it."""
+    if not host.first:
+        host.wait(["open"])
+        host.folder(workdir).mkdir(parents=True, exist_ok=True)
+        yield
+        return
+    with nullcontext() if host.count > 1 else locked(workdir):
+        clear_partial(workdir)
+        _gather(workdir)
+        host.finish("open")
+        yield
+        host.see_off()
+        _gather(workdir)
+
+
+def _gather(workdir: Path) -> None:
+    """Take what other hosts told into the work folder's own files."""
+    for told in sorted((workdir / "hosts").glob("*")):
+        lane_groups.gather(workdir, told)
+        progress.gather(workdir / "metrics.jsonl", told / "metrics.jsonl")
+    shutil.rmtree(workdir / "hosts", ignore_errors=True)
+
+
+def _asked(plans: Sequence[Plan]) -> str:
+    """Hash of all that decides what hosts train, and in which portions."""
+    cells = [cell for plan in plans for cell in (*plan.fixed, *plan.students(None))]
+    asked = [[cell.title, to_dict(cell.settings), [member.identity for member in cell.members]] for cell in cells]
+    return digest([__version__, jax.__version__, asked])

@@ -1,33 +1,35 @@
-"""An experiment to its end: cells in order, finished models skipped, results written as they come."""
+"""An experiment to its end: stages of cells, finished models skipped, results written as they come.
+
+Where a run has several hosts, each takes cells of a stage that no other has taken, the largest first, or groups of
+lanes where the settings say how many train at once; host 0 alone writes the tables. A stage begins when the one before
+is finished everywhere: single-task models and teachers, then what is tuned, then students.
+"""
 
 import json
 import os
 import platform
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from kd_jax import __version__
+from kd_jax import __version__, device
 from kd_jax.cells import Context, checkpoint_folder, train_cell
 from kd_jax.data.registry import corpus_hash
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.results import Row, TypeRow
-from kd_jax.files import replace_file
-from kd_jax.interrupt import InterruptedRunError
-from kd_jax.knowledge import store
-from kd_jax.knowledge.ensemble import mean_logits
-from kd_jax.knowledge.library import Question, answer
+from kd_jax.files import digest, replace_file
 from kd_jax.lane_groups import at_once, groups
-from kd_jax.material import Material, foreign_sentences, make_job
+from kd_jax.material import Material, make_job
 from kd_jax.plan import Cell, Chosen, Member, Plan, describe
 from kd_jax.settings import to_dict
 from kd_jax.tagging.student_card import CARD, known_speeds, summary, teachers_of, write_card
+from kd_jax.teaching import devel_f1, knowledge, share_knowledge
 from kd_jax.training.checkpoint import describe_model, load_counts
+from kd_jax.training.loop import Job
 from kd_jax.training.resume import begun_together
 from kd_jax.types import Corpus, LossWeights, Outputs
 
@@ -59,7 +61,7 @@ def open_workdir(workdir: Path) -> None:
     Raises:
         InputError: where it can't.
     """
-    probe = workdir / f".probe.{os.getpid()}"
+    probe = workdir / f".probe.{platform.node()}.{os.getpid()}"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         probe.write_text("", encoding="utf-8")
@@ -79,71 +81,86 @@ def run(plan: Plan, material: Material, context: Context) -> None:
 
     Raises:
         InputError: where the disk refuses; models finished before stay.
-        InterruptedRunError: where a signal asked for the end.
+        InterruptedRunError: where a signal or another host asked for the end.
     """
-    for name in changed_corpora(material, context.workdir):
-        context.meter.say(
-            f"{name}: not the text that this folder's last run read; models of that text stay, and are not used"
-        )
-    write_settings(plan, material, context.workdir)
-    for cell in plan.fixed:
-        finish(plan, material, cell, context)
+    if context.host.first:
+        for name in changed_corpora(material, context.workdir):
+            context.meter.say(
+                f"{name}: not the text that this folder's last run read; models of that text stay, and are not used"
+            )
+        write_settings(plan, material, context)
+    untaught = [cell for cell in plan.fixed if not cell.teachers]
+    finish(plan, material, untaught, context)
+    finish(plan, material, plan.tuning, context)
     chosen = choose(plan)
-    if chosen:
+    if chosen and context.host.first:
         write_choices(chosen, context.workdir, plan.experiment.name)
         for (corpus, label), weights in chosen.items():
             context.meter.say(f"{label} on {corpus}: devel chose {describe(weights).removeprefix('SM ')}")
-    for cell in plan.students(chosen):
-        finish(plan, material, cell, context)
+    finish(plan, material, plan.students(chosen), context)
 
 
-def finish(plan: Plan, material: Material, cell: Cell, context: Context) -> None:
-    """Train those models of a cell that are missing, and publish the rows of all."""
-    if context.stop.asked_by is not None:
-        raise InterruptedRunError(context.stop.asked_by)
-    if unfinished(cell):
-        taught = knowledge(plan, material, cell, cell.members, context)
-        models = tuple({member.folder: member for member in cell.members}.values())
-        lanes = at_once(cell, context.workdir, lambda: make_job(material, cell, models, taught)[0], context.meter.say)
-        for group in groups(cell, lanes):
-            if own := lanes_of(group, context.workdir):
-                train_cell(material, group, own, taught, context)
-    if cell.purpose != "teach":
-        publish(plan, cell, context.workdir)
-    if cell.purpose == "table" and cell.kind != "MTM":
-        write_cards(material.corpora[cell.corpora[0]], cell.members, context)
+def finish(plan: Plan, material: Material, cells: Sequence[Cell], context: Context) -> None:
+    """Train those models of a stage's cells that are missing, here and on other hosts, and publish the rows of all."""
+    host, unpublished = context.host, list(cells)
+
+    def publish_what_is_there(cells: Iterable[Cell]) -> None:
+        for cell in cells if host.first else ():
+            if cell.purpose != "teach":
+                publish(plan, cell, context.workdir)
+            unpublished.remove(cell)
+
+    if host.count > 1:
+        share_knowledge(plan, material, [cell for cell in cells if unfinished(cell)], context)
+        cells = sorted(cells, key=lambda cell: size(material, cell), reverse=True)
+    for cell in cells:
+        mine = train(plan, material, cell, context)
+        publish_what_is_there([*takewhile(lambda c: not unfinished(c), unpublished)])
+        if cell.purpose == "table" and cell.kind != "MTM":
+            write_cards(material.corpora[cell.corpora[0]], mine, context)
+    models = [member.folder / "model.json" for cell in cells for member in cell.members]
+    host.wait([name_of(part) for cell in cells for part in portions(cell)], models, context.idle)
+    publish_what_is_there([*unpublished])
 
 
-def knowledge(
-    plan: Plan, material: Material, cell: Cell, members: Sequence[Member], context: Context
-) -> Outputs | None:
-    """What the cell's teachers say about its training sentences, for the terms that some lane gives weight to."""
-    if not cell.teachers:
-        return None
-    own = cell.corpora[0]
-    asked = [
-        Question(own, own, material.hashes[own], split)
-        for split in cell.splits
-        if split in material.corpora[own].splits
-    ]
-    if cell.foreign:
-        asked += [
-            Question(own, name, material.hashes[name], split, chosen)
-            for (name, split), chosen in foreign_sentences(material, cell).items()
-        ]
-    wanted = Outputs(*(any(getattr(m.weights, w) for m in members) for w in ("beta", "gamma", "kappa")))
-    if not any(wanted):
-        return None
-    dtype = plan.settings.distill.dtype
-    taught = []
-    for teacher in cell.teachers:
-        head = next(head for head, of_head in plan.multi.items() if teacher in of_head.members)
-        job = cache(lambda head=head: make_job(material, plan.multi[head], plan.multi[head].members[:1])[0])
-        folder = context.workdir / "knowledge" / teacher.identity
-        taught.append([answer(teacher.folder, folder, question, dtype, job, context.meter.say) for question in asked])
-    by_devel = len(taught) > 1 and plan.settings.distill.ensemble == "devel"
-    weights = [devel_f1(teacher) for teacher in cell.teachers] if by_devel else None
-    return store.join((mean_logits(parts, weights) for parts in zip(*taught, strict=True)), wanted)
+def train(plan: Plan, material: Material, cell: Cell, context: Context) -> list[Member]:
+    """Train those models of a cell that are missing, and give those that no other host has taken."""
+    mine: list[Member] = []
+    taught = cache(lambda: knowledge(plan, material, cell, context))
+    for part in portions(cell):
+        context.go_on()
+        if not context.host.take(name_of(part)):
+            continue
+        if unfinished(part):
+            own = context.host.folder(context.workdir)
+            lanes = at_once(part, context.workdir, partial(_job, material, part, taught), context.meter.say, own)
+            for group in groups(part, lanes):
+                if begun := lanes_of(group, context.workdir):
+                    train_cell(material, group, begun, taught(), context)
+        context.host.finish(name_of(part))
+        mine += part.members
+    return mine
+
+
+def portions(cell: Cell) -> list[Cell]:
+    """What hosts take of a cell: groups of its lanes where the settings say how many train at once, else all of it."""
+    return groups(cell, cell.settings.lanes.at_once or len(cell.members))
+
+
+def name_of(part: Cell) -> str:
+    """A name for some lanes of a cell, the same on every host."""
+    return digest([member.identity for member in part.members])
+
+
+def size(material: Material, cell: Cell) -> int:
+    """About how much there is to do for a cell: tokens of its corpora, for each epoch and lane."""
+    sentences = (s for name in cell.corpora for split in material.corpora[name].splits.values() for s in split)
+    return cell.epochs * len(unfinished(cell)) * sum(len(s.tokens) for s in sentences)
+
+
+def _job(material: Material, part: Cell, taught: Callable[[], Outputs | None]) -> Job:
+    models = tuple({member.folder: member for member in part.members}.values())
+    return make_job(material, part, models, taught())[0]
 
 
 def write_cards(corpus: Corpus, members: Sequence[Member], context: Context) -> None:
@@ -154,8 +171,7 @@ def write_cards(corpus: Corpus, members: Sequence[Member], context: Context) -> 
     said, speeds = teachers_of(context.workdir, corpus), known_speeds(context.workdir)
     cards: dict[str, list[dict[str, Any]]] = {}
     for folder, label in lacking.items():
-        if context.stop.asked_by is not None:
-            raise InterruptedRunError(context.stop.asked_by)
+        context.go_on()
         cards.setdefault(label, []).append(write_card(folder, corpus, said, speeds))
     for of_label in cards.values():
         context.meter.say(f"cards of {summary(of_label)}")
@@ -164,19 +180,6 @@ def write_cards(corpus: Corpus, members: Sequence[Member], context: Context) -> 
 def _is_ok(member: Member) -> bool:
     found = describe_model(member.folder)
     return found is not None and found["about"]["status"] == "ok"
-
-
-def devel_f1(member: Member) -> float:
-    """F1 on devel of a model that was not trained on it, the mean over its corpora.
-
-    Raises:
-        InputError: where the model has none.
-    """
-    found = describe_model(member.folder)
-    value = found["about"]["devel_f1"] if found else None
-    if value is None:
-        raise InputError(f"{member.folder}: has no F1 on devel; remove the folder to train it again")
-    return float(value)
 
 
 def choose(plan: Plan) -> Chosen:
@@ -261,9 +264,8 @@ def changed_corpora(material: Material, workdir: Path) -> list[str]:
         return []
 
 
-def write_settings(plan: Plan, material: Material, workdir: Path) -> None:
+def write_settings(plan: Plan, material: Material, context: Context) -> None:
     """Write what is run, on what and with what, into settings.json."""
-    devices = jax.devices()
     content = {
         "experiment": to_dict(plan.experiment),
         "settings": to_dict(plan.settings),
@@ -279,6 +281,6 @@ def write_settings(plan: Plan, material: Material, workdir: Path) -> None:
         },
         "versions": {"kd_jax": __version__, "python": platform.python_version()}
         | {name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "seqeval")},
-        "device": f"{len(devices)} x {devices[0].device_kind}",
+        "device": device.devices() + (f" on each of {hosts} hosts" if (hosts := context.host.count) > 1 else ""),
     }
-    replace_file(workdir / "settings.json", json.dumps(content, indent=1).encode())
+    replace_file(context.workdir / "settings.json", json.dumps(content, indent=1).encode())

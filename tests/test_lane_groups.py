@@ -16,6 +16,7 @@ from kd_jax import device, lane_groups
 from kd_jax.catalogue import load_experiment
 from kd_jax.cells import Context
 from kd_jax.errors import InputError
+from kd_jax.hosts.host import Host
 from kd_jax.interrupt import Interrupt
 from kd_jax.lane_groups import at_once, choose, fitting, groups
 from kd_jax.material import Material, make_job
@@ -63,7 +64,7 @@ def test_groups_train_what_all_lanes_train_together(tmp_path):
         (tmp_path / folder).mkdir()
         told = Console(file=io.StringIO(), width=200)
         with Meter(1, tmp_path / folder / "metrics.jsonl", told) as meter:
-            finish(plan, MATERIAL, plan.fixed[0], Context(tmp_path / folder, meter, Interrupt()))
+            finish(plan, MATERIAL, plan.fixed[:1], Context(tmp_path / folder, meter, Interrupt(), Host()))
         models.append([load_model(member.folder).params for member in plan.fixed[0].members])
         assert told.file.getvalue().count("lane-tokens/s, scoring included") == {"0": 1, "1": 2}[size]
     for together, alone in zip(*models, strict=True):

@@ -31,10 +31,16 @@ class Question(NamedTuple):
     split: str
     chosen: np.ndarray | None = None
 
+    @property
+    def name(self) -> Path:
+        """Where the answer is among those of a teacher."""
+        about = self.corpus if self.branch == self.corpus else f"{self.branch}-on-{self.corpus}"
+        return Path(about) / self.split
+
 
 def answer(
     teacher: Path,
-    folder: Path,
+    place: Path,
     question: Question,
     dtype: str,
     job: Callable[[], Job],
@@ -44,7 +50,7 @@ def answer(
 
     Args:
         teacher: folder of the trained teacher.
-        folder: of this teacher's knowledge.
+        place: folder of the answer.
         question: whose branch, about which sentences.
         dtype: in which it is stored.
         job: gives the teacher's tokens and sizes; called only where something has to be computed.
@@ -63,8 +69,6 @@ def answer(
         "sentences": "all" if question.chosen is None else digest(question.chosen.tolist()),
         "dtype": dtype,
     }
-    about = question.corpus if question.branch == question.corpus else f"{question.branch}-on-{question.corpus}"
-    place = folder / about / question.split
     try:
         return store.read(place, source)
     except store.StaleError as reason:

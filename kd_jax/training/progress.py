@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kd_jax.errors import InputError
+from kd_jax.hosts.host import Host
 
 PLAIN_EVERY = 20.0  # seconds between plain lines
 
@@ -22,15 +23,19 @@ class Meter:
         total: lane-tokens that the run will train on.
         metrics: file that gets one JSON object an epoch.
         console: where lines go.
+        host: this one among those of the run. Host 0 shows how far all are; the others say what stays, by their
+            number.
     """
 
-    def __init__(self, total: int, metrics: Path, console: Console) -> None:
+    def __init__(self, total: int, metrics: Path, console: Console, host: Host | None = None) -> None:
         self._total, self._metrics, self._console = total, metrics, console
+        self._host = host or Host()
         self._done = self._skipped = 0
         self._began = time.monotonic()
         self._told = self._began
         self._rate = 0.0
-        self._live = console.is_terminal and console.file.isatty()  # FORCE_COLOR alone, as in Jupyter, is no terminal
+        terminal = console.is_terminal and console.file.isatty()  # FORCE_COLOR alone, as in Jupyter, is no terminal
+        self._live = terminal and self._host.first
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -69,14 +74,22 @@ class Meter:
         self._done += lane_tokens
         now = lane_tokens / max(seconds, 1e-9)
         self._rate = now if not self._rate else 0.7 * self._rate + 0.3 * now
-        line = f"{what}  loss {loss:.4f}  {self._rate:,.0f} lane-tokens/s"
+        self._show(f"{what}  loss {loss:.4f}  {self._rate:,.0f} lane-tokens/s")
+
+    def idle(self) -> None:
+        """Show how far the other hosts are, while this one waits for them."""
+        self._show("waiting for other hosts")
+
+    def _show(self, line: str) -> None:
+        self._host.trained = self._done
+        done = self._done + self._host.elsewhere
         if self._task is not None:
-            self._bar.update(self._task, description=line, completed=self._done)
+            self._bar.update(self._task, description=line, completed=done)
         elapsed = time.monotonic() - self._began
-        if not self._live and time.monotonic() - self._told > PLAIN_EVERY:
+        if self._host.first and not self._live and time.monotonic() - self._told > PLAIN_EVERY:
             self._told = time.monotonic()
-            left = elapsed * max(self._total - self._done, 0) / max(self._done - self._skipped, 1)
-            self.say(f"{self._done / max(self._total, 1):4.0%}  {line}  ETA {clock(left)}")
+            left = elapsed * max(self._total - done, 0) / max(done - self._skipped, 1)
+            self.say(f"{done / max(self._total, 1):4.0%}  {line}  ETA {clock(left)}")
 
     def skip(self, lane_tokens: int) -> None:
         """Count lane-tokens that were trained on before this run."""
@@ -85,6 +98,7 @@ class Meter:
 
     def say(self, line: str) -> None:
         """A line that stays."""
+        line = line if self._host.first else f"host {self._host.index}: {line}"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         self._console.file.flush()
 
@@ -94,17 +108,31 @@ class Meter:
         Raises:
             InputError: where the disk refuses.
         """
-        line = json.dumps({"time": round(time.time(), 3), **fields}) + "\n"
-        try:
-            with self._metrics.open("ab+") as file:
-                if file.tell() > 0:
-                    file.seek(-1, os.SEEK_END)
-                    line = line if file.read(1) == b"\n" else "\n" + line  # a writer was stopped in mid-line
-                file.write(line.encode())
-        except OSError as fault:
-            raise InputError(
-                f"{self._metrics}: can't be written ({fault.strerror}); make room, then run the same command again"
-            ) from None
+        _append(self._metrics, (json.dumps({"time": round(time.time(), 3), **fields}) + "\n").encode())
+
+
+def gather(metrics: Path, told: Path) -> None:
+    """Take the lines of another host's metrics file into the run's, and remove that file.
+
+    Raises:
+        InputError: where the disk refuses.
+    """
+    if told.exists():
+        _append(metrics, told.read_bytes())
+        told.unlink()
+
+
+def _append(metrics: Path, lines: bytes) -> None:
+    try:
+        with metrics.open("ab+") as file:
+            if file.tell() > 0:
+                file.seek(-1, os.SEEK_END)
+                lines = lines if file.read(1) == b"\n" else b"\n" + lines  # a writer was stopped in mid-line
+            file.write(lines)
+    except OSError as fault:
+        raise InputError(
+            f"{metrics}: can't be written ({fault.strerror}); make room, then run the same command again"
+        ) from None
 
 
 def clock(seconds: float) -> str:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from kd_jax.training import progress
-from kd_jax.training.progress import Meter
+from kd_jax.training.progress import Meter, gather
 
 
 class Terminal(io.StringIO):
@@ -26,3 +26,14 @@ def test_a_bar_on_a_terminal_only_whatever_force_color_says(tmp_path, monkeypatc
     text = console.file.getvalue()
     assert ("\x1b[2K" in text) == (file is Terminal)
     assert text.count("ETA 0:") == (0 if file is Terminal else 3)
+
+
+def test_lines_of_other_hosts_are_gathered_whole(tmp_path):
+    """Where a writer was stopped in mid-line, the next line begins anew."""
+    metrics = tmp_path / "metrics.jsonl"
+    for number, written in enumerate(['{"a": 1}\n{"b"', '{"c": 2}\n{"d": 3}\n']):
+        (tmp_path / f"{number}.jsonl").write_text(written)
+        gather(metrics, tmp_path / f"{number}.jsonl")
+    gather(metrics, tmp_path / "none.jsonl")
+    assert metrics.read_text() == '{"a": 1}\n{"b"\n{"c": 2}\n{"d": 3}\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
