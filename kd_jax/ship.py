@@ -5,7 +5,7 @@
 The folder holds vocabulary, labels, settings, safetensors weights and the program (StableHLO, for cpu, cuda and tpu);
 kd_jax.load and kd_jax.tag take it as they take a trained model's folder, and need neither flax nor optax nor orbax for
 it. --weights=bfloat16 or int8 makes it smaller; with --test=FILE the F1 of the trained and the shipped model on a CoNLL
-file are measured and written into it.
+file are measured and written into it. --onnx writes the network as ONNX instead, for other runtimes.
 """
 
 import json
@@ -22,7 +22,14 @@ FLAGS = flags.FLAGS
 
 
 def ship(
-    folder: Path, out: Path, weights: str, constrained: bool | None, test: Path | None, task: str | None = None
+    folder: Path,
+    out: Path,
+    weights: str,
+    constrained: bool | None,
+    test: Path | None,
+    task: str | None = None,
+    *,
+    onnx: bool = False,
 ) -> str:
     """Ship a model.
 
@@ -33,6 +40,7 @@ def ship(
         constrained: whether it rules out what IOB2 forbids; None for what it was scored with.
         test: a CoNLL file to compare both on; None for no comparison.
         task: of a model of several corpora, the one that is shipped.
+        onnx: whether it is written as ONNX for other runtimes, which kd_jax itself does not read.
 
     Returns:
         What was done, in a few lines.
@@ -42,6 +50,7 @@ def ship(
     """
     from kd_jax.data.conll import read_split  # noqa: PLC0415 - `--help` needs no JAX
     from kd_jax.files import replace_file  # noqa: PLC0415
+    from kd_jax.tagging import onnx as onnx_folder  # noqa: PLC0415
     from kd_jax.tagging.measures import compare  # noqa: PLC0415
     from kd_jax.tagging.shipped import MANIFEST, is_shipped, open_shipped  # noqa: PLC0415
     from kd_jax.tagging.shipping import ship as write  # noqa: PLC0415
@@ -49,13 +58,18 @@ def ship(
 
     if is_shipped(folder):
         raise InputError(f"--model={folder}: is shipped already; give the folder of the trained model")
+    if onnx and weights != "float32":
+        raise InputError(f"--weights={weights}: --onnx writes float32")
     sentences = None if test is None else read_split(test)
     model, tagger = open_trained(folder, task, constrained)
-    write(model, tagger, out, weights)
+    if onnx:
+        onnx_folder.write(model, tagger, out)
+    else:
+        write(model, tagger, out, weights)
     size = sum(path.stat().st_size for path in out.iterdir())
-    lines = [f"{out}: {size / 1e6:.1f} MB, {weights} weights, for cpu, cuda and tpu"]
+    lines = [f"{out}: {size / 1e6:.1f} MB, {weights} weights, for {'ONNX runtimes' if onnx else 'cpu, cuda and tpu'}"]
     if test is not None and sentences is not None:
-        found = compare(model, open_shipped(out, None), sentences)
+        found = compare(model, onnx_folder.open_onnx(model, out) if onnx else open_shipped(out, None), sentences)
         about = json.loads((out / MANIFEST).read_text(encoding="utf-8")) | {"compared": {"file": test.name, **found}}
         replace_file(out / MANIFEST, json.dumps(about, indent=1).encode())
         lines.append(
@@ -72,7 +86,11 @@ def main(argv: Sequence[str]) -> None:
     try:
         _check(argv[1:])
         test = None if FLAGS.test is None else Path(FLAGS.test)
-        print(ship(Path(FLAGS.model), Path(FLAGS.out), FLAGS.weights, FLAGS.constrained, test, FLAGS.task))
+        print(
+            ship(
+                Path(FLAGS.model), Path(FLAGS.out), FLAGS.weights, FLAGS.constrained, test, FLAGS.task, onnx=FLAGS.onnx
+            )
+        )
     except InputError as fault:
         print(f"error: {fault}", file=sys.stderr)
         sys.exit(2)
@@ -89,6 +107,7 @@ def _define_flags() -> None:
     flags.DEFINE_string("model", None, "Folder of a trained model.")
     flags.DEFINE_string("task", None, "Of a model of several corpora, the one that is shipped.")
     flags.DEFINE_string("out", None, "Folder that gets it.")
+    flags.DEFINE_boolean("onnx", default=False, help="Write ONNX, for other runtimes; needs the extra kd_jax[onnx].")
     flags.DEFINE_enum("weights", "float32", ["float32", "bfloat16", "int8"], "How weights are stored.")
     flags.DEFINE_boolean(
         "constrained", None, "Rule out the tag sequences that IOB2 forbids; default: as the model was scored."

@@ -50,7 +50,8 @@ class TextModel:
         return style_of([word] for word in self.vocabulary.words)
 
     @cached_property
-    def _penalty(self) -> Penalty:
+    def penalty(self) -> Penalty:
+        """What is added to the transitions: all 0 where nothing is ruled out."""
         free = Transitions(*(np.zeros(shape, np.float32) for shape in self._shapes))
         return tuple(constrain(free, self.labels)) if self.constrained else tuple(free)
 
@@ -85,5 +86,5 @@ class TextModel:
         return label_sentences(
             sentences,
             lambda forms: self.describe(forms, raw=raw),
-            lambda rows: self.function(self.params, rows, self._penalty),
+            lambda rows: self.function(self.params, rows, self.penalty),
         )

@@ -14,6 +14,15 @@ from kd_jax.tagging.rows import Rows
 from kd_jax.types import Array
 
 
+def emit(tagger: Tagger, params: Any, rows: Rows) -> Array:
+    """The network's logits, [R, T, K]; arguments as of `label_rows`."""
+    places = jnp.arange(rows.word.shape[0])
+    batch = Batch(rows.mask, rows.starts, rows.slot, places, Forms(rows.word, rows.chars, rows.word < 0))
+    network = {"params": {"encoder": params["encoder"], "branch": params["branch"]}}
+    outputs: Any = tagger.apply(network, batch, params["words"][rows.word])
+    return outputs.logits.swapaxes(0, 1)
+
+
 def label_rows(tagger: Tagger, params: Any, rows: Rows, penalty: Penalty) -> tuple[Array, Array]:
     """The best labels of every sentence, and how probable each is.
 
@@ -27,11 +36,7 @@ def label_rows(tagger: Tagger, params: Any, rows: Rows, penalty: Penalty) -> tup
         Label ids, 0 on padding, [R, T] int32, by Viterbi's algorithm; their probabilities, [R, T] float32: of a softmax
         head the token's own, of a CRF head the marginal among the sequences that are not ruled out.
     """
-    places = jnp.arange(rows.word.shape[0])
-    batch = Batch(rows.mask, rows.starts, rows.slot, places, Forms(rows.word, rows.chars, rows.word < 0))
-    network = {"params": {"encoder": params["encoder"], "branch": params["branch"]}}
-    outputs: Any = tagger.apply(network, batch, params["words"][rows.word])
-    emissions, ruled_out = outputs.logits.swapaxes(0, 1), Transitions(*penalty)
+    emissions, ruled_out = emit(tagger, params, rows), Transitions(*penalty)
     if "crf" in params:
         transitions = Transitions(**params["crf"])
         labels = decode(emissions, transitions, ruled_out, rows.starts, rows.mask)
