@@ -15,7 +15,7 @@ from kd_jax.files import digest
 from kd_jax.hosts.host import Host
 from kd_jax.interrupt import Interrupt, InterruptedRunError
 from kd_jax.material import Material, make_job
-from kd_jax.plan import Cell, Member
+from kd_jax.plan import Cell, Member, matches
 from kd_jax.settings import to_dict
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoint import TrainedModel, describe_model, save_model
@@ -226,7 +226,7 @@ def _about(
         "weights": dict(zip(member.weights._fields, map(float, member.weights), strict=True)),
         "protocol": cell.protocol,
         "identity": member.identity,
-        "teachers": [teacher.folder.name for teacher in cell.teachers],
+        "teachers": [t.folder.name for t in cell.teachers if matches(member.weights) or cell.foreign],
         "settings": to_dict(cell.settings),
         "corpora": {name: material.hashes[name] for name in cell.corpora},
         **outcome,

@@ -85,8 +85,6 @@ def at_once(
     lanes = len({member.folder for member in cell.members})
     if cell.settings.lanes.at_once:
         return min(lanes, cell.settings.lanes.at_once)
-    if lanes == 1:
-        return 1
     key, file = _key(cell.members), (own or workdir) / "lanes.json"
     known = _read(workdir / "lanes.json") | _read(file)
     before = known.get(key)

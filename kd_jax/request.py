@@ -92,9 +92,9 @@ def prepare(request: Request) -> tuple[list[Plan], Material]:
     asked = load_experiment(request.experiment)
     experiments = [load_experiment(part) for part in asked.parts] or [asked]
     seeds = parse_seeds(request.seeds)
-    epochs = [] if request.epochs is None else [f"train.epochs={request.epochs}", f"teacher_epochs={request.epochs}"]
     data_dir = request.data_dir or sample_corpora()
     base = SMALL if request.data_dir is None else Settings()
+    epochs = _epochs(request.epochs, base)
     settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
     corpora = load(data_dir, request.datasets or None, request.scheme)
     targets = _targets(request.targets, data_dir, [corpus.name for corpus in corpora])
@@ -137,6 +137,14 @@ def _check(plan: Plan) -> None:
             "distill.ensemble=devel weighs teachers by their F1 on devel, which they would be trained on;"
             " use --protocol=train, or distill.ensemble=uniform"
         )
+
+
+def _epochs(asked: int | None, base: Settings) -> list[str]:
+    """What --epochs assigns: passes of every model, and no more for the runs that choose weights."""
+    if asked is None:
+        return []
+    tuning = min(base.train.tuning_epochs, asked)
+    return [f"train.epochs={asked}", f"teacher_epochs={asked}", f"tuning_epochs={tuning}"]
 
 
 def _read_vectors(words: Words, corpora: Sequence[Corpus]) -> tuple[dict[str, np.ndarray], str]:

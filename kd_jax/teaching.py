@@ -54,12 +54,14 @@ def share_knowledge(plan: Plan, material: Material, cells: Iterable[Cell], conte
 
 
 def devel_f1(member: Member) -> float:
-    """F1 on devel of a model that was not trained on it, the mean over its corpora.
+    """F1 on devel of a model that was not trained on it, the mean over its corpora; -1 where it diverged.
 
     Raises:
         InputError: where the model has none.
     """
     found = describe_model(member.folder)
+    if found and found["about"]["status"] != "ok":
+        return -1.0
     value = found["about"]["devel_f1"] if found else None
     if value is None:
         raise InputError(f"{member.folder}: has no F1 on devel; remove the folder to train it again")
@@ -91,6 +93,12 @@ def _questions(material: Material, cell: Cell) -> list[library.Question]:
 def _teachers(plan: Plan, material: Material, cell: Cell) -> list[_Teacher]:
     found = []
     for teacher in cell.teachers:
+        described = describe_model(teacher.folder)
+        if described and described["about"]["status"] != "ok":
+            raise InputError(
+                f"{teacher.folder}: {described['about']['status']}, so it has nothing to teach;"
+                " try a lower train.learning_rate or train.clip_norm"
+            )
         of_head = next(of_head for of_head in plan.multi.values() if teacher in of_head.members)
         job = cache(lambda of_head=of_head: make_job(material, of_head, of_head.members[:1])[0])
         found.append(_Teacher(teacher, job))

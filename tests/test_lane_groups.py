@@ -101,10 +101,14 @@ def test_a_run_too_large_for_memory_is_split_and_the_choice_is_kept(tmp_path, mo
         at_once(cell, tmp_path, job, told.append)
 
 
-def test_not_even_one_lane_is_said():
+def test_not_even_one_lane_is_said(tmp_path, monkeypatch):
     job = timing_job([CORPUS], tiny_settings(), 2, 4)
     with pytest.raises(InputError, match="one lane takes about"):
         choose(job, 1000, {}, "STM on A")
+    monkeypatch.setattr(device, "memory_at_hand", lambda: 1000)
+    alone = plan_of(tmp_path, "at_once=0", seeds=(1,)).fixed[0]
+    with pytest.raises(InputError, match="one lane takes about"):
+        at_once(alone, tmp_path, lambda: make_job(MATERIAL, alone, alone.members)[0], [].append)
 
 
 KEPT = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_jax import run
+from kd_jax import run, teaching
 from kd_jax.catalogue import experiments, load_experiment
 from kd_jax.errors import InputError
 from kd_jax.experiment import Grid
@@ -172,11 +172,25 @@ def test_cells_have_the_chosen_weights_once_all_of_the_grid_was_tried(monkeypatc
     found = plan("soft_labels")
     assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
     best = LossWeights(0.5, 0.5, 0.0, 0.0, 3.0)
-    f1 = {m.folder: float(m.weights == best) for cell in found.tuning for m in cell.members}
-    monkeypatch.setattr(run, "describe_model", lambda f: {"about": {"devel_f1": f1[f]}} if f in f1 else None)
+    tried = {
+        m.folder: {"devel_f1": float(m.weights == best), "status": "ok"} for cell in found.tuning for m in cell.members
+    }
+    for module in (run, teaching):
+        monkeypatch.setattr(module, "describe_model", lambda f: {"about": tried[f]} if f in tried else None)
     assert {m.weights for m in cells_of(found)[-1].members} == {best}
-    del f1[found.tuning[0].members[0].folder]
+    for about in tried.values():  # what diverged is chosen last
+        about["status"] = "diverged at step 3" if about["devel_f1"] else "ok"
     assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
+    del tried[found.tuning[0].members[0].folder]
+    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
+
+
+def test_a_teacher_that_diverged_does_not_teach(monkeypatch):
+    found = plan("logits")
+    cell = found.students(None)[0]
+    monkeypatch.setattr(teaching, "describe_model", lambda _: {"about": {"status": "diverged at step 3"}})
+    with pytest.raises(InputError, match="diverged at step 3, so it has nothing to teach"):
+        teaching._teachers(found, None, cell)
 
 
 def test_tuning_shares_lanes_and_uses_train_and_one_seed():
