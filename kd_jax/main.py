@@ -17,7 +17,7 @@ flags.DEFINE_list("datasets", [], "Corpora, by the paper's names or their folder
 flags.DEFINE_list("targets", [], "Corpora that get single-task models and students; default: all. MTMs learn from all.")
 flags.DEFINE_string("data_dir", None, "Folder of corpora, one folder each; default: the bundled sample, small sizes.")
 flags.DEFINE_string("workdir", None, "Where models and results go; finished models there are not trained again.")
-flags.DEFINE_integer("epochs", None, "Passes over the training sentences, of teachers too, and most of choosing runs.")
+flags.DEFINE_integer("epochs", None, "Passes over the training text, of teachers too; runs that choose weights make no more.")
 flags.DEFINE_enum(
     "protocol",
     "train+devel",
