@@ -17,9 +17,7 @@ flags.DEFINE_list("datasets", [], "Corpora, by the paper's names or their folder
 flags.DEFINE_list("targets", [], "Corpora that get single-task models and students; default: all. MTMs learn from all.")
 flags.DEFINE_string("data_dir", None, "Folder of corpora, one folder each; default: the bundled sample, small sizes.")
 flags.DEFINE_string("workdir", None, "Where models and results go; finished models there are not trained again.")
-flags.DEFINE_integer(
-    "epochs", None, "Passes over the training text, of teachers too; runs that choose weights make no more."
-)
+flags.DEFINE_integer("epochs", None, "Passes over the training text, of teachers too; choosing runs make no more.")
 flags.DEFINE_enum(
     "protocol",
     "train+devel",
@@ -39,7 +37,7 @@ flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")
 
 def main(argv: Sequence[str]) -> None:
     """Run the experiment that the flags describe; exit 2 with one line where they or the corpora are wrong."""
-    # Matplotlib tells of a list of fonts that it makes, orbax of every step of a save, and of errors that it raises, too.
+    # Matplotlib tells of its list of fonts, orbax of every step of a save and of errors that it raises, too.
     logging.set_verbosity(logging.FATAL)
     from kd_jax.request import Request, execute  # noqa: PLC0415 - `--help` needs no JAX
     from kd_jax.training.checkpoint import hush_threads  # noqa: PLC0415
