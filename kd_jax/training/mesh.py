@@ -20,9 +20,10 @@ LANE = PartitionSpec("lane")
 
 
 def use_all_cores() -> None:
-    """Make every CPU core a device; to be called before the first array exists."""
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    """Make every CPU core a device, unless another number was set; to be called before the first array exists."""
+    config: Any = jax.config
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "") and config.jax_num_cpu_devices < 0:
+        config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
 @lru_cache

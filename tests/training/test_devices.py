@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+
+from kd_jax.training.mesh import use_all_cores
 
 PROGRAM = """
 import sys
@@ -40,3 +43,10 @@ def test_eight_devices_give_what_one_gives(tmp_path):
         assert len(one.files) > 10
         for name in one.files:
             np.testing.assert_allclose(one[name], eight[name], atol=2e-6)
+
+
+def test_a_number_of_devices_that_was_set_stays(monkeypatch):
+    before = jax.local_device_count()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(before + 3))
+    use_all_cores()
+    assert jax.local_device_count() == before == jax.config.jax_num_cpu_devices
