@@ -107,7 +107,9 @@ def _define_flags() -> None:
     flags.DEFINE_string("model", None, "Folder of a trained model.")
     flags.DEFINE_string("task", None, "Of a model of several corpora, the one that is shipped.")
     flags.DEFINE_string("out", None, "Folder that gets it.")
-    flags.DEFINE_boolean("onnx", default=False, help="Write ONNX, for other runtimes; needs the extra kd_jax[onnx].")
+    flags.DEFINE_boolean(
+        "onnx", default=False, help="Write ONNX, for other runtimes; needs the extra onnx: pip install -e '.[onnx]'."
+    )
     flags.DEFINE_enum("weights", "float32", ["float32", "bfloat16", "int8"], "How weights are stored.")
     flags.DEFINE_boolean(
         "constrained", None, "Rule out the tag sequences that IOB2 forbids; default: as the model was scored."

@@ -90,7 +90,7 @@ def _convert(model: TextModel, tagger: Tagger, path: Path) -> None:
         from jax2onnx import to_onnx  # noqa: PLC0415 - an extra
         from jax2onnx.plugins.plugin_system import PrimitiveLeafPlugin, register_primitive  # noqa: PLC0415
     except ImportError:
-        raise InputError("--onnx needs jax2onnx: pip install 'kd_jax[onnx]'") from None
+        raise InputError("--onnx needs jax2onnx: pip install -e '.[onnx]'") from None
 
     @register_primitive(jaxpr_primitive="platform_index", testcases=[])
     class OnCPU(PrimitiveLeafPlugin):

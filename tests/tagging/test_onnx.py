@@ -18,7 +18,7 @@ from kd_jax.tagging.onnx import FORMS, open_onnx
 
 def converter():
     """Skips where the extra isn't installed."""
-    return pytest.importorskip("jax2onnx", reason="needs pip install 'kd_jax[onnx]'")
+    return pytest.importorskip("jax2onnx", reason="needs pip install -e '.[onnx]'")
 
 
 @pytest.mark.slow
