@@ -164,7 +164,10 @@ def _compared(
                 rows[corpus, f"{label} [{name}]"] = board.rows[corpus, label]
     pairs = tuple((f"{label} [{names[0]}]", f"{label} [{names[1]}]") for label in labels)
     corpora = tuple(dict.fromkeys((*first.corpora, *second.corpora)))
-    merged = Board(first.experiment, first.protocol, corpora, tuple(m for pair in pairs for m in pair), scores, rows)
+    merged = Board(
+        first.experiment, first.protocol, corpora, tuple(m for pair in pairs for m in pair), scores, rows,
+        apart=(*first.apart, *second.apart),
+    )  # fmt: skip
     reference = {(corpus, label): first.mean(corpus, label) for corpus, label in first.scores}
     table = tables.score_table(second, f"{first.experiment}: {names[1]} against {names[0]}", reference, names[0])
     notes = [f"{names[0]}: {note}" for note in first.notes] + [f"{names[1]}: {note}" for note in second.notes]

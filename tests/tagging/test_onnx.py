@@ -83,6 +83,6 @@ def test_faults_are_named(tmp_path, folder, monkeypatch):
     with pytest.raises(InputError, match="is there already"):
         ship(folder, tmp_path / "there", "float32", None, None, onnx=True)
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
-    with pytest.raises(InputError, match=r"pip install 'kd_jax\[onnx\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[onnx\]'"):
         ship(folder, tmp_path / "out", "float32", None, None, onnx=True)
     assert not (tmp_path / "out").exists()
