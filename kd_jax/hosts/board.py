@@ -1,7 +1,9 @@
 """What the hosts of a run know of each other: who takes what, what is finished, who is alive."""
 
+import json
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -21,6 +23,16 @@ class Ending(NamedTuple):
 
     why: str
     status: int
+
+
+def say(connection: Connection, what: Any) -> None:
+    """Send lists, numbers, words or nothing, as JSON: a connection's own pickles are never read."""
+    connection.send_bytes(json.dumps(what, default=list).encode())
+
+
+def hear(connection: Connection) -> Any:
+    """What the other end has said; sets and tuples come as lists."""
+    return json.loads(connection.recv_bytes())
 
 
 class Board:
@@ -52,12 +64,12 @@ class Board:
         """Answer a host until its connection ends."""
         host = None
         with connection, suppress(EOFError, OSError):
-            asking, *about = connection.recv()
+            asking, *about = hear(connection)
             refusal = self.ask(asking, "greet", *about)
             host = asking if refusal is None else None
-            connection.send(refusal)
+            say(connection, refusal)
             while host is not None:
-                connection.send(self.ask(host, *connection.recv()))
+                say(connection, self.ask(host, *hear(connection)))
         if host is not None:
             self.ask(host, "lose")
 
@@ -85,9 +97,9 @@ class Board:
         """A unit of work is finished."""
         self._finished.add(unit)
 
-    def unfinished(self, _: int, units: set[str]) -> set[str]:
+    def unfinished(self, _: int, units: Iterable[str]) -> set[str]:
         """Those of some units that are not finished."""
-        return units - self._finished
+        return set(units) - self._finished
 
     def beat(self, host: int, trained: int) -> tuple[Ending | None, int]:
         """A sign of life with the lane-tokens trained on; why the run ends, and the lane-tokens of the others."""

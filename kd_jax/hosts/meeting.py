@@ -17,7 +17,7 @@ import jax
 
 from kd_jax.errors import InputError
 from kd_jax.files import locked
-from kd_jax.hosts.board import MEETING, PATIENCE, Board
+from kd_jax.hosts.board import MEETING, PATIENCE, Board, hear, say
 from kd_jax.hosts.host import BEAT, Host
 
 TOKEN = ".hosts"  # in the work folder, the secret of the run's connections
@@ -100,10 +100,10 @@ def _visiting(address: tuple[str, int], count: int, index: int, workdir: Path) -
 
     def ask(*question: Any) -> Any:
         with lock:
-            connection.send(question)
+            say(connection, question)
             if not connection.poll(PATIENCE):
                 raise TimeoutError
-            return connection.recv()
+            return hear(connection)
 
     with _reach(address, workdir / TOKEN) as connection:
         try:
