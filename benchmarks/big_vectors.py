@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_jax.data.registry import load
+from kd_jax.corpora.registry import load
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
 from kd_jax.settings import Words

@@ -27,8 +27,8 @@ from typing import Any
 
 from fuzz_readers import READERS, Reader, prepare
 
+from kd_jax.distill.store import StaleError
 from kd_jax.errors import InputError
-from kd_jax.knowledge.store import StaleError
 
 SLOW, HUNG = 10, 60  # seconds
 MOST_MEMORY = 512 << 20  # bytes of a case above what the process has

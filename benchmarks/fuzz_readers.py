@@ -14,21 +14,21 @@ from absl import logging
 from rich.console import Console
 
 from kd_jax import tag as tagging
-from kd_jax.catalogue import sample_corpora
-from kd_jax.data.conll import read_split
+from kd_jax.corpora.conll import read_split
 from kd_jax.data.vectors import load_vectors
+from kd_jax.distill import store
 from kd_jax.evaluation import results
-from kd_jax.evaluation.curves import read_metrics
-from kd_jax.files import digest, digest_file
-from kd_jax.knowledge import store
-from kd_jax.lane_groups import _read as read_lanes
-from kd_jax.report import _settings as read_settings
-from kd_jax.request import Request, execute
+from kd_jax.experiment import sample_corpora
+from kd_jax.export import load as loading
+from kd_jax.export import shipped as shipping
+from kd_jax.report.build import _settings as read_settings
+from kd_jax.report.curves import read_metrics
+from kd_jax.runtime.files import digest, digest_file
 from kd_jax.settings import SMALL, Settings, from_dict, override, to_dict
 from kd_jax.ship import ship
-from kd_jax.tagging import shipped as shipping
-from kd_jax.tagging import tagger
-from kd_jax.training.checkpoint import load_counts, load_model
+from kd_jax.sweep.lanes import _read as read_lanes
+from kd_jax.sweep.request import Request, execute
+from kd_jax.training.saved_model import load_counts, load_model
 
 SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4", "rows=3")
 
@@ -165,8 +165,8 @@ def shipped(valid: Path) -> Reader:
 
 def tag(valid: Path) -> Reader:
     logging.set_verbosity(logging.FATAL)
-    opened = tagger.load(valid / "shipped")
-    tagger.load = lambda *_, **__: opened
+    opened = loading.load(valid / "shipped")
+    loading.load = lambda *_, **__: opened
     corpus = next((valid / "corpora").iterdir())
     sentences = (corpus / "test.tsv").read_bytes()[:600].rpartition(b"\n\n")[0] + b"\n"
     text = b" ".join(line.split(b"\t")[0] for line in sentences.split(b"\n"))

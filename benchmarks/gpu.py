@@ -21,11 +21,12 @@ from typing import Any
 
 import jax
 
-from kd_jax import device, floor
-from kd_jax.data.registry import load
-from kd_jax.data.synthetic import synthetic_corpus
+from kd_jax.bench.synthetic import synthetic_corpus
+from kd_jax.corpora.registry import load
+from kd_jax.cost import flops as floor
+from kd_jax.cost.timing import Timing, timing_job, usual_batch
+from kd_jax.runtime import device
 from kd_jax.settings import Settings, override
-from kd_jax.throughput import Timing, timing_job, usual_batch
 from kd_jax.training.loop import Job
 from kd_jax.training.mesh import use_all_cores
 

@@ -65,7 +65,7 @@ def outcome(workdir: Path) -> dict[str, Any]:
 
 def parameters(folder: Path) -> str:
     """The checksum of a model's parameters, which reading them has confirmed."""
-    from kd_jax.training.checkpoint import load_model  # noqa: PLC0415 - only the finished runs need JAX
+    from kd_jax.training.saved_model import load_model  # noqa: PLC0415 - only the finished runs need JAX
 
     load_model(folder)
     return json.loads((folder / "model.json").read_text(encoding="utf-8"))["params_sha256"]

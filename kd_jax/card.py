@@ -30,11 +30,11 @@ def write_cards(workdir: Path, data_dir: Path | None, datasets: Sequence[str], s
     Raises:
         InputError: where there are no students, or a corpus isn't the one that they were trained on.
     """
-    from kd_jax.catalogue import sample_corpora  # noqa: PLC0415 - `--help` needs no JAX
-    from kd_jax.data.registry import corpus_hash, load  # noqa: PLC0415
-    from kd_jax.device import keep_compiled  # noqa: PLC0415
-    from kd_jax.tagging.student_card import markdown, teachers_of, write_card  # noqa: PLC0415
-    from kd_jax.training.checkpoint import describe_model  # noqa: PLC0415
+    from kd_jax.corpora.registry import corpus_hash, load  # noqa: PLC0415
+    from kd_jax.experiment import sample_corpora  # noqa: PLC0415 - `--help` needs no JAX
+    from kd_jax.export.student_card import markdown, teachers_of, write_card  # noqa: PLC0415
+    from kd_jax.runtime.device import keep_compiled  # noqa: PLC0415
+    from kd_jax.training.saved_model import describe_model  # noqa: PLC0415
 
     there = sorted(path.parent for path in workdir.glob("students/*/*/model.json"))
     if not there:

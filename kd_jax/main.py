@@ -8,7 +8,7 @@ from absl import app, flags, logging
 from rich.console import Console
 
 from kd_jax.errors import InputError
-from kd_jax.interrupt import InterruptedRunError
+from kd_jax.runtime.interrupt import InterruptedRunError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("experiment", "logits", "Name of an experiment, or path of an experiment file of your own.")
@@ -31,7 +31,6 @@ flags.DEFINE_enum(
     "Tag scheme of the files; default: IOBES if they have E- or S-, else IOB2.",
 )
 flags.DEFINE_multi_string("set", [], "A setting, as key=value; may be repeated: --set learning_rate=0.002.")
-flags.DEFINE_string("distributed", None, "Several hosts as one run: auto, or COORDINATOR:PORT,PROCESSES,PROCESS_ID.")
 flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")
 
 
@@ -39,8 +38,8 @@ def main(argv: Sequence[str]) -> None:
     """Run the experiment that the flags describe; exit 2 with one line where they or the corpora are wrong."""
     # Matplotlib tells of its list of fonts, orbax of every step of a save and of errors that it raises, too.
     logging.set_verbosity(logging.FATAL)
-    from kd_jax.request import Request, execute  # noqa: PLC0415 - `--help` needs no JAX
-    from kd_jax.training.checkpoint import hush_threads  # noqa: PLC0415
+    from kd_jax.sweep.request import Request, execute  # noqa: PLC0415 - `--help` needs no JAX
+    from kd_jax.training.saved_model import hush_threads  # noqa: PLC0415
 
     hush_threads()
     if len(argv) > 1:
@@ -58,7 +57,6 @@ def main(argv: Sequence[str]) -> None:
                 protocol=FLAGS.protocol,
                 scheme=FLAGS.scheme,
                 assignments=tuple(FLAGS.set),
-                distributed=FLAGS.distributed,
                 dry_run=FLAGS.dry_run,
             ),
             Console(),

@@ -48,13 +48,13 @@ def ship(
     Raises:
         InputError: for whatever is wrong with the model, the file or the place.
     """
-    from kd_jax.data.conll import read_split  # noqa: PLC0415 - `--help` needs no JAX
-    from kd_jax.files import replace_file  # noqa: PLC0415
-    from kd_jax.tagging import onnx as onnx_folder  # noqa: PLC0415
-    from kd_jax.tagging.measures import compare  # noqa: PLC0415
-    from kd_jax.tagging.shipped import MANIFEST, is_shipped, open_shipped  # noqa: PLC0415
-    from kd_jax.tagging.shipping import ship as write  # noqa: PLC0415
-    from kd_jax.tagging.trained import open_trained  # noqa: PLC0415
+    from kd_jax.corpora.conll import read_split  # noqa: PLC0415 - `--help` needs no JAX
+    from kd_jax.export import onnx as onnx_folder  # noqa: PLC0415
+    from kd_jax.export.measures import compare  # noqa: PLC0415
+    from kd_jax.export.shipped import MANIFEST, is_shipped, open_shipped  # noqa: PLC0415
+    from kd_jax.export.shipping import ship as write  # noqa: PLC0415
+    from kd_jax.export.trained import open_trained  # noqa: PLC0415
+    from kd_jax.runtime.files import replace_file  # noqa: PLC0415
 
     if is_shipped(folder):
         raise InputError(f"--model={folder}: is shipped already; give the folder of the trained model")

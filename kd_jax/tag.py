@@ -24,7 +24,7 @@ from absl import app, flags, logging
 from rich.console import Console
 
 from kd_jax.errors import InputError
-from kd_jax.files import whole_folder
+from kd_jax.runtime.files import whole_folder
 
 FLAGS = flags.FLAGS
 
@@ -71,8 +71,8 @@ def tag(asked: Asked) -> None:
         raise InputError("--model=FOLDER is needed: of a student (W/students/CORPUS/...), or what kd_jax.ship wrote")
     if asked.text is not None and asked.names:
         raise InputError(f"{asked.names[0]}: give either --text or files")
+    from kd_jax.export.load import load  # noqa: PLC0415
     from kd_jax.tagging.reading import documents, records  # noqa: PLC0415 - `--help` needs no JAX
-    from kd_jax.tagging.tagger import load  # noqa: PLC0415
 
     found = [] if asked.text is not None else documents(asked.names, asked.input)
     if asked.format == "brat" and asked.out is None and len(found) > 1:

@@ -8,6 +8,9 @@ from pathlib import Path
 import jax
 import pytest
 
+from kd_jax.corpora.registry import load
+from kd_jax.structs import Corpus
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # tests leave nothing in the home folder
@@ -21,6 +24,12 @@ def real_corpora() -> Path:
     if not folder:
         pytest.skip("KD_JAX_CORPORA names no folder of real corpora")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def loaded(real_corpora: Path) -> dict[str, Corpus]:
+    """The real corpora, read once for all tests of the readers."""
+    return {corpus.name: corpus for corpus in load(real_corpora)}
 
 
 @pytest.fixture(scope="session")

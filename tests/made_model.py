@@ -4,13 +4,13 @@ import jax
 import numpy as np
 from tiny import tiny_corpus, tiny_settings
 
-from kd_jax.data.tokens import read_tokens
+from kd_jax.data.dataset import read_tokens
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.settings import override
-from kd_jax.training.checkpoint import TrainedModel, save_model
+from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Job, Lane
+from kd_jax.training.saved_model import TrainedModel, save_model
 from kd_jax.training.step import init_state
-from kd_jax.types import LossWeights
 
 
 def made(folder, *, head="softmax", constrained=False, name="Tiny", kinds=("Gene",)):

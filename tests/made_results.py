@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kd_jax import paper
 from kd_jax.evaluation.results import Row
+from kd_jax.report import published as paper
 
 
 def made_rows(number=1, corpora=None, seeds=(1, 2, 3), noise=0.4, experiment=None):

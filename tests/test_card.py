@@ -15,12 +15,12 @@ from tiny import tiny_corpus
 
 import kd_jax
 from kd_jax.card import write_cards
-from kd_jax.data.conll import parse, write_split
+from kd_jax.corpora.conll import parse, write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
-from kd_jax.files import digest
-from kd_jax.request import Request, execute
-from kd_jax.training.checkpoint import load_model
+from kd_jax.runtime.files import digest
+from kd_jax.sweep.request import Request, execute
+from kd_jax.training.saved_model import load_model
 
 
 @pytest.fixture(scope="module")

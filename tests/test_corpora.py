@@ -8,10 +8,11 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
-from kd_jax import corpora
-from kd_jax.data.conll import write_split
+from kd_jax import corpora as room
+from kd_jax.corpora import __main__ as corpora
+from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
-from kd_jax.types import Sentence
+from kd_jax.structs import Sentence
 
 LONG = Sentence(("a sentence that is long enough to count in the audit",), ("O",))
 OTHER = Sentence(("another sentence that is long enough to count in it",), ("B-X",))
@@ -34,7 +35,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 def command(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(Path(corpora.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(room.__file__).parents[2])}
     call = [sys.executable, "-m", "kd_jax.corpora", *map(str, arguments)]
     return subprocess.run(call, check=False, capture_output=True, text=True, cwd=folder, env=environment)
 

@@ -15,10 +15,11 @@ import pytest
 from made_results import made_rows
 from rich.console import Console
 
-from kd_jax import report
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.results import TypeRow
+from kd_jax.report import __main__ as reporting
+from kd_jax.report import build as report
 
 CORPORA = ("NCBI", "CRAFT", "ExPTM")
 
@@ -46,7 +47,7 @@ def made_workdir(folder, rows, better=0.0):
 
 def reported(*workdirs, of_paper=False, output=None, alpha=0.05, method="nemenyi"):
     console = Console(width=100, file=io.StringIO(), color_system=None)
-    report.report(list(workdirs), of_paper=of_paper, output=output, alpha=alpha, method=method, console=console)
+    reporting.report(list(workdirs), of_paper=of_paper, output=output, alpha=alpha, method=method, console=console)
     return console.file.getvalue()
 
 
@@ -234,7 +235,7 @@ def test_the_paper_under_the_same_tests(tmp_path):
 
 
 def command(*flags, cwd):
-    root = Path(report.__file__).parent.parent
+    root = Path(report.__file__).parents[2]
     path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     return subprocess.run([sys.executable, "-W", "error", "-m", "kd_jax.report", *flags], cwd=cwd, text=True,
                           env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False)  # fmt: skip

@@ -13,12 +13,13 @@ import pytest
 from rich.console import Console
 from tiny import tiny_corpus
 
-from kd_jax import catalogue, cells
-from kd_jax.data.conll import write_split
+from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
-from kd_jax.request import Request, execute, parse_seeds, prepare
-from kd_jax.training.checkpoint import load_model
+from kd_jax.experiment import experiments, load_experiment
+from kd_jax.sweep import group as cells
+from kd_jax.sweep.request import Request, execute, parse_seeds, prepare
+from kd_jax.training.saved_model import load_model
 
 SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4", "rows=3")
 ALONE = "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
@@ -305,9 +306,9 @@ def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corp
         ask(corpora, tmp_path / "w", experiment=name, seeds="1")
     rows = [row for row in results.read(tmp_path / "w" / "results.csv") if row.split == "test"]
     assert all(row.status == "ok" for row in rows)
-    for name in catalogue.experiments():
-        for part in catalogue.load_experiment(name).parts or (name,):
-            experiment = catalogue.load_experiment(part)
+    for name in experiments():
+        for part in load_experiment(name).parts or (name,):
+            experiment = load_experiment(part)
             labels = {row.label for row in rows if row.experiment == part}
             assert {student.label for student in experiment.students} < labels
     assert "nothing to train" in ask(corpora, tmp_path / "w", experiment="paper", seeds="1")

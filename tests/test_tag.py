@@ -11,7 +11,7 @@ from made_model import made, made_of
 
 import kd_jax
 from kd_jax import tag
-from kd_jax.data.conll import parse, write_split
+from kd_jax.corpora.conll import parse, write_split
 from kd_jax.errors import InputError
 
 

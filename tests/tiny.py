@@ -3,7 +3,7 @@
 import numpy as np
 
 from kd_jax.settings import Chars, Model, Settings, Train, Words
-from kd_jax.types import Corpus, Sentence
+from kd_jax.structs import Corpus, Sentence
 
 
 def tiny_settings(**train: object) -> Settings:

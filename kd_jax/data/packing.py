@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_jax.types import Array
+from kd_jax.structs import Array
 
 NO_TOKEN = -1
 

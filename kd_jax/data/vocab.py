@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kd_jax.settings import Chars, Words
-from kd_jax.types import Array, Corpus, Sentence
+from kd_jax.structs import Array, Corpus, Sentence
 
 UNKNOWN = 0  # the word vector of every word without one
 PADDING, UNKNOWN_CHAR = 0, 1

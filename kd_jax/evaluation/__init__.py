@@ -1,1 +1,1 @@
-"""What the numbers are and what they mean: scores, results, tests, tables and pictures."""
+"""Entity scores, results on disk, tests of significance."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from kd_jax.errors import InputError, brief
 from kd_jax.evaluation.scores import MODE, SCHEME
-from kd_jax.files import DAMAGED_ARRAYS, replace_file
+from kd_jax.runtime.files import DAMAGED_ARRAYS, replace_file
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Characters, BiLSTM, CRF and the tagger that they make, as linen modules and pure functions."""

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kd_jax.errors import InputError
-from kd_jax.types import Array
+from kd_jax.structs import Array
 
 FORBIDDEN_TRANSITION = -1e4
 
@@ -240,3 +240,28 @@ def _forward(
 
     first = emissions[0]
     return jax.lax.scan(step, (jnp.zeros_like(first), jnp.zeros_like(first[:, 0])), (emissions, continues))[1]
+
+
+def decode(
+    emissions: Array, transitions: Transitions | None, penalty: Transitions | None, starts: Array, mask: Array
+) -> Array:
+    """The best labels of every sentence.
+
+    Args:
+        emissions: logits of one task, those of labels that it does not have far below all others, [R, T, K].
+        transitions: of a CRF head; None for a softmax head.
+        penalty: added to the transitions, to rule out what must not be; None where nothing is ruled out.
+        starts: whether a sentence starts here, [R, T] bool.
+        mask: whether a token is real, [R, T] bool.
+
+    Returns:
+        [R, T] int32, 0 on padding. Of a softmax head they are each token's likeliest or, with a penalty, the likeliest
+        sequence that is left; of a CRF head the sequence of the highest score.
+    """
+    if transitions is None and penalty is None:
+        return jnp.where(mask, emissions.argmax(-1), 0).astype(jnp.int32)
+    if transitions is None:
+        emissions, transitions = jax.nn.log_softmax(emissions), Transitions.zeros(emissions.shape[-1])
+    if penalty is not None:
+        transitions = jax.tree.map(jnp.add, transitions, penalty)
+    return viterbi(emissions, transitions, starts, mask)[0]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from kd_jax.data.vocab import PADDING
 from kd_jax.models.bilstm import BiLSTM
 from kd_jax.settings import Chars, Compute
-from kd_jax.types import Array
+from kd_jax.structs import Array
 
 
 class CharEncoder(nn.Module):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from kd_jax.settings import Compute
-from kd_jax.types import Array
+from kd_jax.structs import Array
 
 
 def product(x: Array, kernel: Array, compute: Compute) -> Array:

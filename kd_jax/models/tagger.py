@@ -17,7 +17,7 @@ from kd_jax.models.bilstm import BiLSTM
 from kd_jax.models.features import CharEncoder
 from kd_jax.models.precision import dot_general
 from kd_jax.settings import Model
-from kd_jax.types import Array, Outputs
+from kd_jax.structs import Array, Outputs
 
 FORBIDDEN = -1e9  # logit of a label that a task does not have
 

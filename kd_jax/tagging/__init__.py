@@ -1,1 +1,1 @@
-"""From a trained or shipped model and text to entities; nothing here imports flax, optax or orbax but `trained`."""
+"""Text to entities with a model that is given: tokens, spans, readers and writers."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from kd_jax.data.tokenize import Style, ascii_form, style_of
 from kd_jax.data.vocab import UNKNOWN, UNKNOWN_CHAR, Forms, Vocabulary, normalise
 from kd_jax.models.crf import Transitions, constrain
 from kd_jax.settings import Chars, Words
+from kd_jax.structs import Array
 from kd_jax.tagging.rows import Found, Rows, label_sentences
-from kd_jax.types import Array
+from kd_jax.tagging.tokenizer import Style, ascii_form, style_of
 
 Penalty = tuple[Array, Array, Array]
 """Added to the transitions, as the fields of `Transitions`: start [K], stop [K], pairs [K, K]."""

@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from kd_jax.data.vocab import Forms
-from kd_jax.models.crf import Transitions, marginals
-from kd_jax.models.decode import decode
+from kd_jax.models.crf import Transitions, decode, marginals
 from kd_jax.models.tagger import Batch, Tagger
+from kd_jax.structs import Array
 from kd_jax.tagging.model import Penalty
 from kd_jax.tagging.rows import Rows
-from kd_jax.types import Array
 
 
 def emit(tagger: Tagger, params: Any, rows: Rows) -> Array:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
-from kd_jax.data.conll import is_document_mark
+from kd_jax.corpora.conll import is_document_mark
 from kd_jax.errors import InputError
 from kd_jax.tagging.tagger import Columns, Place, Record, TextTagger
 

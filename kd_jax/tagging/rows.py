@@ -12,7 +12,7 @@ import numpy as np
 
 from kd_jax.data.packing import NO_TOKEN, lay_out, pack
 from kd_jax.data.vocab import Forms
-from kd_jax.types import Array
+from kd_jax.structs import Array
 
 SMALL = (1, 32)  # (R, T) for a sentence of at most 32 tokens
 MEDIUM = (1, 128)

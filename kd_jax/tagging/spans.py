@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kd_jax.data.tokenize import Token
 from kd_jax.tagging.rows import Found
+from kd_jax.tagging.tokenizer import Token
 
 
 class Span(NamedTuple):

@@ -3,16 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from kd_jax.data.tokenize import Style, Token, tokenize
-from kd_jax.device import keep_compiled
-from kd_jax.errors import InputError
 from kd_jax.tagging.model import TextModel
 from kd_jax.tagging.rows import Found
-from kd_jax.tagging.shipped import is_shipped, open_shipped
 from kd_jax.tagging.spans import Span, spans
+from kd_jax.tagging.tokenizer import Style, Token, tokenize
 
 CHUNK = 1 << 14  # tokens that are tagged together
 
@@ -138,38 +134,3 @@ class TextTagger:
     def entities(self, tagged: Tagged) -> list[Span]:
         """The entities that all models found in a record, in the order of the text."""
         return sorted(chain(*self.entities_by_model(tagged)), key=lambda span: (span.start, span.end))
-
-
-def load(
-    model: str | Path | Sequence[str | Path],
-    *,
-    task: str | Sequence[str] | None = None,
-    constrained: bool | None = None,
-) -> TextTagger:
-    """A tagger from the folder of a trained or a shipped model, or from several folders.
-
-    Args:
-        model: a folder such as runs/sample/students/SampleGene/STM-softmax-seed1-..., or what kd_jax.ship wrote.
-        task: of a model of several corpora, the one whose labels are wanted, or several, which tag in one pass.
-        constrained: whether tag sequences that IOB2 forbids are ruled out; None for what the model was scored with.
-
-    Raises:
-        InputError: where a folder holds no model, is damaged, or does not have a task.
-    """
-    folders = [model] if isinstance(model, str | Path) else model
-    if not folders:
-        raise InputError("no model: give the folder of a trained or a shipped one")
-    tasks = [task] if isinstance(task, str) else task or None
-    keep_compiled()
-    return TextTagger(tuple(found for folder in folders for found in _open(Path(folder), tasks, constrained)))
-
-
-def _open(folder: Path, tasks: Sequence[str] | None, constrained: bool | None) -> list[TextModel]:
-    if is_shipped(folder):
-        shipped = open_shipped(folder, constrained)
-        if other := [task for task in tasks or () if task != shipped.name]:
-            raise InputError(f"{folder}: was shipped for {shipped.name}, not for {other[0]!r}; ship that one too")
-        return [shipped]
-    from kd_jax.tagging.trained import open_tasks  # noqa: PLC0415 - a shipped model does without flax and orbax
-
-    return [found for found, _ in open_tasks(folder, tasks, constrained)]

@@ -1,0 +1,1 @@
+"""Losses, one lane's train step, lanes over devices, the loop, checkpoints and saved models."""

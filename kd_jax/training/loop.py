@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from kd_jax.data.dataset import Tokens, pieces
 from kd_jax.data.packing import NO_TOKEN, Batches, stack
-from kd_jax.data.tokens import Tokens, pieces
+from kd_jax.data.pipeline import Sizes, by_shape, feed, stack_lanes
 from kd_jax.models.crf import Transitions, constrain
 from kd_jax.models.tagger import Tagger
 from kd_jax.settings import Head, Settings
+from kd_jax.structs import LossWeights, Outputs
 from kd_jax.training import mesh as meshes
-from kd_jax.training.feed import Sizes, by_shape, feed
 from kd_jax.training.step import FINITE, Sums, TokenData, TrainState, init_state, tag_steps, train_steps
-from kd_jax.types import LossWeights, Outputs
 
 
 class Lane(NamedTuple):
@@ -148,7 +148,7 @@ def penalties(labels: Sequence[Sequence[str]], most: int) -> Transitions:
     for names in labels:
         own = constrain(Transitions.zeros(len(names)), names)
         tasks.append(Transitions(*(np.pad(np.asarray(x), [(0, most - len(names))] * np.ndim(x)) for x in own)))
-    return meshes.stack_lanes(tasks)
+    return stack_lanes(tasks)
 
 
 def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterator[Progress]:
@@ -213,7 +213,7 @@ def place(job: Job, state: TrainState) -> TrainState:
     """Saved states of a job's lanes, [L, ...], onto the devices."""
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up([meshes.take_lane(state, i) for i in range(len(job.lanes))], mesh)
-    return meshes.shard(meshes.stack_lanes(lanes), mesh)
+    return meshes.shard(stack_lanes(lanes), mesh)
 
 
 @lru_cache

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kd_jax.types import Array
+from kd_jax.structs import Array
 
 LANE = PartitionSpec("lane")
 
@@ -71,11 +71,6 @@ def over_lanes(function: Callable[..., Any], mesh: Mesh, donate: bool = False) -
 
     mapped = jax.shard_map(local, mesh=mesh, in_specs=(LANE, LANE, PartitionSpec()), out_specs=LANE, check_vma=False)
     return jax.jit(mapped, donate_argnums=(0,) if donate else ())
-
-
-def stack_lanes(lanes: Sequence[Any]) -> Any:
-    """Host pytrees of single lanes as one with a leading L."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
 
 
 def take_lane(tree: Any, lane: int) -> Any:

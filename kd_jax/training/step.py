@@ -7,15 +7,14 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from kd_jax import losses
 from kd_jax.data.packing import NO_TOKEN, Batches
 from kd_jax.data.vocab import Forms
 from kd_jax.models import crf
-from kd_jax.models.crf import Transitions
-from kd_jax.models.decode import decode
+from kd_jax.models.crf import Transitions, decode
 from kd_jax.models.tagger import Batch, Tagger, init_params, mask_labels, replace_singles
 from kd_jax.settings import Head, Settings
-from kd_jax.types import Array, LossWeights, Outputs
+from kd_jax.structs import Array, LossWeights, Outputs
+from kd_jax.training import losses
 
 FINITE = -1
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_corpus, tiny_settings
 
+from kd_jax.data.dataset import pieces, read_tokens, real_share
 from kd_jax.data.packing import NO_TOKEN, Shape, lay_out, pack, stack
-from kd_jax.data.tokens import pieces, read_tokens, real_share
+from kd_jax.data.pipeline import feed
 from kd_jax.data.vocab import UNKNOWN, build_vocabulary, normalise
 from kd_jax.settings import Train
-from kd_jax.training.feed import feed
 
 
 @settings(deadline=None)

@@ -4,9 +4,9 @@ import runpy
 
 import pytest
 
-from kd_jax.catalogue import sample_corpora
-from kd_jax.data.conll import read_corpus
+from kd_jax.corpora.conll import read_corpus
 from kd_jax.evaluation.scores import entities
+from kd_jax.experiment import sample_corpora
 
 
 @pytest.fixture(scope="module")

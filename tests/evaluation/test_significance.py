@@ -8,9 +8,9 @@ import scikit_posthocs
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from kd_jax import paper
 from kd_jax.evaluation import significance
 from kd_jax.evaluation.scores import percentages
+from kd_jax.report import published as paper
 
 DEMSAR = np.array([
     [0.763, 0.768, 0.771, 0.798], [0.599, 0.591, 0.590, 0.569], [0.954, 0.971, 0.968, 0.967],

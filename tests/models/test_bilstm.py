@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kd_jax.models import bilstm
-from kd_jax.models.bilstm import BiLSTM, one_by_one, stacked
+from kd_jax.models.bilstm import BiLSTM
+from kd_jax.models.recurrence import one_by_one, stacked
 
 UNITS, SIZE, ROWS, TIME = 5, 3, 4, 11
 

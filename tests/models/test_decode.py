@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kd_jax.models.crf import Transitions, allowed_transitions, constrain, viterbi
-from kd_jax.models.decode import decode
+from kd_jax.models.crf import Transitions, allowed_transitions, constrain, decode, viterbi
 from kd_jax.models.tagger import mask_labels
 from kd_jax.training.loop import penalties
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tiny import tiny_corpus, tiny_settings
 
+from kd_jax.cost.timing import Timing, timing_job
 from kd_jax.models import bilstm
 from kd_jax.models.precision import dense, dot_general, product
 from kd_jax.settings import Settings, from_dict, override, to_dict
-from kd_jax.throughput import Timing, timing_job
 from kd_jax.training import loop
 
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from tiny import tiny_corpus, tiny_settings
 
+from kd_jax.data.dataset import pieces, read_tokens
 from kd_jax.data.packing import NO_TOKEN, Shape, stack
-from kd_jax.data.tokens import pieces, read_tokens
 from kd_jax.data.vocab import PADDING, build_vocabulary
-from kd_jax.knowledge.extract import extract, widths
+from kd_jax.distill.extract import extract, widths
 from kd_jax.models.features import CharEncoder, highest
 from kd_jax.models.tagger import Tagger, dropout, init_params, replace_singles
 from kd_jax.settings import Chars, Train, override
+from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Job, Lane, initial_states, label_tokens, token_data
 from kd_jax.training.mesh import lane_mesh
 from kd_jax.training.step import apply, read_batch
-from kd_jax.types import LossWeights
 
 GOLD = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 

@@ -2,10 +2,10 @@ from itertools import product
 
 import numpy as np
 
-from kd_jax.data.tokenize import tokenize
 from kd_jax.evaluation.scores import entities
 from kd_jax.tagging.rows import Found
 from kd_jax.tagging.spans import runs, spans
+from kd_jax.tagging.tokenizer import tokenize
 
 
 def test_runs_are_the_strict_scorers_entities():

@@ -10,17 +10,16 @@ import optax
 import pytest
 from tiny import tiny_corpus, tiny_settings
 
-from kd_jax import losses
+from kd_jax.data.dataset import read_tokens
 from kd_jax.data.packing import NO_TOKEN
-from kd_jax.data.tokens import read_tokens
+from kd_jax.data.pipeline import feed
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.models.tagger import mask_labels
 from kd_jax.settings import override
-from kd_jax.training import loop
-from kd_jax.training.feed import feed
+from kd_jax.structs import LossWeights, Outputs
+from kd_jax.training import loop, losses
 from kd_jax.training.loop import Job, Lane, label_tokens, train
 from kd_jax.training.step import init_state, read_batch, train_step
-from kd_jax.types import LossWeights, Outputs
 
 GOLD = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 HALF = LossWeights(0.5, 0.5, 0.25, 0.25, 1.0)

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_lanes import GOLD, HALF, Lane, device_data, make_job
-from test_resume import assert_same_bits, keep
+from test_checkpoints import assert_same_bits, keep
 
+from kd_jax.data import pipeline as feed
 from kd_jax.settings import override
-from kd_jax.training import feed, loop
+from kd_jax.training import loop
 from kd_jax.training.loop import place, train
 from kd_jax.training.step import init_state, train_step
 

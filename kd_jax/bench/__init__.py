@@ -1,0 +1,1 @@
+"""Measured speed, memory and start-up of training and tagging."""

@@ -1,0 +1,307 @@
+"""CoNLL files: one token a line, its tag in the last column, an empty line between sentences.
+
+Files may be written in IOB2, IOBES or IOB1; inside the program tags are IOB2.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from kd_jax.errors import InputError, nearest
+from kd_jax.runtime.files import replace_file
+from kd_jax.structs import Corpus, Sentence
+
+SPLIT_STEMS = {"train": ("train",), "devel": ("devel", "dev", "valid"), "test": ("test",)}
+SUFFIXES = (".tsv", ".txt", ".conll", ".iob")
+PREFIXES = {"IOB2": "BI", "IOBES": "BIES", "IOB1": "BI"}
+_ALIASES = {"IOB2": "IOB2", "BIO": "IOB2", "IOBES": "IOBES", "BIOES": "IOBES", "IOB1": "IOB1"}
+_DOCUMENT = "-DOCSTART-"
+_LONGEST_QUOTE = 40
+_LARGEST = 2 << 30
+
+
+class Lines(NamedTuple):
+    """Sentences as they stand in a file.
+
+    Attributes:
+        tokens: of each sentence.
+        tags: of each sentence, in the file's own scheme, unchecked but for their form.
+        first: the line on which each sentence begins.
+    """
+
+    tokens: list[tuple[str, ...]]
+    tags: list[tuple[str, ...]]
+    first: list[int]
+
+
+def read_split(path: Path, scheme: str | None = None) -> tuple[Sentence, ...]:
+    """The sentences of one file, with IOB2 tags.
+
+    The first column is the token, the last the tag; columns are parted by tabs, or by spaces in a line without a tab.
+    Lines that begin with -DOCSTART- mark documents and belong to no sentence.
+
+    Args:
+        path: a UTF-8 text file, with or without a byte order mark.
+        scheme: "IOB2", "IOBES" (or "BIOES") or "IOB1"; None means IOBES where a tag begins with E- or S-, else IOB2.
+
+    Raises:
+        InputError: naming file and line, for what is no such file or breaks the scheme.
+    """
+    lines = parse(path)
+    chosen = scheme_of(lines, scheme)
+    for number, fault in faults(lines, chosen):
+        raise InputError(f"{path}:{number}: {fault}")
+    return sentences(lines, chosen)
+
+
+def parse(path: Path) -> Lines:
+    """The sentences of a file as they stand there; errors as for `parse_bytes`."""
+    return parse_bytes(_read(path), path)
+
+
+def parse_bytes(data: bytes, path: Path) -> Lines:
+    """The sentences of a file's content as they stand there.
+
+    Args:
+        data: the content.
+        path: that errors name.
+
+    Raises:
+        InputError: for what is no UTF-8 text of tokens and tags; the scheme is not checked.
+    """
+    lines = [*_decode(data, path).split("\n"), ""]
+    cells: dict[str, tuple[str, str]] = {}  # token and tag of each distinct line; empty where a sentence ends
+    width = 0
+    for line in dict.fromkeys(lines):
+        columns = _columns(line)
+        if not columns or is_document_mark(columns[0]):
+            cells[line] = ("", "")
+            continue
+        width = width or len(columns)
+        if fault := _column_fault(columns, width):
+            raise InputError(f"{path}:{lines.index(line) + 1}: {fault}")
+        cells[line] = (sys.intern(columns[0]), sys.intern(columns[-1]))
+    tokens = [cells[line][0] for line in lines]
+    tags = [cells[line][1] for line in lines]
+    found = Lines([], [], [])
+    start = 0
+    for end in (i for i, token in enumerate(tokens) if not token):
+        if end > start:
+            found.tokens.append(tuple(tokens[start:end]))
+            found.tags.append(tuple(tags[start:end]))
+            found.first.append(start + 1)
+        start = end + 1
+    if not found.first:
+        raise InputError(f"{path}: holds no sentence; each line should be token, tab, tag")
+    return found
+
+
+def scheme_of(lines: Lines, asked: str | None = None) -> str:
+    """The scheme to read a file by: "IOB2", "IOBES" or "IOB1"; arguments and errors as for `read_split`."""
+    if asked is not None:
+        if asked.upper() not in _ALIASES:
+            raise InputError(f"tag scheme {asked!r} is unknown; {nearest(asked, _ALIASES)}")
+        return _ALIASES[asked.upper()]
+    inventory = {tag for tags in lines.tags for tag in tags}
+    return "IOBES" if any(tag[:2] in {"E-", "S-"} for tag in inventory) else "IOB2"
+
+
+def faults(lines: Lines, scheme: str) -> Iterator[tuple[int, str]]:
+    """Line and description of each tag that the scheme forbids where it stands, or must not end an entity."""
+    if all(_to_iob2(scheme, *change) for change in _transitions(lines.tags)):
+        return
+    for first, tags in zip(lines.first, lines.tags, strict=True):
+        for offset, (previous, tag) in enumerate(pairwise(("O", *tags, "O"))):
+            if _to_iob2(scheme, previous, tag) is None:
+                yield first + offset - (tag == "O"), _describe(scheme, previous if offset else None, tag)
+
+
+def sentences(lines: Lines, scheme: str) -> tuple[Sentence, ...]:
+    """The sentences of a file without `faults`, with IOB2 tags."""
+    table = {change: _to_iob2(scheme, *change) or "" for change in _transitions(lines.tags)}
+    if all(new == tag for (_, tag), new in table.items()):
+        return tuple(map(Sentence, lines.tokens, lines.tags))
+    tags = (tuple(map(table.__getitem__, pairwise(("O", *old)))) for old in lines.tags)
+    return tuple(map(Sentence, lines.tokens, tags))
+
+
+def read_corpus(folder: Path, name: str, scheme: str | None = None) -> Corpus:
+    """The corpus in a folder: train.tsv, test.tsv and, where there is one, devel.tsv.
+
+    Endings .txt, .conll and .iob and the stems dev and valid for devel are understood too.
+
+    Args:
+        folder: of the files.
+        name: of the corpus.
+        scheme: as for `read_split`.
+
+    Raises:
+        InputError: for a folder without both train and test, two files for one split, or a fault in a file.
+    """
+    files = split_files(folder)
+    for needed in ("train", "test"):
+        if needed not in files:
+            there = ", ".join(path.name for path in files.values())
+            why = f"there is only {there}" if there else "it holds no train, devel or test file, so it is no corpus"
+            raise InputError(f"{folder}: {needed}.tsv is missing ({why}); a corpus needs train.tsv and test.tsv")
+    splits = {split: read_split(path, scheme) for split, path in files.items()}
+    return Corpus(name, splits, label_names(sentence for found in splits.values() for sentence in found))
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """The file of each split in a folder, in the order train, devel, test; absent splits are left out.
+
+    Raises:
+        InputError: where there is no such folder, or two files could be the same split.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; give a folder of a corpus"
+        )
+    found: dict[str, Path] = {}
+    for split, stems in SPLIT_STEMS.items():
+        paths = [path for stem in stems for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").exists()]
+        if len(paths) > 1:
+            raise InputError(f"{folder}: {paths[0].name} and {paths[1].name} both look like {split}; keep one of them")
+        if paths:
+            found[split] = paths[0]
+    return found
+
+
+def has_splits(folder: Path) -> bool:
+    """Whether a folder holds a train, devel or test file."""
+    stems = {stem for names in SPLIT_STEMS.values() for stem in names}
+    return any(path.stem in stems and path.suffix in SUFFIXES for path in folder.iterdir())
+
+
+def is_document_mark(line: str) -> bool:
+    """Whether a line marks a document and belongs to no sentence."""
+    return line.startswith(_DOCUMENT)
+
+
+def label_names(found: Iterable[Sentence]) -> tuple[str, ...]:
+    """O, then B- and I- of every entity type of the sentences, types in alphabetical order."""
+    types = sorted({tag[2:] for tags in {sentence.tags for sentence in found} for tag in tags} - {""})
+    return ("O", *(prefix + kind for kind in types for prefix in ("B-", "I-")))
+
+
+def write_split(path: Path, written: Sequence[Sentence]) -> None:
+    """Write sentences as token, tab, tag, whole or not at all; `read_split` gives them back.
+
+    Args:
+        path: of the file; replaced where it exists.
+        written: sentences with IOB2 tags.
+
+    Raises:
+        ValueError: for sentences that `read_split` would not give back: no tokens, a tab in a token, illegal tags.
+        InputError: where the disk refuses.
+    """
+    text = "\n".join(
+        "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))
+        for sentence in written
+    )
+    data = text.encode("utf-8")
+    try:
+        lines = parse_bytes(data, path)
+    except InputError as fault:
+        raise ValueError(f"what is to be written is no corpus: {fault}") from None
+    if any(faults(lines, "IOB2")) or sentences(lines, "IOB2") != tuple(written):
+        raise ValueError(f"{path}: a token or tag would not be read back as it is")
+    replace_file(path, data)
+
+
+def _columns(line: str) -> list[str]:
+    """The columns of a line; none of a line of blanks."""
+    line = line.rstrip(" \t")
+    if "\t" in line:
+        return [column.strip(" ") for column in line.split("\t")]
+    return [column for column in line.split(" ") if column]
+
+
+def _column_fault(columns: Sequence[str], width: int) -> str | None:
+    """What is wrong with the columns of a line, and its remedy; None where they are well."""
+    token, tag = columns[0], columns[-1]
+    if len(columns) == 1:
+        return f"one column, {_quote(token)}; each line should be token, tab, tag"
+    if len(columns) != width:
+        counts = f"{len(columns)} columns where the lines before have {width}"
+        return f"{counts}; a token with a tab or a space in it, or a column left out?"
+    if not token:
+        return "no token before the tab; empty lines, and nothing else, part sentences"
+    if tag != "O" and (tag[1:2] != "-" or tag[0] not in "BIES" or not tag[2:]):
+        return f"{_quote(tag)} is no tag; tags are O, B-TYPE and I-TYPE, in IOBES also E-TYPE and S-TYPE"
+    return None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            why = "not a file" if path.exists() else "no such file"
+            raise InputError(f"{path}: {why}; give a text file of tokens and tags")
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"{path}: larger than {_LARGEST >> 30} GiB, so hardly a corpus; cut it into smaller ones")
+        return path.read_bytes()
+    except OSError as fault:
+        raise InputError(f"{path}: can't be read: {fault.strerror or fault}") from None
+
+
+def _decode(data: bytes, path: Path) -> str:
+    if not data:
+        raise InputError(f"{path}: is empty; each line should be token, tab, tag")
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise InputError(f"{path}:1: the file is UTF-16; save it as UTF-8")
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise InputError(f"{path}:{line}: a NUL byte, so no UTF-8 text; save the file as UTF-8, or remove it there")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        raise InputError(f"{path}:{line}: byte 0x{data[fault.start]:02x} is no UTF-8; save the file as UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _transitions(tags: Iterable[tuple[str, ...]]) -> set[tuple[str, str]]:
+    """Each distinct pair of neighbouring tags; every sentence is opened and closed by an O."""
+    changes: set[tuple[str, str]] = set()
+    for sequence in tags:
+        changes.update(pairwise(("O", *sequence, "O")))
+    return changes
+
+
+def _to_iob2(scheme: str, previous: str, tag: str) -> str | None:
+    """The IOB2 tag for a tag after another one, None where the scheme forbids it there."""
+    same = tag != "O" and previous[1:] == tag[1:]
+    if tag != "O" and tag[0] not in PREFIXES[scheme]:
+        return None
+    if scheme == "IOBES":
+        opened, goes_on = previous[0] in "BI", tag[0] in "IE"
+        legal = goes_on and same if opened else not goes_on
+        return {"S": "B", "E": "I"}.get(tag[0], tag[0]) + tag[1:] if legal else None
+    if scheme == "IOB1" and tag[0] == "B":
+        return tag if same else None
+    if tag[0] == "I" and not same:
+        return "B" + tag[1:] if scheme == "IOB1" else None
+    return tag
+
+
+def _describe(scheme: str, previous: str | None, tag: str) -> str:
+    """Fault and remedy of a tag that the scheme forbids after another one, or at a sentence's start."""
+    if tag == "O":
+        return f"the entity of {_quote(previous or tag)} is not ended, in {scheme}; write E-, or S- for a single token"
+    if tag[0] not in PREFIXES[scheme]:
+        return f"{_quote(tag)} is no tag of {scheme}, which has {', '.join(PREFIXES[scheme])} and O"
+    remedy = {
+        "IOB2": f"write {_quote('B' + tag[1:])}, or ask for scheme IOB1 if the whole file is so",
+        "IOB1": f"write {_quote('I' + tag[1:])}, or ask for IOB2 if the whole file is so",
+        "IOBES": "an entity is B-, any number of I-, E- of one type, or S- alone",
+    }[scheme]
+    before = "at the start of a sentence" if previous is None else f"after {_quote(previous)}"
+    return f"{_quote(tag)} {before} is not allowed in {scheme}; {remedy}"
+
+
+def _quote(text: str) -> str:
+    """Text for a message: short, and without line breaks."""
+    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")

@@ -1,0 +1,201 @@
+"""The paper's 15 corpora: names, folders, entity types, expected counts and checksums; and finding corpora in a folder.
+
+The facts stand in registry.toml beside this file. They were counted from the files of the public collection
+cambridgeltl/MTL-Bioinformatics-2016 (Crichton et al. 2017); BC4CHEMD's are not known
+here, for its files may not be passed on.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from kd_jax.corpora.conll import has_splits, read_corpus
+from kd_jax.errors import InputError, nearest
+from kd_jax.structs import Corpus
+
+COLLECTION = "https://github.com/cambridgeltl/MTL-Bioinformatics-2016"
+COMMIT = "df0df02fae6dbb87d88ffcf323b9096528f06f84"
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What a registered file holds.
+
+    Attributes:
+        sentences: count; marks of documents are none.
+        tokens: count.
+        entities: count.
+        bytes: size of the file; None where no sum is pinned.
+        sha256: of the file, in hex; None where no sum is pinned.
+    """
+
+    sentences: int
+    tokens: int
+    entities: int
+    bytes: int | None = None
+    sha256: str | None = None
+
+    def differences(self, sentences: int, tokens: int, entities: int) -> list[str]:
+        """How counts differ from these; where no sum is pinned, 1 % of the sentence breaks may."""
+        slack = self.sentences // 100 if self.sha256 is None else 0
+        return [
+            f"{found:,} {what}, expected {wanted:,}"
+            for what, found, wanted, allowed in (
+                ("sentences", sentences, self.sentences, slack),
+                ("tokens", tokens, self.tokens, 0),
+                ("entities", entities, self.entities, 0),
+            )
+            if abs(found - wanted) > allowed
+        ]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered corpus.
+
+    Attributes:
+        name: the paper's.
+        folders: names its folder may have, the collection's first.
+        types: entity types, in alphabetical order.
+        splits: facts of train, devel and test; empty where none are known.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    types: tuple[str, ...]
+    splits: Mapping[str, SplitFacts]
+
+
+@cache
+def registry() -> dict[str, Entry]:
+    """The 15 corpora by name, in the paper's order."""
+    facts = tomllib.loads((Path(__file__).parent / "registry.toml").read_text("utf-8"))
+    return {
+        corpus["name"]: Entry(
+            corpus["name"],
+            tuple(corpus["folders"]),
+            tuple(corpus["types"]),
+            {split: SplitFacts(**found) for split, found in corpus.get("splits", {}).items()},
+        )
+        for corpus in facts["corpus"]
+    }
+
+
+def load(data_dir: Path, names: Sequence[str] | None = None, scheme: str | None = None) -> list[Corpus]:
+    """Corpora of a folder.
+
+    Args:
+        data_dir: a folder with one folder a corpus.
+        names: of corpora, the paper's or their folders'; None means all that are there.
+        scheme: as for `kd_jax.corpora.conll.read_split`.
+
+    Returns:
+        In the order of `names`; without names the registered ones in the paper's order, then others by alphabet.
+
+    Raises:
+        InputError: for a name that is unknown, absent or given twice, or a fault in a file.
+    """
+    return [read_corpus(folder, name, scheme) for name, folder in find(data_dir, names).items()]
+
+
+def find(data_dir: Path, names: Sequence[str] | None = None) -> dict[str, Path]:
+    """Folders of corpora by the corpora's names; arguments, order and errors as for `load`.
+
+    The collection's second notations (-IOBES) and single-type extracts (BC5CDR-chem-IOB) of a registered corpus are
+    found by their folder's name only.
+    """
+    there = _corpus_folders(data_dir)
+    if names is None:
+        registered = {entry.name: folder for entry in registry().values() if (folder := _folder_of(entry, there))}
+        spoken_for = {name for entry in registry().values() for name in entry.folders}
+        others = {name: path for name, path in there.items() if name not in spoken_for and not _variant_of(name)}
+        if not registered and not others:
+            raise InputError(f"{data_dir}: {_no_corpus(data_dir)}")
+        return registered | others
+    if not names:
+        raise InputError("no corpus is named; name some, such as NCBI,ExPTM")
+    found: dict[str, Path] = {}
+    for given in names:
+        name, folder = _resolve(given, there, data_dir)
+        if name in found:
+            raise InputError(f"corpus {name!r} is named twice; name it once")
+        found[name] = folder
+    return found
+
+
+def corpus_hash(corpus: Corpus) -> str:
+    """SHA-256 over the tokens and tags of all splits, in hex; the corpus's name does not count."""
+    total = hashlib.sha256()
+    for split in sorted(corpus.splits):
+        total.update(f"\f{split}\n".encode())
+        for sentence in corpus.splits[split]:
+            lines = zip(sentence.tokens, sentence.tags, strict=True)
+            total.update(("\n".join(map("\t".join, lines)) + "\n\n").encode("utf-8", "surrogatepass"))
+    return total.hexdigest()
+
+
+def _corpus_folders(data_dir: Path) -> dict[str, Path]:
+    try:
+        if not data_dir.is_dir():
+            why = "is not a folder" if data_dir.exists() else "no such folder"
+            raise InputError(f"{data_dir}: {why}; give a folder that holds one folder a corpus")
+        return {path.name: path for path in sorted(data_dir.iterdir()) if path.is_dir() and has_splits(path)}
+    except OSError as fault:
+        raise InputError(f"{data_dir}: can't be read: {fault.strerror or fault}") from None
+
+
+def _folder_of(entry: Entry, there: Mapping[str, Path]) -> Path | None:
+    return next((there[name] for name in entry.folders if name in there), None)
+
+
+def _variant_of(folder: str) -> Entry | None:
+    """The registered corpus of which a folder is the collection's other notation or extract."""
+    stem = re.fullmatch(r"(.+?)(-IOB|-IOBES)", folder)
+    if not stem or any(folder in entry.folders for entry in registry().values()):
+        return None
+    return next(
+        (
+            e
+            for e in registry().values()
+            for name in e.folders
+            if f"{stem[1]}-".startswith(name.removesuffix("-IOB") + "-")
+        ),
+        None,
+    )
+
+
+def _resolve(given: str, there: Mapping[str, Path], data_dir: Path) -> tuple[str, Path]:
+    entry = next((e for e in registry().values() if given == e.name or given in e.folders), None)
+    if given == "JNLPBA-IOBES":
+        raise InputError("JNLPBA-IOBES is mis-split in the collection; use JNLPBA, its other notation")
+    if entry is None:
+        if given in there:
+            return given, there[given]
+        if given in {path.name for path in data_dir.iterdir() if path.is_dir()}:
+            raise InputError(f"{data_dir / given}: holds no train, devel or test file, so it is no corpus")
+        raise InputError(f"{data_dir}: no corpus {given!r}; {nearest(given, {*there, *registry()})}")
+    folder = there[given] if given in there and given in entry.folders else _folder_of(entry, there)
+    if folder is not None:
+        return entry.name, folder
+    if entry.name == "BC4CHEMD":
+        how = (
+            "kd_jax does not pass its files on; fetch them from the collection cambridgeltl/MTL-Bioinformatics-2016"
+            f" yourself: copy its folder data/BC4CHEMD ({COLLECTION}), or run:"
+            f" python -m kd_jax.corpora fetch --data_dir={data_dir} --datasets=BC4CHEMD"
+        )
+    else:
+        how = f"get it with: python -m kd_jax.corpora fetch --data_dir={data_dir}"
+    raise InputError(f"{data_dir / entry.folders[0]}: missing, the folder of corpus {entry.name}; {how}")
+
+
+def _no_corpus(data_dir: Path) -> str:
+    if has_splits(data_dir):
+        return f"is itself a corpus; give the folder above it ({data_dir.resolve().parent})"
+    inner = data_dir / "data"
+    if inner.is_dir() and _corpus_folders(inner):
+        return f"holds no corpus, but {inner} does; give that"
+    return "holds no corpus (a folder with train.tsv and test.tsv)"

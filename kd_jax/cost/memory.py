@@ -1,0 +1,143 @@
+"""Bytes that a train program takes, by its shapes: known before anything is compiled."""
+
+from typing import NamedTuple
+
+from kd_jax.data.packing import round_up
+from kd_jax.data.pipeline import CHUNK
+from kd_jax.settings import Head, Settings
+
+
+class Extent(NamedTuple):
+    """How large the things are that a program works on.
+
+    Attributes:
+        tokens: of its corpora, N.
+        forms: distinct forms of its corpora, F.
+        word_rows: of the word table, W.
+        alphabet: distinct characters.
+        labels: of the task that has most, K.
+        tasks: branches, B.
+        batch_forms: distinct forms that a batch has room for, U.
+        batch_words: distinct words that a batch has room for, V.
+        steps: of one chunk, S.
+        known: bytes of the teacher's outputs for all tokens.
+    """
+
+    tokens: int
+    forms: int
+    word_rows: int
+    alphabet: int
+    labels: int
+    tasks: int
+    batch_forms: int
+    batch_words: int
+    steps: int = CHUNK
+    known: int = 0
+
+
+class Kept(NamedTuple):
+    """Numbers that a program holds at its fullest moment, for each unit, input, character or parameter."""
+
+    shared: float
+    task: float
+    inputs: float
+    hidden: float
+    characters: float
+    touched: float
+    branches: float
+
+
+KEPT = Kept(shared=13.0, task=17.6, inputs=5.1, hidden=0.7, characters=10.9, touched=1.85, branches=3.4)
+AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
+
+
+class Parameters(NamedTuple):
+    """How many numbers one lane's parameters are: the word table, the encoder, all branches."""
+
+    words: int
+    encoder: int
+    branches: int
+
+
+def parameters(settings: Settings, extent: Extent, head: Head) -> Parameters:
+    """One lane's parameters.
+
+    Args:
+        settings: sizes.
+        extent: of the corpora.
+        head: a CRF has transitions too.
+    """
+    model, chars, labels = settings.model, settings.model.chars, extent.labels
+    word = model.words.dim + chars.units
+    of_chars = (
+        chars.units * (chars.width * chars.dim + 1) if chars.encoder == "cnn" else _bilstm(chars.dim, chars.units // 2)
+    )
+    branch = _bilstm(2 * model.shared_units, model.task_units)
+    branch += (2 * model.task_units + 1) * model.hidden_units + (model.hidden_units + 1) * labels
+    branch += labels * (labels + 2) if head == "crf" else 0
+    return Parameters(
+        words=extent.word_rows * model.words.dim,
+        encoder=extent.alphabet * chars.dim + of_chars + _bilstm(word, model.shared_units),
+        branches=extent.tasks * branch,
+    )
+
+
+def _bilstm(inputs: int, units: int) -> int:
+    return 2 * 4 * units * (inputs + units + 1)
+
+
+def state_bytes(settings: Settings, extent: Extent, head: Head) -> int:
+    """One lane's parameters and Adam's two moments."""
+    return 3 * 4 * sum(parameters(settings, extent, head))
+
+
+def activation_bytes(settings: Settings, extent: Extent, head: Head) -> int:
+    """What one lane's step keeps and makes on the way at most: activations, and copies of what it touches.
+
+    The numbers a unit are those of XLA's compiled programs, found by least squares over sizes; a test holds them to it.
+    """
+    model, train = settings.model, settings.train
+    places = train.rows * train.row_length
+    chars = model.chars
+    encoded = KEPT.characters if chars.encoder == "cnn" else KEPT.shared * chars.units
+    size = parameters(settings, extent, head)
+    branch = size.branches // extent.tasks
+    touched = size.encoder + branch + extent.batch_words * model.words.dim
+    numbers = (
+        places * KEPT.shared * 2 * model.shared_units
+        + places * KEPT.task * 2 * model.task_units
+        + places * KEPT.inputs * (model.words.dim + chars.units)
+        + places * KEPT.hidden * model.hidden_units
+        + extent.batch_forms * chars.longest * encoded
+        + KEPT.touched * touched
+        + KEPT.branches * (size.branches - branch)
+    )
+    return round(4 * numbers)
+
+
+def program_bytes(settings: Settings, extent: Extent, head: Head, lanes: int, in_turn: bool) -> int:
+    """What a device holds while it trains: arguments, results and everything on the way, donated memory once.
+
+    Args:
+        settings: sizes.
+        extent: of the corpora and the batches.
+        head: output layer.
+        lanes: of this device.
+        in_turn: whether the lanes run one after the other, with one lane's activations but a second copy of all
+            states, or at the same time, each with activations of its own.
+    """
+    state, activations = state_bytes(settings, extent, head), activation_bytes(settings, extent, head)
+    chunk = extent.steps * (
+        settings.train.rows * settings.train.row_length * (4 + 1 + 4)
+        + 4 * (2 * extent.batch_forms + extent.batch_words)
+    )
+    shared = extent.tokens * (4 + 1) + extent.forms * (4 * settings.model.chars.longest + 4 + 1) + extent.known
+    on_the_way: float = activations
+    if lanes > 1:
+        on_the_way = (lanes + 1) * state + activations if in_turn else AT_ONCE * lanes * activations
+    return lanes * (state + chunk) + shared + round(on_the_way)
+
+
+def room(distinct: float) -> int:
+    """What a shape holds so that batches of so many distinct things at most fit, as the feed decides it."""
+    return round_up(int(distinct * 1.1), 64)

@@ -1,0 +1,196 @@
+"""Corpora as one model reads them: flat token arrays, and the batches of an epoch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from kd_jax.data.packing import NO_TOKEN, Piece, index_forms, lay_out, pack, round_up
+from kd_jax.data.vocab import Forms, Vocabulary
+from kd_jax.settings import Settings, Train
+from kd_jax.structs import Corpus, Sentence
+
+FOREIGN = "foreign"  # a split of other corpora's sentences, of which only a teacher's knowledge is known
+
+
+class Span(NamedTuple):
+    """The sentences of one split of one corpus, as indices first to last - 1."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Sentences of several corpora, flat, as one model's vocabulary and label sets read them.
+
+    Attributes:
+        names: of the corpora; a corpus's index is its task.
+        labels: label names of each task.
+        spans: where each (corpus, split) lies among the sentences.
+        offsets: position of each sentence's first token and, last, the number of tokens, [sentences + 1].
+        form: surface form of each token, [N] int32.
+        label: gold label of each token in its corpus, [N] int32.
+        labelled: whether the label is known: False in the split FOREIGN, [N] bool.
+        forms: tables over the distinct surface forms.
+        word_rows: rows of the word table.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    spans: dict[tuple[str, str], Span]
+    offsets: np.ndarray
+    form: np.ndarray
+    label: np.ndarray
+    labelled: np.ndarray
+    forms: Forms
+    word_rows: int
+
+    @property
+    def most_labels(self) -> int:
+        """K: labels of the task that has most."""
+        return max(map(len, self.labels))
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Labels that each task has, [B, K] bool."""
+        return np.array([[k < len(names) for k in range(self.most_labels)] for names in self.labels])
+
+    def sentences(self, corpus: str, splits: Sequence[str]) -> np.ndarray:
+        """Indices of the sentences of some splits of a corpus, in file order; absent splits are empty."""
+        spans = [self.spans[corpus, split] for split in splits if (corpus, split) in self.spans]
+        return np.concatenate([np.arange(*span) for span in spans])
+
+    def count(self, sentences: np.ndarray) -> int:
+        """Tokens of the sentences."""
+        return int((self.offsets[sentences + 1] - self.offsets[sentences]).sum())
+
+    def per_sentence(self, values: np.ndarray, sentences: np.ndarray) -> list[np.ndarray]:
+        """A flat array over tokens cut into sentences."""
+        return [values[self.offsets[s] : self.offsets[s + 1]] for s in sentences]
+
+
+def read_tokens(corpora: Sequence[Corpus], vocabulary: Vocabulary, settings: Settings) -> Tokens:
+    """Flat arrays of corpora, split by split.
+
+    Args:
+        corpora: in the order of their tasks.
+        vocabulary: of the model.
+        settings: how words and characters are read.
+    """
+    forms: dict[str, int] = {}
+    spans: dict[tuple[str, str], Span] = {}
+    form: list[int] = []
+    label: list[int] = []
+    labelled: list[bool] = []
+    lengths: list[int] = []
+    for corpus in corpora:
+        label_ids = {name: i for i, name in enumerate(corpus.labels)}
+        for split, sentences in corpus.splits.items():
+            spans[corpus.name, split] = Span(len(lengths), len(lengths) + len(sentences))
+            for sentence in sentences:
+                lengths.append(len(sentence.tokens))
+                form.extend(forms.setdefault(token, len(forms)) for token in sentence.tokens)
+                label.extend(label_ids[tag] for tag in sentence.tags)
+                labelled.extend([split != FOREIGN] * len(sentence.tokens))
+    return Tokens(
+        names=tuple(corpus.name for corpus in corpora),
+        labels=tuple(corpus.labels for corpus in corpora),
+        spans=spans,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        form=np.array(form, np.int32),
+        label=np.array(label, np.int32),
+        labelled=np.array(labelled, bool),
+        forms=vocabulary.describe(list(forms), settings.model.words, settings.model.chars),
+        word_rows=len(vocabulary.words) + 1,
+    )
+
+
+def pieces(
+    tokens: Tokens, sentences: np.ndarray, task: int, train: Train, rng: np.random.Generator | None
+) -> list[Piece]:
+    """One pass over sentences as batches: those of the usual shape and, last, those of sentences too long for it.
+
+    Args:
+        tokens: of the model.
+        sentences: indices.
+        task: their corpus.
+        train: rows and row_length.
+        rng: shuffles; None packs by falling length, for reading without training.
+    """
+    lengths = np.diff(tokens.offsets)
+    order = np.sort(sentences) if rng is None else rng.permutation(sentences)
+    if rng is None:
+        order = order[np.argsort(-lengths[order], kind="stable")]
+    found: list[Piece] = []
+    for shape, chosen in (
+        ((train.rows, train.row_length), order[lengths[order] <= train.row_length]),
+        (long_shape(tokens, train), order[lengths[order] > train.row_length]),
+    ):
+        if not len(chosen):
+            continue
+        rows = pack(lengths.tolist(), shape[1], chosen.tolist())
+        if rng is not None:
+            rows = [rows[i] for i in rng.permutation(len(rows))]
+        token, starts = lay_out(rows, tokens.offsets, shape)
+        found += index_forms(token, starts, tokens.form, tokens.forms.word, task)
+    return found
+
+
+def long_shape(tokens: Tokens, train: Train) -> tuple[int, int]:
+    """(R, T) for sentences longer than a row: as many tokens a batch as usual, or one sentence."""
+    longest = round_up(int(np.diff(tokens.offsets).max()), 64)
+    return max(1, train.rows * train.row_length // longest), longest
+
+
+def epochs_of_pieces(tokens: Tokens, sentences: Sequence[np.ndarray], train: Train, seed: int) -> Iterator[list[Piece]]:
+    """Endless epochs of shuffled batches, a function of the seed alone.
+
+    Args:
+        tokens: of the model.
+        sentences: training sentences of each task.
+        train: batch sizes and the sampling of tasks.
+        seed: of the lane.
+
+    Yields:
+        The batches of one epoch. Proportional sampling passes once over every corpus; the others take as many batches
+        in all, in the wanted shares, and go on in the next epoch where they stopped.
+    """
+    streams = [_passes(tokens, chosen, task, train, seed) for task, chosen in enumerate(sentences)]
+    sizes = np.array([len(pieces(tokens, chosen, task, train, None)) for task, chosen in enumerate(sentences)])
+    power = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}[train.sampling]
+    wanted = np.maximum(1, np.round(sizes.sum() * sizes**power / (sizes**power).sum())).astype(int)
+    waiting: list[list[Piece]] = [[] for _ in streams]
+    epoch = 0
+    while True:
+        chosen: list[Piece] = []
+        for task, stream in enumerate(streams):
+            if train.sampling == "proportional":
+                chosen += next(stream)
+                continue
+            while len(waiting[task]) < wanted[task]:
+                waiting[task] += next(stream)
+            chosen += waiting[task][: wanted[task]]
+            del waiting[task][: wanted[task]]
+        order = np.random.default_rng([seed, epoch, len(streams)]).permutation(len(chosen))
+        yield [chosen[i] for i in order]
+        epoch += 1
+
+
+def _passes(tokens: Tokens, sentences: np.ndarray, task: int, train: Train, seed: int) -> Iterator[list[Piece]]:
+    number = 0
+    while True:
+        yield pieces(tokens, sentences, task, train, np.random.default_rng([seed, task, number]))
+        number += 1
+
+
+def real_share(found: Sequence[Piece]) -> float:
+    """Share of real tokens among all places of the batches."""
+    real = sum(int((piece.token != NO_TOKEN).sum()) for piece in found)
+    return real / sum(piece.token.size for piece in found)
+
+
+def gold_tags(sentences: Sequence[Sentence]) -> list[list[str]]:
+    """Tags of sentences as lists, as scorers want them."""
+    return [list(sentence.tags) for sentence in sentences]

@@ -1,0 +1,53 @@
+"""A teacher's outputs for sentences, computed once, with dropout off."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+
+from kd_jax.data.packing import NO_TOKEN, Batches
+from kd_jax.models.tagger import Tagger
+from kd_jax.structs import Outputs
+from kd_jax.training.loop import Job, reading_batches, token_data
+from kd_jax.training.step import TokenData, apply
+
+
+@lru_cache
+def _reader(tagger: Tagger) -> Callable[[Any, Batches, TokenData], Outputs]:
+    def read(params: Any, batches: Batches, data: TokenData) -> Outputs:
+        return lax.map(lambda batch: apply(tagger, params, batch, data), batches)
+
+    return jax.jit(read)
+
+
+def extract(job: Job, params: Any, task: int, sentences: np.ndarray) -> Iterator[tuple[np.ndarray, Outputs]]:
+    """Outputs of every token of some sentences.
+
+    Args:
+        job: whose tokens and sizes these are.
+        params: of one lane.
+        task: the branch that speaks; the sentences may be of any corpus.
+        sentences: indices, rising.
+
+    Yields:
+        Rows, counting the sentences' tokens in order, [n], and host arrays [n, width]; logits only of the labels that
+        the task has. Every token comes once.
+    """
+    offsets = job.tokens.offsets
+    positions = np.concatenate([np.arange(offsets[s], offsets[s + 1]) for s in sentences])
+    labels = len(job.tokens.labels[task])
+    data = token_data(job)
+    for batches in reading_batches(job, task, sentences):
+        found = _reader(job.tagger)(params, batches, data)
+        real = batches.token != NO_TOKEN
+        flat = Outputs(*(np.asarray(x).swapaxes(1, 2)[real] for x in found))
+        yield np.searchsorted(positions, batches.token[real]), flat._replace(logits=flat.logits[:, :labels])
+
+
+def widths(job: Job, task: int) -> Outputs:
+    """Width of each field of a task's outputs."""
+    model = job.settings.model
+    return Outputs(len(job.tokens.labels[task]), 2 * model.task_units, 2 * model.shared_units)

@@ -1,0 +1,141 @@
+"""Knowledge on disk: a teacher's `Outputs` for every token of a split, as plain .npy arrays with a manifest.
+
+Arrays hold one row a token and no padding. They are memory-mapped when read, so the largest corpus fits a small
+machine. The manifest says what they were made from and holds their checksums: knowledge of another teacher, of another
+text, or with a flipped bit is noticed before it teaches anyone.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from kd_jax.errors import InputError, brief
+from kd_jax.runtime.files import DAMAGED_ARRAYS, digest_file, whole_folder
+from kd_jax.structs import Outputs
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+# .npy knows no bfloat16: its bits are stored as uint16
+_ON_DISK: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float16),
+    "bfloat16": np.dtype(np.uint16),
+}
+
+
+class StaleError(Exception):
+    """Stored knowledge can't be used, with the reason: it is to be computed again."""
+
+
+def write(
+    folder: Path,
+    source: dict[str, Any],
+    shape: tuple[int, Outputs],
+    dtype: str,
+    chunks: Iterable[tuple[np.ndarray, Outputs]],
+) -> None:
+    """Store knowledge, chunk by chunk.
+
+    Args:
+        folder: where it goes.
+        source: what it was made from, in plain JSON types; reading asks for the same.
+        shape: number of tokens N, and the width of each field.
+        dtype: "float32", "bfloat16" or "float16".
+        chunks: rows, [n] int in 0 .. N - 1, and their outputs, [n, width].
+
+    Raises:
+        InputError: where the disk refuses; nothing is then left behind.
+    """
+    count, widths = shape
+    with whole_folder(folder) as partial:
+        arrays = {
+            name: _allocated(partial / f"{name}.npy", _ON_DISK[dtype], (count, width))
+            for name, width in widths._asdict().items()
+        }
+        for rows, outputs in chunks:
+            for name, values in outputs._asdict().items():
+                narrow = np.asarray(values).astype(jnp.dtype(dtype))
+                arrays[name][rows] = narrow.view(_ON_DISK[dtype])
+        for array in arrays.values():
+            array.flush()
+        del arrays
+        manifest = {
+            "format": FORMAT,
+            "source": source,
+            "dtype": dtype,
+            "tokens": count,
+            "arrays": {
+                name: {"shape": [count, width], "sha256": digest_file(partial / f"{name}.npy")}
+                for name, width in widths._asdict().items()
+            },
+        }
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _allocated(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> Any:
+    """An array on disk whose blocks are all there: writing to a mapped hole would end the process on a full disk."""
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def read(folder: Path, source: dict[str, Any]) -> Outputs:
+    """Stored knowledge, memory-mapped.
+
+    Args:
+        folder: where it is.
+        source: what it must have been made from.
+
+    Returns:
+        Fields [N, width] in the dtype they are stored in.
+
+    Raises:
+        StaleError: where there is none, it is of another source or version, or it is damaged.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise StaleError(f"{folder}: format {manifest['format']!s:.40}, this version writes {FORMAT}")
+        if manifest["source"] != source:
+            wrong = [key for key in source if manifest["source"].get(key) != source[key]]
+            raise StaleError(f"{folder}: made from another {' and '.join(wrong) or 'source'}")
+        dtype = manifest["dtype"]
+        fields = {}
+        for name in Outputs._fields:
+            path, expected = folder / f"{name}.npy", manifest["arrays"][name]
+            if digest_file(path) != expected["sha256"]:
+                raise StaleError(f"{path}: damaged, its checksum differs")
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            if list(array.shape) != expected["shape"]:
+                raise StaleError(f"{path}: shape {list(array.shape)}, not {expected['shape']!s:.40}")
+            if array.dtype != _ON_DISK[dtype]:
+                raise StaleError(f"{path}: holds {array.dtype}, which is not how {dtype} is stored")
+            fields[name] = array.view(jnp.dtype(dtype))
+    except FileNotFoundError as missing:
+        raise StaleError(f"{missing.filename}: missing") from None
+    except (*DAMAGED_ARRAYS, AttributeError) as fault:
+        raise StaleError(f"{folder}: can't be read ({brief(fault)})") from None
+    return Outputs(**fields)
+
+
+def join(parts: Iterable[Outputs], wanted: Outputs) -> Outputs:
+    """Knowledge of several splits as one, with only the fields that some loss term reads.
+
+    Args:
+        parts: fields [N, width], in the order of the tokens.
+        wanted: for each field whether it is read.
+
+    Returns:
+        Host arrays [N_1 + N_2 + ..., width]; None for a field that is not read.
+    """
+    every = list(parts)
+    if not every:
+        raise InputError("no knowledge to join")
+    columns = zip(*every, strict=True)
+    return Outputs(*(np.concatenate(column) if use else None for column, use in zip(columns, wanted, strict=True)))

@@ -1,0 +1,93 @@
+"""What a model does on tagged sentences: entity F1, legality, calibration, agreement with another model."""
+
+from collections.abc import Sequence
+from itertools import chain, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kd_jax.evaluation.scores import EntityScores, score
+from kd_jax.structs import Sentence
+from kd_jax.tagging.model import TextModel
+from kd_jax.tagging.spans import runs
+
+BINS = 10
+
+
+class Tagging(NamedTuple):
+    """What a model says of sentences: tags, and the probability of each."""
+
+    tags: list[list[str]]
+    chances: list[np.ndarray]
+
+
+def tagging(model: TextModel, sentences: Sequence[Sentence]) -> Tagging:
+    """Tags of sentences, about 16,000 tokens at a time."""
+    tags: list[list[str]] = []
+    chances: list[np.ndarray] = []
+    for first in range(0, len(sentences), 500):
+        found = model.label([s.tokens for s in sentences[first : first + 500]], raw=False)
+        tags += [[model.labels[k] for k in of_sentence.labels] for of_sentence in found]
+        chances += [of_sentence.chances for of_sentence in found]
+    return Tagging(tags, chances)
+
+
+def scores(sentences: Sequence[Sentence], tags: Sequence[Sequence[str]]) -> EntityScores:
+    """Strict entity scores of tags."""
+    return score([list(sentence.tags) for sentence in sentences], tags)
+
+
+def illegal_share(tags: Sequence[Sequence[str]]) -> float:
+    """Share of sentences with a tag that IOB2 forbids where it stands."""
+    return float(np.mean([any(_illegal(*pair) for pair in pairwise(("O", *of_sentence))) for of_sentence in tags]))
+
+
+def _illegal(before: str, tag: str) -> bool:
+    return tag.startswith("I-") and before[2:] != tag[2:]
+
+
+def calibration_error(chances: Sequence[float], right: Sequence[bool], bins: int = BINS) -> float:
+    """Expected calibration error: sum over bins of |share right - mean chance| times the bin's share.
+
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3, with bins of equal width.
+
+    Args:
+        chances: what was said, in 0 .. 1.
+        right: whether it was so.
+        bins: of equal width.
+
+    Returns:
+        In 0 .. 1; 0 of nothing.
+    """
+    said, was = np.asarray(chances, np.float64), np.asarray(right, np.float64)
+    place = np.minimum((said * bins).astype(int), bins - 1)
+    gaps = [abs((was[place == b] - said[place == b]).sum()) for b in range(bins)]
+    return float(sum(gaps) / max(1, len(said)))
+
+
+def entity_calibration(sentences: Sequence[Sentence], found: Tagging) -> float:
+    """Calibration error of the scores of the predicted entities; right is one that is gold, ends and type alike."""
+    chances, right = [], []
+    for sentence, tags, of_tokens in zip(sentences, found.tags, found.chances, strict=True):
+        gold = set(runs(sentence.tags))
+        for kind, first, last in runs(tags):
+            chances.append(float(of_tokens[first:last].min()))
+            right.append((kind, first, last) in gold)
+    return calibration_error(chances, right)
+
+
+def agreement(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> float:
+    """Share of tokens with the same tag."""
+    return float(np.mean([a == b for a, b in zip(chain(*one), chain(*other), strict=True)]))
+
+
+def compare(trained: TextModel, shipped: TextModel, sentences: Sequence[Sentence]) -> dict[str, Any]:
+    """F1 of both on sentences, and how many tags differ, in plain JSON types."""
+    one, other = (tagging(model, sentences).tags for model in (trained, shipped))
+    tokens = sum(map(len, one))
+    return {
+        "trained_f1": scores(sentences, one).f1,
+        "shipped_f1": scores(sentences, other).f1,
+        "different_tags": sum(a != b for a, b in zip(chain(*one), chain(*other), strict=True)),
+        "tokens": tokens,
+    }

@@ -1,0 +1,99 @@
+"""Writing a shipped model: the program exported for every platform, the weights beside it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import export
+from safetensors.flax import save
+
+from kd_jax.errors import InputError
+from kd_jax.export.shipped import FORMAT, KIND, MANIFEST, PLATFORMS, PROGRAM, VOCABULARY, WEIGHTS, narrowed
+from kd_jax.models.tagger import Tagger
+from kd_jax.runtime.files import digest_file, whole_folder
+from kd_jax.settings import to_dict
+from kd_jax.structs import Array
+from kd_jax.tagging.model import Penalty, TextModel
+from kd_jax.tagging.program import label_rows
+from kd_jax.tagging.rows import Rows
+
+
+def ship(model: TextModel, tagger: Tagger, folder: Path, dtype: str) -> None:
+    """Write a model's folder, whole or not at all.
+
+    Args:
+        model: as trained.
+        tagger: its module.
+        folder: that isn't there yet.
+        dtype: of the weights: "float32", "bfloat16" or "int8".
+
+    Raises:
+        InputError: where the folder is there already or the disk refuses.
+    """
+    if folder.exists():
+        raise InputError(f"--out={folder}: is there already; name a folder that isn't")
+    weights = flat(model.params)
+    with whole_folder(folder) as partial:
+        (partial / PROGRAM).write_bytes(exported(model, tagger))
+        (partial / WEIGHTS).write_bytes(save(narrowed(weights, dtype)))
+        words = {"words": model.vocabulary.words, "chars": model.vocabulary.chars}
+        (partial / VOCABULARY).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+        about = {
+            "kind": KIND,
+            "format": FORMAT,
+            "corpus": model.name,
+            "labels": model.labels,
+            "words": to_dict(dataclasses.replace(model.words, vectors="")),
+            "chars": to_dict(model.chars),
+            "constrained": model.constrained,
+            "weights": dtype,
+            "platforms": PLATFORMS,
+            "about": model.about,
+            "sha256": {name: digest_file(partial / name) for name in (PROGRAM, WEIGHTS, VOCABULARY)},
+        }
+        (partial / MANIFEST).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def exported(model: TextModel, tagger: Tagger) -> bytes:
+    """The tagging program for every platform and any number of rows R, of tokens a row T and of distinct forms U."""
+
+    def run(params: dict[str, Array], rows: tuple[Array, ...], penalty: Penalty) -> tuple[Array, Array]:
+        return label_rows(tagger, nested(params), Rows(*rows), penalty)
+
+    r, t, u = export.symbolic_shape("R, T, U")
+    shape, k = jax.ShapeDtypeStruct, len(model.labels)
+    params = {name: shape(x.shape, jnp.float32) for name, x in flat(model.params).items()}
+    integer, boolean = jnp.int32, jnp.bool_
+    rows = (
+        shape((u,), integer),
+        shape((u, model.chars.longest), integer),
+        shape((r, t), integer),
+        shape((r, t), boolean),
+        shape((r, t), boolean),
+    )
+    penalty = tuple(shape(s, jnp.float32) for s in ((k,), (k,), (k, k)))
+    return bytes(export.export(jax.jit(run), platforms=PLATFORMS)(params, rows, penalty).serialize())
+
+
+def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Array]:
+    """Nested arrays by dotted names."""
+    found: dict[str, Array] = {}
+    for name, value in params.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return found
+
+
+def nested(params: Mapping[str, Array]) -> dict[str, Any]:
+    """The inverse of `flat`."""
+    out: dict[str, Any] = {}
+    for name, value in params.items():
+        *path, last = name.split(".")
+        place = out
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return out

@@ -1,0 +1,139 @@
+"""A student's card: what it is, how good, how large, how fast, how calibrated, and how it was made."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import jax
+
+from kd_jax.errors import InputError
+from kd_jax.evaluation.scores import MODE, SCHEME
+from kd_jax.export.measures import agreement, entity_calibration, illegal_share, scores, tagging
+from kd_jax.export.speed import Speed, measure_speed
+from kd_jax.export.trained import open_trained
+from kd_jax.runtime import device
+from kd_jax.runtime.files import digest, replace_file
+from kd_jax.settings import from_dict, to_dict
+from kd_jax.structs import Corpus
+
+FORMAT = 1
+CARD, PAGE = "card.json", "card.md"
+Said = Callable[[str], list[list[str]] | None]
+"""The tags that a teacher of a name gives the test split; None where it isn't there."""
+
+
+def teachers_of(workdir: Path, corpus: Corpus) -> Said:
+    """The teachers of a work folder, each of which tags the corpus's test split once."""
+
+    @cache
+    def said(name: str) -> list[list[str]] | None:
+        folder = workdir / "teachers" / name
+        if not folder.is_dir():
+            return None
+        return tagging(open_trained(folder, corpus.name, None)[0], corpus.splits["test"]).tags
+
+    return said
+
+
+def known_speeds(workdir: Path) -> dict[str, Speed]:
+    """What the cards of a work folder say of speed, by architecture; a card that can't be read says nothing."""
+    found = {}
+    for path in sorted(workdir.glob(f"students/*/*/{CARD}")):
+        try:
+            speed = from_dict(Speed, json.loads(path.read_text(encoding="utf-8"))["speed"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError):
+            continue
+        found[speed.architecture] = speed
+    return found
+
+
+def write_card(folder: Path, corpus: Corpus, said: Said, speeds: dict[str, Speed]) -> dict[str, Any]:
+    """Make a student's card and write it beside it as card.md and card.json.
+
+    Args:
+        folder: of the student.
+        corpus: whose test split it was scored on.
+        said: what its teachers say of that.
+        speeds: known ones by architecture; one that is not among them is measured and put there.
+
+    Returns:
+        The card in plain JSON types.
+
+    Raises:
+        InputError: where the student or a teacher can't be read, or the disk refuses.
+    """
+    model, tagger = open_trained(folder, None, None)
+    sentences, about = corpus.splits["test"], model.about
+    tagged = {c: tagging(replace(model, constrained=c), sentences) for c in (False, True)}
+    found = tagged[model.constrained]
+    architecture = digest([to_dict(tagger.settings), about["head"], device.devices()])[:12]
+    name = f"{model.name}/{folder.name}"
+    if architecture not in speeds:
+        speeds[architecture] = measure_speed(model, [s.tokens for s in sentences], architecture, name)
+    arrays = jax.tree.leaves(model.params)
+    taught = {teacher: tags for teacher in about["teachers"] if (tags := said(teacher)) is not None}
+    card = {
+        "format": FORMAT,
+        "name": name,
+        "corpus": model.name,
+        **{key: about[key] for key in ("label", "head", "protocol", "seed", "weights", "epochs", "seconds")},
+        "constrained": model.constrained,
+        "scorer": f"seqeval, {MODE}, {SCHEME}",
+        **{key: about["scores"][model.name][key] for key in ("precision", "recall", "f1", "types")},
+        "f1_constrained": scores(sentences, tagged[True].tags).f1,
+        "illegal_sentences": illegal_share(tagged[False].tags),
+        "calibration_error": entity_calibration(sentences, found),
+        "agreement": {teacher: agreement(tags, found.tags) for teacher, tags in taught.items()},
+        "parameters": sum(x.size for x in arrays),
+        "bytes": sum(x.nbytes for x in arrays),
+        "speed": to_dict(speeds[architecture]),
+        "settings": about["settings"],
+    }
+    replace_file(folder / PAGE, markdown(card).encode())
+    replace_file(folder / CARD, json.dumps(card, indent=1).encode())
+    return card
+
+
+def markdown(card: Mapping[str, Any]) -> str:
+    """A card for people."""
+    weights = ", ".join(f"{term} {value:g}" for term, value in card["weights"].items())
+    agrees = [f"{share:.2%} of tokens ({teacher})" for teacher, share in card["agreement"].items()]
+    train, speed = card["settings"]["train"], card["speed"]
+    of = "itself" if speed["model"] == card["name"] else f"{speed['model']}, which has the same sizes"
+    rows = {
+        "corpus, protocol": f"{card['corpus']}, {card['protocol']}",
+        f"F1 on test ({card['scorer']})": f"{card['f1']:.2f}",
+        "F1 with forbidden sequences ruled out": f"{card['f1_constrained']:.2f}",
+        "sentences with a forbidden sequence where nothing is ruled out": f"{card['illegal_sentences']:.2%}",
+        "expected calibration error of its entities' scores": f"{card['calibration_error']:.3f}",
+        "same tag as its teacher": "; ".join(agrees) or "it has none here",
+        "parameters, bytes": f"{card['parameters']:,}, {card['bytes'] / 1e6:.1f} MB",
+        "tokens/s, many sentences": f"{speed['tokens_per_s']:,.0f}",
+        "one sentence, p50 and p95": f"{speed['latency_p50_ms']:.1f} ms, {speed['latency_p95_ms']:.1f} ms",
+        "speed was measured": f"of {of}; {speed['date']}, {speed['device']}, jax {speed['jax']}",
+        "how it was made": f"{card['label']}, {card['head']}, seed {card['seed']}; {weights}; {card['epochs']} epochs,"
+        f" learning rate {train['learning_rate']:g}, {card['seconds']:.0f} s",
+    }
+    lines = [f"# {card['label']} on {card['corpus']}", "", "| | |", "|---|---|"]
+    lines += [f"| {title} | {value} |" for title, value in rows.items()]
+    lines += ["", "| entity type | precision | recall | F1 | entities |", "|---|---:|---:|---:|---:|"]
+    for kind, s in card["types"].items():
+        lines.append(f"| {kind} | {s['precision']:.2f} | {s['recall']:.2f} | {s['f1']:.2f} | {s['support']} |")
+    return "\n".join(lines) + "\n"
+
+
+def summary(cards: Sequence[Mapping[str, Any]]) -> str:
+    """Several seeds' cards of one column in a line, as means."""
+    agrees = [share for card in cards for share in card["agreement"].values()]
+    parts = [
+        f"F1 {mean(card['f1'] for card in cards):.1f}",
+        f"{mean(card['illegal_sentences'] for card in cards):.1%} of sentences illegal",
+        f"calibration error {mean(card['calibration_error'] for card in cards):.3f}",
+        *([f"{mean(agrees):.1%} of tags its teacher's"] if agrees else []),
+    ]
+    seeds = f"{len(cards)} seeds" if len(cards) > 1 else "1 seed"
+    return f"{cards[0]['label']} on {cards[0]['corpus']} ({seeds}): {', '.join(parts)}"

@@ -1,0 +1,81 @@
+"""A model as training saved it, ready to tag."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from kd_jax.errors import InputError, nearest
+from kd_jax.models.tagger import Tagger
+from kd_jax.tagging.model import TextModel
+from kd_jax.tagging.program import label_rows
+from kd_jax.training.saved_model import TrainedModel, load_model
+
+
+@lru_cache
+def program(tagger: Tagger) -> Any:
+    """The jitted tagging program of a module."""
+    return jax.jit(partial(label_rows, tagger))
+
+
+def open_trained(folder: Path, task: str | None, constrained: bool | None) -> tuple[TextModel, Tagger]:
+    """Read one task of a trained model's folder; arguments and errors as of `open_tasks`."""
+    return open_tasks(folder, None if task is None else [task], constrained)[0]
+
+
+def open_tasks(folder: Path, tasks: Sequence[str] | None, constrained: bool | None) -> list[tuple[TextModel, Tagger]]:
+    """Read a trained model's folder.
+
+    Args:
+        folder: of a student, a single-task model or a teacher.
+        tasks: the corpora whose branches are to speak; None where there is one only.
+        constrained: whether forbidden sequences are ruled out; None for what the model was scored with.
+
+    Returns:
+        The model of each task, and its module; all have one word table and encoder.
+
+    Raises:
+        InputError: where it can't be read or a task is not one of its own.
+    """
+    model = load_model(folder)
+    if tasks is None and len(model.tasks) > 1:
+        raise InputError(
+            f"{folder}: a model of {', '.join(model.tasks)}; name those whose entities you want with"
+            f" --task={','.join(model.tasks[:2])}, in Python with kd_jax.load(..., task=...)"
+        )
+    if unknown := [task for task in tasks or () if task not in model.tasks]:
+        raise InputError(f"{folder}: was not trained on {unknown[0]!r}; {nearest(unknown[0], model.tasks)}")
+    shared = jax.device_put({"words": model.params["words"], "encoder": model.params["encoder"]})
+    return [_of_task(model, model.tasks.index(task), shared, constrained) for task in tasks or model.tasks]
+
+
+def _of_task(model: TrainedModel, branch: int, shared: Any, constrained: bool | None) -> tuple[TextModel, Tagger]:
+    labels = model.labels[branch]
+    own = {name: jax.tree.map(lambda x: x[branch], model.params[name]) for name in model.params.keys() - shared.keys()}
+    params = _own_labels(shared | own, len(labels))
+    tagger = Tagger(model.settings, len(model.vocabulary.chars) + 2, len(labels))
+    found = TextModel(
+        name=model.tasks[branch],
+        labels=labels,
+        vocabulary=model.vocabulary,
+        words=model.settings.words,
+        chars=model.settings.chars,
+        constrained=model.settings.constrained if constrained is None else constrained,
+        about=model.about,
+        params=jax.device_put(params),
+        function=program(tagger),
+    )
+    return found, tagger
+
+
+def _own_labels(params: Any, count: int) -> Any:
+    """Parameters without the labels that only other tasks have."""
+    logits = {name: np.asarray(x)[..., :count] for name, x in params["branch"]["logits"].items()}
+    own = params | {"branch": params["branch"] | {"logits": logits}}
+    if "crf" in params:
+        pairs = params["crf"]["pairs"][:count, :count]
+        own["crf"] = {"start": params["crf"]["start"][:count], "stop": params["crf"]["stop"][:count], "pairs": pairs}
+    return own

@@ -1,0 +1,1 @@
+"""Tables, comparisons, pictures and the page, beside the published figures."""

@@ -1,0 +1,230 @@
+"""Pictures of training and of tuning: learning curves, F1 over loss weights, F1 over temperatures."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kd_jax.errors import InputError
+from kd_jax.evaluation.results import Row
+from kd_jax.report.plots import INCH_A_LETTER, INK, STYLE, look, panels
+
+
+class Point(NamedTuple):
+    """One epoch of one lane, from metrics.jsonl; devel_f1 is None where devel was not scored."""
+
+    experiment: str
+    corpus: str
+    cell: str
+    label: str
+    seed: int
+    epoch: int
+    loss: float
+    devel_f1: float | None
+    protocol: str = ""
+
+
+def read_metrics(path: Path) -> list[Point]:
+    """Points of a metrics.jsonl.
+
+    Args:
+        path: the file; nothing is read where there is none.
+
+    Returns:
+        A point for each line that has a corpus, a label, an epoch and a loss; a line that was cut off, as a writer that
+        was stopped leaves it, is passed over.
+
+    Raises:
+        InputError: with path and line for a line that is not a JSON object.
+    """
+    if not path.exists():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InputError(f"{path}: can't be read: {fault}") from None
+    points = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            if not {"corpus", "label", "epoch", "loss"} <= record.keys():
+                continue
+            points.append(
+                Point(
+                    str(record.get("experiment", "")),
+                    str(record["corpus"]),
+                    str(record.get("cell", "")),
+                    str(record["label"]),
+                    int(record.get("seed", 0)),
+                    int(record["epoch"]),
+                    float("nan" if record["loss"] is None else record["loss"]),
+                    None if record.get("devel_f1") is None else float(record["devel_f1"]),
+                    str(record.get("protocol", "")),
+                )
+            )
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            if not line.startswith("{") or line.endswith("}\n"):
+                raise InputError(f"{path}:{number}: not a JSON object of a run's metrics; remove the line") from None
+    return points
+
+
+def learning_curves(points: Sequence[Point], quantity: str) -> Figure | None:
+    """A panel for each corpus: thin lines are lanes, thick ones their mean.
+
+    Args:
+        points: of one experiment.
+        quantity: "loss" or "devel_f1".
+
+    Returns:
+        The picture; None where fewer than two epochs were recorded.
+    """
+    # A lane that was trained again, perhaps for fewer epochs, repeats some: what was recorded last counts.
+    lanes: dict[tuple[str, str], dict[tuple[str, int], dict[int, float]]] = {}
+    for point in points:
+        value = getattr(point, quantity)
+        if value is not None and math.isfinite(value):
+            curve = lanes.setdefault((point.corpus, point.label), {}).setdefault((point.cell, point.seed), {})
+            for later in [epoch for epoch in curve if epoch >= point.epoch]:
+                del curve[later]
+            curve[point.epoch] = value
+    if not any(len(curve) > 1 for of_label in lanes.values() for curve in of_label.values()):
+        return None
+    corpora = list(dict.fromkeys(corpus for corpus, _ in lanes))
+    labels = list(dict.fromkeys(label for _, label in lanes))
+    looks = look(labels)
+    titles = [corpus if corpus.count("+") < 2 else f"{corpus.count('+') + 1} corpora together" for corpus in corpora]
+    with mpl.rc_context(STYLE):
+        figure, grid = panels(titles, ["00.00"], 2.6, 2.0)
+        for axes, corpus in zip(grid, corpora, strict=True):
+            for label in labels:
+                curves = list(lanes.get((corpus, label), {}).values())
+                if not curves:
+                    continue
+                colour, marker = looks[label]
+                for curve in curves if len(curves) > 1 else ():
+                    axes.plot(list(curve), list(curve.values()), color=colour, lw=0.7, alpha=0.35)
+                epochs = sorted({epoch for curve in curves for epoch in curve})
+                mean = [np.mean([curve[epoch] for curve in curves if epoch in curve]) for epoch in epochs]
+                every = max(1, len(epochs) // 8)
+                axes.plot(epochs, mean, marker, color=colour, ls="-", lw=1.5, ms=4, markevery=every, label=label)
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            if quantity == "loss":
+                axes.set_yscale("log")
+                axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5), numticks=8))
+                axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+                axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+        handles = {text: h for axes in grid for h, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+        width, height = figure.get_size_inches()
+        columns = max(1, int(width / (INCH_A_LETTER * max(map(len, labels)) + 0.6)))
+        figure.set_size_inches(width, height + 0.2 * -(-len(handles) // columns) + 0.1)
+        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=columns)
+        name = {"loss": "training loss (log scale)", "devel_f1": "entity F1 (%) on devel"}[quantity]
+        figure.supxlabel(f"{name} over epochs")
+        return figure
+
+
+def tuned(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows of students that were scored on devel to choose their loss weights or temperature, by head.
+
+    Args:
+        rows: of one experiment.
+
+    Returns:
+        Nothing for a head whose students all have the same weights.
+    """
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.split == "devel" and row.model == "SM" and row.f1 is not None:
+            found.setdefault(row.head, []).append(row)
+    return {
+        head: of_head
+        for head, of_head in found.items()
+        if len({(r.alpha, r.beta, r.gamma, r.kappa, r.tau) for r in of_head}) > 1
+    }
+
+
+def weight_grid(rows: Sequence[Row]) -> Figure | None:
+    """F1 on devel over beta and gamma: a line of panels for each corpus, one for each alpha and kappa.
+
+    Args:
+        rows: students of one head, scored on devel.
+
+    Returns:
+        The picture, the best of each corpus framed; None where beta, gamma and kappa were not varied.
+    """
+    if len({(r.beta, r.gamma, r.kappa) for r in rows}) < 2 or len({(r.gamma, r.kappa) for r in rows}) < 2:
+        return None
+    corpora = list(dict.fromkeys(row.corpus for row in rows))
+    outer = sorted({(row.alpha, row.kappa) for row in rows})
+    betas, gammas = sorted({row.beta for row in rows}), sorted({row.gamma for row in rows})
+    scores: dict[tuple[str, float, float, float, float], list[float]] = {}
+    for row in rows:
+        if row.f1 is not None:
+            scores.setdefault((row.corpus, row.alpha, row.kappa, row.beta, row.gamma), []).append(row.f1)
+    with mpl.rc_context(STYLE):
+        size = (0.55 * len(betas) + 0.5, 0.42 * len(gammas) + 0.75)
+        figure = Figure((size[0] * len(outer) + 0.9, size[1] * len(corpora) + 0.4), layout="constrained")
+        grid = figure.subplots(len(corpora), len(outer), squeeze=False, sharex=True, sharey=True)
+        for line, corpus in zip(grid, corpora, strict=True):
+            means = {key[1:]: float(np.mean(f1)) for key, f1 in scores.items() if key[0] == corpus}
+            best = max(means, key=means.__getitem__)
+            low, high = min(means.values()), max(means.values())
+            for axes, (alpha, kappa) in zip(line, outer, strict=True):
+                block = [[means.get((alpha, kappa, beta, gamma), np.nan) for beta in betas] for gamma in gammas]
+                axes.pcolormesh(np.ma.masked_invalid(block), cmap="cividis", vmin=low, vmax=high + 1e-9,
+                                edgecolors="white", lw=1)  # fmt: skip
+                for y, values in enumerate(block):
+                    for x, value in enumerate(values):
+                        if np.isfinite(value):
+                            dark = value < (low + high) / 2
+                            axes.text(x + 0.5, y + 0.5, f"{value:.1f}", ha="center", va="center",
+                                      color="white" if dark else INK, fontsize=8)  # fmt: skip
+                if best[:2] == (alpha, kappa):
+                    corner = (betas.index(best[2]), gammas.index(best[3]))
+                    axes.add_patch(mpl.patches.Rectangle(corner, 1, 1, fill=False, ec="#D55E00", lw=2.5, clip_on=False))
+                name = corpus if axes is line[0] else ""
+                axes.set_title(f"{name}\nα {alpha:g}, κ {kappa:g}", loc="left")
+                axes.set_xticks(np.arange(len(betas)) + 0.5, [f"{beta:g}" for beta in betas])
+                axes.set_yticks(np.arange(len(gammas)) + 0.5, [f"{gamma:g}" for gamma in gammas])
+                axes.tick_params(length=0)
+                axes.spines[:].set_visible(False)
+            line[0].set_ylabel("γ", rotation=0, labelpad=8)
+        figure.supxlabel("β; F1 on devel, each corpus with its own shades, its best framed")
+        return figure
+
+
+def temperatures(rows: Sequence[Row]) -> Figure | None:
+    """F1 on devel over the temperature of soft labels, a panel for each corpus.
+
+    Args:
+        rows: students of one head, scored on devel.
+
+    Returns:
+        The picture, the best of each corpus ringed; None where the temperature was not varied.
+    """
+    taus = sorted({row.tau for row in rows})
+    if len(taus) < 2:
+        return None
+    corpora = list(dict.fromkeys(row.corpus for row in rows))
+    with mpl.rc_context(STYLE):
+        figure, grid = panels(corpora, ["00.0"], 2.2, 1.6)
+        for axes, corpus in zip(grid, corpora, strict=True):
+            by_tau = {
+                tau: [r.f1 for r in rows if (r.corpus, r.tau) == (corpus, tau) and r.f1 is not None] for tau in taus
+            }
+            means = {tau: float(np.mean(f1)) for tau, f1 in by_tau.items() if f1}
+            for tau, f1 in by_tau.items():
+                axes.plot([taus.index(tau)] * len(f1), f1, "o", color="#0072B2", alpha=0.5, ms=4, mew=0)
+            axes.plot([taus.index(tau) for tau in means], list(means.values()), color="#0072B2", lw=1.5)
+            best = max(means, key=means.__getitem__)
+            axes.plot(taus.index(best), means[best], "o", mfc="none", mec="#D55E00", ms=11, mew=2)
+            axes.set_xticks(range(len(taus)), [f"{tau:g}" for tau in taus])
+            axes.margins(0.12, 0.2)
+        figure.supxlabel("temperature τ; F1 (%) on devel, the best ringed")
+        return figure

@@ -1,0 +1,137 @@
+"""Tables of scores as Markdown, CSV, LaTeX (booktabs) and HTML."""
+
+import csv
+import re
+from collections.abc import Sequence
+from html import escape
+from io import StringIO
+
+from kd_jax.report.tables import Cell, ScoreTable
+
+_LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "¹": r"$^1$", "²": r"$^2$", "−": "$-$",
+    "–": "--",
+})  # fmt: skip
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_<>`"})
+
+
+def _signed(number: float) -> str:
+    return f"{number:+z.1f}".replace("-", "−")
+
+
+def _markdown_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    marks = ("", "**", "_")[cell.place]
+    text = f"{marks}{cell.mean:.1f}{marks}" + ("" if cell.sd is None else f" ± {cell.sd:.1f}")
+    return text if cell.delta is None else f"{text} ({cell.reference:.1f}, {_signed(cell.delta)})"
+
+
+def markdown(tables: Sequence[ScoreTable]) -> str:
+    """Tables as Markdown: best in bold, second best in italics, reference and difference in brackets."""
+    parts = []
+    for table in tables:
+        lines = [f"### {table.title.translate(_MARKDOWN)}", ""]
+        lines.append("| | " + " | ".join(label.translate(_MARKDOWN) for label in table.labels) + " |")
+        lines.append("|---|" + "---:|" * len(table.labels))
+        for name, cells in (*table.rows, *table.averages):
+            lines.append(f"| {name.translate(_MARKDOWN)} | " + " | ".join(map(_markdown_cell, cells)) + " |")
+        caption = table.caption.replace("¹ best, ² second best", "**best**, _second best_").replace(
+            f"below: {table.reference}, and the difference", f"in brackets: {table.reference}, and the difference"
+        )
+        parts.append("\n".join([*lines, "", caption, *(f"- {note}" for note in table.notes)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def tidy_csv(tables: Sequence[ScoreTable]) -> str:
+    """Tables as one CSV, a line for each score, in full precision.
+
+    Its columns: table, row, average (true or false), label, mean, sd, seeds, place (1 best, 2 second best, 0),
+    reference, delta.
+    """
+    text = StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["table", "row", "average", "label", "mean", "sd", "seeds", "place", "reference", "delta"])
+    for table in tables:
+        for average, rows in (("false", table.rows), ("true", table.averages)):
+            for name, cells in rows:
+                for label, cell in zip(table.labels, cells, strict=True):
+                    if cell:
+                        numbers = (cell.mean, cell.sd, cell.seeds, cell.place, cell.reference, cell.delta)
+                        lines.writerow([table.title, name, average, label, *(_plain(n) for n in numbers)])
+    return text.getvalue()
+
+
+def _plain(number: float | None) -> str:
+    return "" if number is None else str(round(number, 6))
+
+
+def _latex_cells(cells: Sequence[Cell | None]) -> str:
+    texts = []
+    for cell in cells:
+        if cell is None:
+            texts.append("--")
+            continue
+        mean = (r"{}", r"\textbf{{{}}}", r"\underline{{{}}}")[cell.place].format(f"{cell.mean:.1f}")
+        texts.append(mean + ("" if cell.sd is None else rf" {{\scriptsize$\pm${cell.sd:.1f}}}"))
+    return " & ".join(texts)
+
+
+def _latex_reference(cells: Sequence[Cell | None]) -> str:
+    texts = []
+    for cell in cells:
+        if cell is None or cell.delta is None:
+            texts.append("")
+        else:
+            texts.append(rf"{{\scriptsize {cell.reference:.1f} (${cell.delta:+z.1f}$)}}")
+    return " & ".join(texts)
+
+
+def latex(tables: Sequence[ScoreTable]) -> str:
+    """Tables as LaTeX for the booktabs package: best in bold, second best underlined, reference in a line below."""
+    parts = ["% \\usepackage{booktabs}"]
+    for table in tables:
+        lines = [r"\begin{table}", r"\centering", r"\begin{tabular}{l" + "r" * len(table.labels) + "}", r"\toprule"]
+        lines += [" & ".join(["", *(label.translate(_LATEX) for label in table.labels)]) + r" \\", r"\midrule"]
+        for k, (name, cells) in enumerate((*table.rows, *table.averages)):
+            if k == len(table.rows):
+                lines.append(r"\midrule")
+            lines.append(f"{name.translate(_LATEX)} & {_latex_cells(cells)} \\\\")
+            if any(cell and cell.reference is not None for cell in cells):
+                lines.append(f" & {_latex_reference(cells)} \\\\")
+        title = re.sub(r"^Table \d+\. ", "", table.title)
+        caption = f"{title}. {table.caption}".replace("¹ best, ² second best", "bold: best, underlined: second")
+        caption = " ".join([caption, *table.notes]).translate(_LATEX)
+        lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{caption}}}", r"\end{table}"]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _html_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "<td>–</td>"
+    style = ("", ' class="best"', ' class="second"')[cell.place]
+    sd = "" if cell.sd is None else f"<small> ± {cell.sd:.1f}</small>"
+    delta = cell.delta
+    beside = "" if delta is None else f'<div class="beside">{cell.reference:.1f} {_signed(delta)}</div>'
+    return f"<td><span{style}>{cell.mean:.1f}</span>{sd}{beside}</td>"
+
+
+def html(table: ScoreTable) -> str:
+    """A table as an HTML fragment."""
+    head = "".join(f'<th scope="col">{escape(label)}</th>' for label in table.labels)
+    body = "".join(
+        f'<tr{" class=average" if k >= len(table.rows) else ""}><th scope="row">{escape(name)}</th>'
+        + "".join(map(_html_cell, cells))
+        + "</tr>"
+        for k, (name, cells) in enumerate((*table.rows, *table.averages))
+    )
+    caption = escape(table.caption).replace(
+        "¹ best, ² second best", '<span class="best">best</span>, <span class="second">second best</span>'
+    )
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    return (
+        f'<div class="wide"><table class="scores"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f"</div><p class=caption>{caption}</p>" + (f"<ul class=notes>{notes}</ul>" if notes else "")
+    )

@@ -1,0 +1,170 @@
+"""One section of the report: a board's tables, tests, pictures and cost, as files in a folder and as HTML."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kd_jax import __version__
+from kd_jax.evaluation.results import Row
+from kd_jax.evaluation.significance import POSTHOCS
+from kd_jax.report import curves, formats, page, plots
+from kd_jax.report.comparison import Comparison, Within, compare, within_corpora
+from kd_jax.report.score_matrix import Board
+from kd_jax.report.tables import ScoreTable
+from kd_jax.runtime.files import digest, replace_file, whole_folder
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a section is about.
+
+    Attributes:
+        name: of its folder.
+        board: the scores.
+        table: its main table.
+        more: tables to unfold, such as those by entity type.
+        rows: of results.csv that belong to the experiment, other splits included.
+        points: of metrics.jsonl that belong to it.
+        load: counts by sentence of a label's row.
+        among: pairs of labels of a first and a second run that are compared; None for all pairs of one run.
+        alpha: level of the tests.
+        method: post hoc test.
+    """
+
+    name: str
+    board: Board
+    table: ScoreTable
+    more: tuple[ScoreTable, ...] = ()
+    rows: tuple[Row, ...] = ()
+    points: tuple[curves.Point, ...] = ()
+    load: Callable[[str, Row], np.ndarray | None] = lambda _label, _row: None
+    among: tuple[tuple[str, str], ...] | None = None
+    alpha: float = 0.05
+    method: str = "nemenyi"
+
+    @property
+    def comparison(self) -> Comparison:
+        """Its tests over corpora."""
+        return compare(self.board, self.alpha, self.method, self.among)
+
+    @property
+    def steps(self) -> int:
+        """How often `write_section` reports to have done something."""
+        return len(self.board.corpora) + 1
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that the section is made from."""
+        parts = (self.board, self.table, self.more, self.rows, self.points, self.among, self.alpha, self.method)
+        return digest([__version__, *map(repr, parts)])
+
+
+def _figures(subject: Subject, comparison: Comparison) -> Iterator[tuple[str, Figure | None, str]]:
+    board = subject.board
+    if comparison.friedman is not None:
+        test = POSTHOCS[subject.method][0]
+        corpora = f"{len(comparison.corpora)} corpora"
+        yield (
+            "ranks",
+            plots.rank_diagram(comparison),
+            f"Models by their mean rank over {corpora}, 1 being the best. An arrow points from a model to one that it "
+            f"beats by {test}'s test at {subject.alpha:g}.",
+        )
+        yield "pairs", plots.pairwise_matrix(comparison), f"P-values of {test}'s test between all pairs of models."
+    yield "scores", plots.corpus_scores(board), "F1 of every seed on each corpus; every panel has an axis of its own."
+    if subject.among is None:
+        against, gained = plots.baselines(board), "What a student gains over the model trained on that corpus alone"
+    else:
+        against, gained = {second: first for first, second in subject.among}, "What the second run gains over the first"
+    yield "gains", plots.gains(board, against), f"{gained}, by corpus."
+    for head, rows in curves.tuned(subject.rows).items():
+        caption = f"Choosing for {head} students: F1 on the development files, trained on the training files alone,"
+        yield f"weights-{head}", curves.weight_grid(rows), f"{caption} by the weights of the loss."
+        yield f"temperature-{head}", curves.temperatures(rows), f"{caption} by the temperature of soft labels."
+    shown = [point for point in subject.points if point.label in board.labels]
+    yield "devel", curves.learning_curves(shown, "devel_f1"), "F1 on the development files while training."
+    yield (
+        "loss",
+        curves.learning_curves(shown, "loss"),
+        "Training loss; thin lines are seeds, thick ones means.",
+    )
+
+
+def _tests_csv(comparison: Comparison, within: Sequence[Within]) -> str:
+    text = StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    posthoc = f"{comparison.method}_p"
+    lines.writerow(["scope", "better", "other", "n", "wins", "losses", posthoc, "wilcoxon_holm_p", "permutation_holm_p",
+                    "rank_biserial", "f1_difference", "low", "high"])  # fmt: skip
+    for pair in comparison.pairs:
+        lines.writerow(["corpora", pair.better, pair.other, len(comparison.corpora), pair.wins, pair.losses,
+                        "" if pair.posthoc is None else pair.posthoc, pair.wilcoxon, "", pair.effect,
+                        *pair.difference])  # fmt: skip
+    for test in within:
+        lines.writerow([test.corpus, test.first, test.second, test.sentences, "", "", "", "", test.p, "",
+                        test.difference, "", ""])  # fmt: skip
+    return text.getvalue()
+
+
+class Section(NamedTuple):
+    """A section that was written: its HTML, and what the tests within corpora say."""
+
+    html: str
+    within: list[str]
+
+
+def write_section(folder: Path, subject: Subject, done: Callable[[str], object], *, fresh: bool) -> Section:
+    """Draw and test a subject.
+
+    Args:
+        folder: gets pictures (PNG and SVG) and tests.csv, all at once; what stands there from the same numbers is kept.
+        subject: the scores.
+        done: is told what comes next, `subject.steps` times.
+        fresh: draw again what stands there.
+
+    Returns:
+        The section.
+
+    Raises:
+        InputError: where the folder can't be written, or counts can't be read.
+    """
+    kept = folder / "section.json"
+    if not fresh and kept.is_file():
+        made = json.loads(kept.read_text(encoding="utf-8"))
+        if made["identity"] == subject.identity:
+            for _ in range(subject.steps):
+                done("")
+            return Section(made["html"], made["within"])
+    comparison, board = subject.comparison, subject.board
+    within, notes = within_corpora(
+        board, subject.load, subject.among, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
+    )
+    pictures = []
+    with whole_folder(folder) as partial:
+        for name, figure, caption in _figures(subject, comparison):
+            if figure is not None:
+                pictures.append(page.picture(plots.save(figure, partial / name)["png"], caption))
+        replace_file(partial / "tests.csv", _tests_csv(comparison, within).encode())
+        html = "".join([
+            formats.html(subject.table),
+            *(page.folded(table.title, formats.html(table)) for table in subject.more),
+            page.chosen_weights(board),
+            "<h3>What the tests say</h3>",
+            page.over_corpora(comparison),
+            page.within_corpora(within, notes, subject.alpha),
+            "<h3>Pictures</h3>",
+            *pictures,
+            page.cost(board, [row for of_head in curves.tuned(subject.rows).values() for row in of_head]),
+        ])  # fmt: skip
+        section = Section(html, [*page.within_sentences(within, subject.alpha), *notes])
+        content = json.dumps({"identity": subject.identity, **section._asdict()})
+        replace_file(partial / kept.name, content.encode())
+    done(f"{subject.name}: pictures")
+    return section

@@ -1,0 +1,54 @@
+"""SIGINT and SIGTERM as requests: the step under way is finished and saved before the program ends."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class InterruptedRunError(Exception):
+    """A signal asked for the end, and everything is saved.
+
+    Args:
+        why: one line for people.
+        exit_status: of the process.
+    """
+
+    def __init__(self, why: str, exit_status: int) -> None:
+        super().__init__(why)
+        self.exit_status = exit_status
+
+
+class Interrupt:
+    """While it is entered, the first SIGINT or SIGTERM is kept as a request; a second SIGINT ends at once."""
+
+    def __init__(self) -> None:
+        self.asked_by: int | None = None
+        self._before: dict[int, Any] = {}
+
+    @property
+    def end(self) -> InterruptedRunError | None:
+        """Why the run is to end after this step; None as long as no signal came."""
+        if self.asked_by is None:
+            return None
+        name = signal.Signals(self.asked_by).name
+        return InterruptedRunError(
+            f"stopped by {name}; everything is saved: the same command goes on", 128 + self.asked_by
+        )
+
+    def __enter__(self) -> Self:
+        """Take over the signals."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        if self.asked_by is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked_by = number

@@ -1,0 +1,1 @@
+"""An experiment as groups of lanes: planned, trained, scored, published."""

@@ -1,0 +1,204 @@
+"""How many lanes of a cell train at the same time: as many as fit and pay, chosen once, recorded, and kept.
+
+A cell whose lanes do not all fit in memory trains them in groups, one after the other. What fits is known from shapes
+before anything is compiled. On an accelerator a few steps are timed too: of as many lanes as fit, then of half as many,
+for as long as fewer are no slower. On a CPU lanes run in turn, and more at a time are as fast as fewer.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from kd_jax.cost.timing import Timing, extent, shortened, taken
+from kd_jax.errors import InputError, brief
+from kd_jax.runtime import device
+from kd_jax.runtime.files import digest, replace_file
+from kd_jax.settings import to_dict
+from kd_jax.sweep.plan import Cell, Member
+from kd_jax.training.loop import Job
+
+FORMAT = 1
+SAFE = 0.8  # share of the memory at hand that is used: what is predicted is held to 20 %
+STEPS = 4  # of one timing
+NO_SLOWER = 0.97  # of the rate of more lanes: within what a timing errs by
+
+
+class Choice(NamedTuple):
+    """How a cell's lanes are trained.
+
+    Attributes:
+        at_once: lanes of one group.
+        predicted: bytes of the arrays of a group, on all devices together.
+        at_hand: bytes that there were when it was chosen; None where the device does not tell.
+        rates: lane-tokens a second of the numbers of lanes that were timed.
+    """
+
+    at_once: int
+    predicted: int
+    at_hand: int | None
+    rates: dict[str, float]
+
+
+def split_lanes(cell: Cell, at_once: int) -> list[Cell]:
+    """A cell's models, each once, in groups of nearly equal size that do not depend on which are finished."""
+    models = tuple({member.folder: member for member in cell.members}.values())
+    if len(models) <= at_once:
+        return [cell]
+    number = -(-len(models) // at_once)
+    bounds = [len(models) * i // number for i in range(number + 1)]
+    return [replace(cell, members=models[a:b]) for a, b in pairwise(bounds)]
+
+
+def fitting(lanes: int, takes: Callable[[int], int], at_hand: int | None) -> int:
+    """The most lanes that are predicted to fit in memory; 1 where even one may not.
+
+    Args:
+        lanes: that there are.
+        takes: bytes of so many lanes, rising.
+        at_hand: bytes that there are; None for no bound.
+    """
+    if at_hand is None:
+        return lanes
+    return next((n for n in range(lanes, 1, -1) if takes(n) <= SAFE * at_hand), 1)
+
+
+def at_once(cell: Cell, workdir: Path, job: Callable[[], Job], say: Callable[[str], None]) -> int:
+    """How many of a cell's lanes train at the same time.
+
+    Args:
+        cell: all of it; the settings' `lanes.at_once` is followed where it is not 0.
+        workdir: its lanes.json tells what was chosen before on this device, and is told what is chosen now.
+        job: of all lanes, called only where something is to be chosen.
+        say: is told the choice.
+
+    Raises:
+        InputError: where not even one lane fits, or lanes.json can't be used.
+    """
+    lanes = len({member.folder for member in cell.members})
+    if cell.settings.lanes.at_once:
+        return min(lanes, cell.settings.lanes.at_once)
+    key, file = _key(cell.members), workdir / "lanes.json"
+    known = _read(file)
+    before = known.get(key)
+    if before is not None and before["device"] == device.devices():
+        return int(before["at_once"])
+    whole = job()
+    program = digest([device.devices(), to_dict(cell.settings.model), to_dict(cell.settings.train), cell.head, lanes])
+    timed = {} if (same := _of_program(known, program)) is None else same["lane_tokens_per_s"]
+    chosen = choose(whole, device.memory_at_hand(), timed, cell.title)
+    entry = {
+        "cell": cell.title,
+        "device": device.devices(),
+        "program": program,
+        "lanes": lanes,
+        "at_once": chosen.at_once,
+        "predicted_bytes": chosen.predicted,
+        "bytes_at_hand": chosen.at_hand,
+        "lane_tokens_per_s": chosen.rates,
+    }
+    _write(file, known | {key: entry})
+    say(f"{cell.title}: {describe(chosen, lanes)}")
+    return chosen.at_once
+
+
+def choose(job: Job, at_hand: int | None, timed: dict[str, float], title: str) -> Choice:
+    """Choose from memory and, on an accelerator, by timing.
+
+    Args:
+        job: of all lanes.
+        at_hand: bytes of memory; None where nobody knows.
+        timed: rates of the same program that are known already, by the number of lanes.
+        title: of the cell, for people.
+
+    Raises:
+        InputError: where not even one lane fits.
+    """
+    size = extent(job)
+
+    def takes(n: int) -> int:
+        return taken(job.settings, size, job.head, n)
+
+    devices = 1 if jax.default_backend() == "cpu" else jax.local_device_count()
+    if at_hand is not None and takes(1) > at_hand // devices:
+        raise InputError(
+            f"{title}: one lane takes about {takes(1) / 1e6:,.0f} MB and {at_hand // devices / 1e6:,.0f} MB are free;"
+            " make it smaller (--set train.rows=...), or try all the same with --set lanes.at_once=1"
+        )
+    best, rates = fitting(len(job.lanes), takes, at_hand), dict(timed)
+    while jax.default_backend() != "cpu" and best > jax.local_device_count():
+        half = -(-best // 2)
+        for n in (best, half):
+            if str(n) not in rates:
+                rates[str(n)] = rate(job, n)
+        if rates[str(half)] < NO_SLOWER * rates[str(best)]:
+            break
+        best = half
+    return Choice(best, takes(best), at_hand, rates)
+
+
+def rate(job: Job, lanes: int) -> float:
+    """Lane-tokens a second of some steps of a job's first lanes, without knowledge."""
+    timing = Timing(shortened(replace(job, lanes=job.lanes[:lanes], knowledge=None), STEPS))
+    timing.epoch()
+    found = timing.epoch()
+    timing.close()
+    return found
+
+
+def describe(chosen: Choice, lanes: int) -> str:
+    """The choice for people."""
+    free = "" if chosen.at_hand is None else f" of {chosen.at_hand / 1e6:,.0f} MB at hand"
+    timed = "".join(f"; {n} lanes {r:,.0f} lane-tokens/s" for n, r in chosen.rates.items())
+    return f"{chosen.at_once} of {lanes} lanes at once, about {chosen.predicted / 1e6:,.0f} MB{free}{timed}"
+
+
+def _key(members: Sequence[Member]) -> str:
+    return digest([member.identity for member in members])[:12]
+
+
+def _of_program(known: dict[str, Any], program: str) -> dict[str, Any] | None:
+    return next((entry for entry in known.values() if entry["program"] == program), None)
+
+
+def _write(file: Path, cells: dict[str, Any]) -> None:
+    replace_file(file, json.dumps({"format": FORMAT, "cells": cells}, indent=1).encode())
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return _cells(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as unreadable:
+        fault = brief(unreadable)
+    raise InputError(f"{file}: can't be used ({fault}); remove it, and the numbers of lanes are chosen again") from None
+
+
+def _cells(found: Any) -> dict[str, Any]:
+    """The entries of what lanes.json holds; ValueError where it is of another version, or an entry is not whole."""
+    version = found.get("format") if isinstance(found, dict) else None
+    if version != FORMAT:
+        raise ValueError(f"format {version!s:.40}, this version writes {FORMAT}")
+    cells = found.get("cells")
+    broken = [key for key, entry in cells.items() if not _whole(entry)] if isinstance(cells, dict) else ["cells"]
+    if broken:
+        raise ValueError(f"damaged at {broken[0][:40]!r}")
+    return dict(cells)
+
+
+def _whole(entry: Any) -> bool:
+    """Whether an entry has all that is read of it, in the right types."""
+    if not isinstance(entry, dict) or not isinstance(rates := entry.get("lane_tokens_per_s"), dict):
+        return False
+    at_once = entry.get("at_once")
+    return (
+        all(isinstance(entry.get(name), str) for name in ("device", "program"))
+        and type(at_once) is int
+        and at_once > 0
+        and all(type(rate) in {int, float} and 0 < rate < float("inf") for rate in rates.values())
+    )

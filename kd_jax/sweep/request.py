@@ -1,0 +1,189 @@
+"""From what a user asked for to an experiment that runs: everything is checked before anything is trained."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from kd_jax.corpora.registry import find, load
+from kd_jax.data.vectors import load_vectors
+from kd_jax.data.vocab import words_of
+from kd_jax.errors import InputError
+from kd_jax.evaluation import results
+from kd_jax.experiment import load_experiment, sample_corpora
+from kd_jax.report.build import write_report
+from kd_jax.report.tables import experiment_table
+from kd_jax.runtime.device import keep_compiled
+from kd_jax.runtime.files import clear_partial, digest_file, locked
+from kd_jax.runtime.interrupt import Interrupt
+from kd_jax.runtime.progress import Meter
+from kd_jax.settings import SMALL, Settings, Words, override
+from kd_jax.structs import Corpus
+from kd_jax.sweep.forecast import Survey, plan_table
+from kd_jax.sweep.group import Context
+from kd_jax.sweep.job import Material
+from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.runner import cells_of, hashes_of, open_workdir, run, unfinished
+from kd_jax.sweep.totals import totals_table
+from kd_jax.training.mesh import use_all_cores
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for, unchecked; fields as the flags of kd_jax.main."""
+
+    experiment: str = "logits"
+    seeds: str = "5"
+    datasets: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    data_dir: Path | None = None
+    workdir: Path | None = None
+    epochs: int | None = None
+    protocol: str = "train+devel"
+    scheme: str | None = None
+    assignments: Sequence[str] = ()
+    dry_run: bool = False
+
+    @property
+    def place(self) -> Path:
+        """The work folder."""
+        return self.workdir or Path("runs") / (self.data_dir or sample_corpora()).resolve().name
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds from a count or a list.
+
+    Args:
+        text: "5" for 1, 2, 3, 4, 5; "3,5,8" or "3," for these.
+
+    Raises:
+        InputError: for anything else, no seeds, or a seed twice.
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        numbers = ()
+    seeds = tuple(range(1, numbers[0] + 1)) if len(numbers) == 1 and "," not in text else numbers
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds) or max(seeds) >= 2**31:
+        raise InputError(f"--seeds={text}: give a count of at least 1 (--seeds=5) or different seeds (--seeds=3,5,8)")
+    return seeds
+
+
+def prepare(request: Request) -> tuple[list[Plan], Material]:
+    """The plans of a request.
+
+    Returns:
+        A plan for every experiment that is asked for, and what they work on; the work folder is not touched yet.
+
+    Raises:
+        InputError: for whatever is wrong with the request or the corpora.
+    """
+    asked = load_experiment(request.experiment)
+    experiments = [load_experiment(part) for part in asked.parts] or [asked]
+    seeds = parse_seeds(request.seeds)
+    data_dir = request.data_dir or sample_corpora()
+    base = SMALL if request.data_dir is None else Settings()
+    epochs = _epochs(request.epochs, base)
+    settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
+    corpora = load(data_dir, request.datasets or None, request.scheme)
+    targets = _targets(request.targets, data_dir, [corpus.name for corpus in corpora])
+    hashes = hashes_of(corpora)
+    vectors, of_vectors = _read_vectors(settings[0].model.words, corpora)
+    plans = [
+        Plan(experiment, of_experiment, hashes, seeds, request.protocol, request.place, targets, of_vectors)
+        for experiment, of_experiment in zip(experiments, settings, strict=True)
+    ]
+    for plan in plans:
+        _check(plan)
+    if "devel" not in request.protocol or any(plan.tuning for plan in plans):
+        for corpus in corpora:
+            needed = "devel" not in request.protocol or corpus.name in targets
+            if needed and "devel" not in corpus.splits:
+                why = "weights are chosen" if "devel" in request.protocol else "--protocol=train chooses the best epoch"
+                raise InputError(f"{corpus.name}: has no devel split, on which {why}; add devel.tsv, or leave it out")
+    return plans, Material({c.name: c for c in corpora}, hashes, vectors)
+
+
+def _targets(asked: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tuple[str, ...]:
+    """Names of the corpora that get students, in the corpora's order; all where none is asked for."""
+    wanted = find(data_dir, asked) if asked else corpora
+    if missing := [name for name in wanted if name not in corpora]:
+        raise InputError(f"--targets={missing[0]}: is not among --datasets ({', '.join(corpora)}); add it there")
+    return tuple(name for name in corpora if name in wanted)
+
+
+def _check(plan: Plan) -> None:
+    """Refuse what could not be taught, before anything is trained."""
+    teachers = max((len(cell.teachers) for cell in plan.students(None)), default=0)
+    weights = [weights for student in plan.experiment.students for weights in student.choices]
+    if teachers > 1 and any(w.gamma or w.kappa for w in weights):
+        raise InputError(
+            f"{plan.experiment.name}: hidden states of several teachers have no common axes;"
+            " give gamma and kappa to students of one teacher only"
+        )
+    if teachers > 1 and plan.settings.distill.ensemble == "devel" and "devel" in plan.protocol:
+        raise InputError(
+            "distill.ensemble=devel weighs teachers by their F1 on devel, which they would be trained on;"
+            " use --protocol=train, or distill.ensemble=uniform"
+        )
+
+
+def _epochs(asked: int | None, base: Settings) -> list[str]:
+    """What --epochs assigns: passes of every model, and no more for the runs that choose weights."""
+    if asked is None:
+        return []
+    tuning = min(base.train.tuning_epochs, asked)
+    return [f"train.epochs={asked}", f"teacher_epochs={asked}", f"tuning_epochs={tuning}"]
+
+
+def _read_vectors(words: Words, corpora: Sequence[Corpus]) -> tuple[dict[str, np.ndarray], str]:
+    """Pretrained vectors of the corpora's words, by key, and the file's hash; nothing where none are asked for."""
+    if not words.vectors:
+        return {}, ""
+    keys = sorted(words_of(corpora, words))
+    table, there, report = load_vectors(Path(words.vectors), keys, words.dim, least_coverage=words.least_coverage)
+    for line in (*report.warnings, report):
+        print(line, file=sys.stderr)
+    return {key: row for key, row, found in zip(keys, table, there, strict=True) if found}, digest_file(
+        Path(words.vectors)
+    )
+
+
+def execute(request: Request, console: Console) -> None:
+    """Run a request to its end and show its tables.
+
+    Args:
+        request: what was asked for.
+        console: where the plan, the progress and the tables go.
+
+    Raises:
+        InputError: for whatever is wrong with the request, the corpora or the disk.
+        InterruptedRunError: where a signal asked for the end; everything is saved.
+    """
+    use_all_cores()
+    keep_compiled()
+    plans, material = prepare(request)
+    survey, workdir = Survey(material), request.place
+    for plan in plans:
+        console.print(plan_table(plan, survey))
+    if request.dry_run:
+        console.print(totals_table(plans, survey))
+        return
+    open_workdir(workdir)
+    missing = {member.folder: cell for plan in plans for cell in cells_of(plan) for member in unfinished(cell)}
+    total = sum(cell.epochs * survey.tokens(cell) for cell in missing.values())
+    with locked(workdir), Interrupt() as stop, Meter(total, workdir / "metrics.jsonl", console) as meter:
+        clear_partial(workdir)
+        if not total:
+            meter.say("every model is there already: nothing to train")
+        for plan in plans:
+            run(plan, material, Context(workdir, meter, stop))
+    rows = results.read(workdir / "results.csv")
+    for plan in plans:
+        mine = [row for row in rows if row.experiment == plan.experiment.name and row.protocol == plan.protocol]
+        console.print(experiment_table(mine, plan.experiment.table, console.width))
+    console.print(f"scores: {workdir / 'results.csv'}   report: {write_report(workdir)}", highlight=False)
+    console.print(f"cards: {workdir / 'students' / 'CORPUS' / 'NAME' / 'card.md'}", highlight=False)

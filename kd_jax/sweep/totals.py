@@ -1,0 +1,177 @@
+"""What some experiments take together, a model that several of them need counted once; and for how long, at a rate."""
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from rich.table import Table
+
+from kd_jax.cost.timing import Timing, shortened
+from kd_jax.runtime import device
+from kd_jax.runtime.progress import clock
+from kd_jax.settings import Head, to_dict
+from kd_jax.sweep.forecast import Survey, chosen_tokens
+from kd_jax.sweep.job import Material, foreign_sentences, make_job
+from kd_jax.sweep.plan import Cell, Member, Plan, matches
+from kd_jax.sweep.runner import cells_of, unfinished
+
+MEASURED_STEPS = 4
+LINES_READ = 200  # of metrics.jsonl, from its end
+FASTEST = 1e15  # lane-tokens a second: more is no rate
+
+
+class Share(NamedTuple):
+    """A cell's models that are trained for its plan and no earlier one."""
+
+    plan: Plan
+    cell: Cell
+    members: tuple[Member, ...]
+    lane_tokens: int
+
+
+class Totals(NamedTuple):
+    """What there is to do.
+
+    Attributes:
+        models: to train.
+        lane_tokens: real tokens of all epochs of all of them, by output layer.
+        operations: floating-point operations of the matmuls of that.
+        knowledge: bytes on disk of all that teachers are asked, whether it is there already or not.
+        memory: bytes of the largest cell's arrays.
+        largest: that cell, for people; "" where nothing is to train.
+    """
+
+    models: int
+    lane_tokens: dict[Head, int]
+    operations: float
+    knowledge: int
+    memory: int
+    largest: str
+
+
+class Rate(NamedTuple):
+    """Lane-tokens a second by output layer, and where that is from."""
+
+    of_head: dict[Head, float]
+    source: str
+
+
+def shares(plans: Sequence[Plan], survey: Survey) -> list[Share]:
+    """What is still to train, cell by cell."""
+    taken: set[Path] = set()
+    found = []
+    for plan in plans:
+        for cell in cells_of(plan):
+            mine = tuple(member for member in unfinished(cell) if member.folder not in taken)
+            taken |= {member.folder for member in mine}
+            if mine:
+                found.append(Share(plan, cell, mine, len(mine) * cell.epochs * survey.tokens(cell)))
+    return found
+
+
+def totals(plans: Sequence[Plan], survey: Survey) -> Totals:
+    """What some plans take together."""
+    lane_tokens: dict[Head, int] = {}
+    operations, largest, most = 0.0, "", 0
+    open_shares = shares(plans, survey)
+    for share in open_shares:
+        cell = share.cell
+        lane_tokens[cell.head] = lane_tokens.get(cell.head, 0) + share.lane_tokens
+        operations += share.lane_tokens * survey.operations_a_token(cell)
+        lanes = survey.at_once(cell, len(share.members))
+        takes = survey.memory(cell, lanes)
+        if takes > most:
+            largest, most = f"{cell.title}, {lanes} lanes", takes
+    knowledge = sum(dict(piece for plan in plans for piece in knowledge_bytes(plan, survey.material)).values())
+    return Totals(sum(len(share.members) for share in open_shares), lane_tokens, operations, knowledge, most, largest)
+
+
+def knowledge_bytes(plan: Plan, material: Material) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Every piece of knowledge that a plan's students ask for: what names it, and its bytes on disk."""
+    model, distill = plan.settings.model, plan.settings.distill
+    size = 4 if distill.dtype == "float32" else 2
+    for cell in (*plan.tuning, *plan.students(None)):
+        if not cell.teachers or not any(matches(member.weights) for member in cell.members):
+            continue
+        own = material.corpora[cell.corpora[0]]
+        width = len(own.labels) + 2 * model.task_units + 2 * model.shared_units
+        asked = {
+            (own.name, split): sum(len(sentence.tokens) for sentence in own.splits[split])
+            for split in cell.splits
+            if split in own.splits
+        }
+        if cell.foreign:
+            foreign = foreign_sentences(material, cell)
+            asked |= {place: chosen_tokens(material, {place: indices}) for place, indices in foreign.items()}
+        for teacher in cell.teachers:
+            for (name, split), tokens in asked.items():
+                yield (teacher.identity, own.name, name, split), tokens * width * size
+
+
+def recorded_rate(plans: Sequence[Plan]) -> Rate | None:
+    """The rate that a work folder's latest epochs had; None where they were of another device or other sizes."""
+    plan = plans[0]
+    try:
+        settings = json.loads((plan.workdir / "settings.json").read_text(encoding="utf-8"))
+        lines = (plan.workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-LINES_READ:]
+        ran, train = settings["settings"], plan.settings.train
+        same = settings["device"] == device.devices() and ran["model"] == to_dict(plan.settings.model)
+        same &= (ran["train"]["rows"], ran["train"]["row_length"]) == (train.rows, train.row_length)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    rates = [rate for line in lines if (rate := _rate_of(line)) is not None]
+    if not same or not rates:
+        return None
+    rate = statistics.median(rates)
+    return Rate({"softmax": rate, "crf": rate}, f"as {plan.workdir / 'metrics.jsonl'} tells of the latest epochs")
+
+
+def _rate_of(line: str) -> float | None:
+    """The rate that a line of metrics.jsonl tells; None where it is cut off or tells none."""
+    try:
+        rate = json.loads(line)["lane_tokens_per_s"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return float(rate) if type(rate) in {int, float} and 0 < rate < FASTEST else None
+
+
+def measured_rate(open_shares: Sequence[Share], material: Material) -> Rate:
+    """The rate of a few real steps of the largest cell of one corpus for each output layer."""
+    rates: dict[Head, float] = {}
+    for head in dict.fromkeys(share.cell.head for share in open_shares):
+        of_head = [share for share in open_shares if share.cell.head == head]
+        share = max(of_head, key=lambda s: (len(s.cell.corpora) == 1, s.lane_tokens))
+        lanes = share.members
+        if jax.default_backend() == "cpu":
+            lanes = lanes[: jax.local_device_count()]
+        plain = replace(share.cell, teachers=(), foreign=False)
+        timing = Timing(shortened(make_job(material, plain, lanes)[0], MEASURED_STEPS))
+        timing.epoch()
+        rates[head] = timing.epoch()
+        timing.close()
+    return Rate(rates, f"as {MEASURED_STEPS} steps were measured on this device just now")
+
+
+def totals_table(plans: Sequence[Plan], survey: Survey) -> Table:
+    """The totals for people, with a time at this device's rate."""
+    found = totals(plans, survey)
+    table = Table(title="All together", show_header=False, min_width=60)
+    table.add_column("what")
+    table.add_column("how much", justify="right")
+    table.add_row("models to train, each once", f"{found.models:,}")
+    table.add_row("lane-tokens", f"{sum(found.lane_tokens.values()) / 1e6:,.2f} million")
+    table.add_row("operations", f"{found.operations / 1e12:,.1f} TFLOP")
+    table.add_row("knowledge on disk", f"{found.knowledge / 1e6:,.0f} MB")
+    if not found.models:
+        return table
+    table.add_row(f"memory at most ({found.largest})", f"{found.memory / 1e6:,.0f} MB")
+    rate = recorded_rate(plans) or measured_rate(shares(plans, survey), survey.material)
+    seconds = sum(tokens / rate.of_head[head] for head, tokens in found.lane_tokens.items())
+    told = ", ".join(f"{head} {rate.of_head[head]:,.0f}" for head in found.lane_tokens)
+    table.add_row(f"training, on {device.devices()}", clock(seconds))
+    table.caption = f"at {told} lane-tokens/s, {rate.source}; scoring and knowledge are not in it"
+    return table

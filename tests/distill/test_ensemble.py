@@ -1,0 +1,33 @@
+"""The mean of teachers' logits, uniform or weighted."""
+
+import numpy as np
+import pytest
+
+from kd_jax.distill.ensemble import mean_logits
+from kd_jax.errors import InputError
+from kd_jax.structs import Outputs
+
+
+@pytest.fixture
+def teachers():
+    rng = np.random.default_rng(0)
+    return [Outputs(*(np.float16(rng.normal(size=(7, w))) for w in (3, 4, 4))) for _ in range(3)]
+
+
+def test_mean(teachers):
+    expected = np.mean([t.logits.astype(np.float64) for t in teachers], 0)
+    found = mean_logits(teachers)
+    np.testing.assert_allclose(found.logits, expected, rtol=1e-6)
+    assert found.task_hidden is None
+
+
+def test_weights(teachers):
+    expected = np.average([t.logits.astype(np.float64) for t in teachers], 0, [70.0, 20.0, 10.0])
+    np.testing.assert_allclose(mean_logits(teachers, [70.0, 20.0, 10.0]).logits, expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(mean_logits(teachers, [0.0, 5.0, 0.0]).logits, teachers[1].logits, rtol=1e-6)
+    with pytest.raises(InputError, match="all 0"):
+        mean_logits(teachers, [0.0, 0.0, 0.0])
+
+
+def test_one_teacher_is_itself(teachers):
+    assert mean_logits(teachers[:1]) is teachers[0]

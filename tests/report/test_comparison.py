@@ -1,0 +1,176 @@
+"""Models compared: what is said in words is what the numbers are, and what can't be shown is said."""
+
+import io
+
+import numpy as np
+import pytest
+from made_results import made_rows
+from rich.console import Console
+from scipy import stats
+
+from kd_jax.evaluation import significance
+from kd_jax.report.comparison import compare, numbers, terminal, within_corpora
+from kd_jax.report.score_matrix import boards, published
+
+
+def shown(renderable, width=100):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_pairs_of_a_published_table_are_the_tests_own():
+    board = published(4)
+    found = compare(board)
+    assert len(found.pairs) == 6
+    for pair in found.pairs:
+        a, b = board.labels.index(pair.better), board.labels.index(pair.other)
+        difference = board.means[:, a] - board.means[:, b]
+        assert pair.wins == np.sum(difference > 0)
+        assert pair.losses == np.sum(difference < 0)
+        assert pair.ranks == (found.friedman.mean_ranks[a], found.friedman.mean_ranks[b])
+        assert pair.ranks[0] <= pair.ranks[1]
+        assert pair.posthoc == found.posthoc[a, b]
+        assert pair.difference.estimate == pytest.approx(np.median(difference))
+    column = {label: board.means[:, m] for m, label in enumerate(board.labels)}
+    single = [significance.signed_ranks(column[pair.better] - column[pair.other]).p for pair in found.pairs]
+    np.testing.assert_allclose([p.wilcoxon for p in found.pairs], significance.holm(np.array(single)))
+
+
+def test_published_figures_in_words_and_numbers():
+    found = compare(published(1))
+    assert numbers(found) == [
+        "Friedman chi2 = 8.459, p = 0.076; Iman-Davenport F = 2.298, p = 0.070",
+        "Mean ranks: SM a=0.5 2.167, SM a=1 2.967, MTM 3.000, SM a=0 3.033, STM 3.833",
+        "Nemenyi's critical difference at 0.05: 1.575",
+    ]
+    hint, beats, others = found.sentences
+    assert hint.startswith("Friedman's test finds no difference between the models (p = 0.076)")
+    assert beats == (
+        "SM a=0.5 beats STM on 11 of 15 corpora, mean rank 2.2 against 3.8, median difference +1.0 F1, "
+        "Nemenyi p = 0.032, Holm-Wilcoxon p = 0.036."
+    )
+    assert others == "The other 9 of 10 pairs can't be told apart."
+    text = shown(terminal(found))
+    for part in (*numbers(found), "SM a=0.5 > STM", "11:4", "0.032", "+0.808"):
+        assert part in text
+
+
+def test_conover_takes_nemenyis_place():
+    found = compare(published(2), method="conover")
+    assert found.critical_difference is None
+    assert "Conover p" in found.sentences[0]
+    assert sum(map(found.differ, found.pairs)) > sum(map(compare(published(2)).differ, compare(published(2)).pairs))
+
+
+@pytest.mark.parametrize(("corpora", "said"), [
+    (["NCBI"], "1 corpus with scores of every model: too few for a test over corpora, which takes 3."),
+    (["NCBI", "CRAFT"], "2 corpora with scores of every model: too few for a test over corpora, which takes 3."),
+])  # fmt: skip
+def test_too_few_corpora_are_said_and_nothing_is_tested(corpora, said):
+    (board,) = boards(made_rows(1, corpora))
+    found = compare(board)
+    assert (found.pairs, found.friedman, found.sentences) == ((), None, [])
+    assert said in found.limits
+    assert "Friedman" not in shown(terminal(found))
+
+
+def test_a_design_that_cannot_reach_alpha_is_said_so():
+    five = ["NCBI", "CRAFT", "ExPTM", "JNLPBA", "AnatEM"]
+    (board,) = boards(made_rows(1, five, seeds=(1, 2, 3, 4, 5)))
+    pair = compare(board.only(five, ["STM", "MTM"]))
+    assert "5 corpora are too few for Wilcoxon: p is 0.0625 at best, so it can't reach 0.05." in pair.limits
+    assert "Two models: Friedman's test takes three, Wilcoxon's compares them." in pair.limits
+    everything = compare(board)
+    assert "5 corpora are too few for Holm-Wilcoxon over 10 pairs: p is 0.625 at best, so it can't reach 0.05." in (
+        everything.limits
+    )
+    assert any(limit.startswith("With 5 seeds a two-sided Wilcoxon test over seeds gives p = 0.0625 at best")
+               for limit in everything.limits)  # fmt: skip
+    three = compare(board.only(five[:3]), alpha=0.001)
+    assert any("too few for Nemenyi" in limit for limit in three.limits)
+    assert not compare(published(1)).limits
+
+
+def test_limits_are_true():
+    perfect = np.arange(5.0) + np.zeros((5, 1))
+    best = min(significance.signed_ranks(perfect[:, 1] - perfect[:, 0]).p * 10, 1)
+    assert best == pytest.approx(0.625)
+    assert significance.posthoc(np.arange(3.0) + np.zeros((3, 1)))[0, 2] > 0.001
+
+
+def test_models_are_compared_on_the_same_corpora_only():
+    rows = made_rows(1)
+    dropped = [row for row in rows if (row.corpus, row.label) != ("ExPTM", "MTM")]
+    (board,) = boards(dropped)
+    found = compare(board)
+    assert "ExPTM" not in found.corpora
+    (same,) = boards([row for row in rows if row.corpus != "ExPTM"])
+    assert found.friedman.chi2 == compare(same).friedman.chi2
+
+
+def counts_of(board, better="MTM"):
+    draw = np.random.default_rng(0)
+    gold = draw.integers(0, 4, 300)
+    tables = {}
+    for label in board.labels:
+        for seed in (1, 2, 3):
+            correct = draw.binomial(gold, 0.75 if label == better else 0.6)
+            tables[label, seed] = np.stack([correct, gold, gold], 1).astype(np.int32)
+    return lambda label, row: tables[label, row.seed]
+
+
+def test_within_a_corpus_every_pair_is_tested_and_corrected():
+    (board,) = boards(made_rows(7, ["NCBI", "CRAFT"]))
+    load = counts_of(board)
+    done = []
+    tests, notes = within_corpora(board, load, done=done.append)
+    assert notes == []
+    assert done == ["CRAFT", "NCBI"]
+    assert len(tests) == 2 * 3
+    mean = {m: np.mean([load(m, row) for row in board.rows["NCBI", m]], axis=0) for m in board.labels}
+    single = [significance.permutation_test(mean[t.first], mean[t.second]).p for t in tests[3:]]
+    np.testing.assert_allclose([t.p for t in tests[3:]], significance.holm(np.array(single)), atol=1e-12)
+    assert {(t.first, t.p < 0.05) for t in tests if "MTM" in t[1:3]} == {("MTM", True)}
+    assert all(t.difference >= 0 for t in tests)
+
+
+def test_missing_or_different_sentences_are_said():
+    (board,) = boards(made_rows(7, ["NCBI"]))
+    load = counts_of(board)
+    tests, notes = within_corpora(board, lambda label, row: None if label == "MTM" else load(label, row))
+    assert [(t.first, t.second) for t in tests] in ([("STM", "SM soft")], [("SM soft", "STM")])
+    assert notes == ["No counts by sentence of MTM on NCBI: not compared within this corpus."]
+    tests, notes = within_corpora(board, lambda label, row: load(label, row)[: 200 if label == "MTM" else None])
+    assert len(tests) == 1
+    assert notes == ["Not compared on NCBI, since scored on different sentences: STM and MTM and MTM and SM soft."]
+    tests, notes = within_corpora(board, lambda label, row: load(label, row)[: 100 * row.seed])
+    assert tests == []
+    assert "Seeds of STM on NCBI were scored on different sentences: not compared there." in notes
+
+
+def test_two_models_get_wilcoxon_alone():
+    (board,) = boards(made_rows(1))
+    pair = compare(board.only(board.corpora, ["STM", "SM a=0.5"]))
+    difference = board.means[:, board.labels.index("SM a=0.5")] - board.means[:, 0]
+    assert pair.pairs[0].wilcoxon == pytest.approx(stats.wilcoxon(difference, method="exact").pvalue)
+    assert pair.friedman is None
+    assert "beats STM" in pair.sentences[0]
+
+
+def test_pairs_of_interest_alone_are_corrected_for():
+    board = published(1)
+    among = [("STM", "MTM"), ("STM", "SM a=1")]
+    found = compare(board, among=among)
+    assert [{p.better, p.other} for p in found.pairs] == [set(pair) for pair in among]
+    assert found.friedman[:4] == compare(board).friedman[:4]
+    for few, many in zip(found.pairs, (compare(board).pairs[0], compare(board).pairs[3]), strict=True):
+        assert few.wilcoxon <= many.wilcoxon
+        assert few == many._replace(wilcoxon=few.wilcoxon)
+
+
+def test_a_board_without_common_corpora_is_answered():
+    rows = [row for row in made_rows(7, ["NCBI", "CRAFT"]) if (row.corpus, row.label) not in
+            {("NCBI", "MTM"), ("CRAFT", "STM")}]  # fmt: skip
+    (board,) = boards(rows)
+    assert compare(board).limits[0].startswith("0 corpora with scores of every model")

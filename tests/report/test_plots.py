@@ -1,0 +1,175 @@
+"""Pictures: every label inside the frame, none upon another, whatever the number of models and the length of names."""
+
+import io
+from dataclasses import replace
+from itertools import combinations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from made_results import made_rows
+from matplotlib.text import Text
+from PIL import Image
+
+from kd_jax.report import plots
+from kd_jax.report import published as paper
+from kd_jax.report.comparison import compare
+from kd_jax.report.score_matrix import boards, published
+
+
+def made_board(models, corpora=4, seeds=3, long_names=False, step=0.35):
+    draw, base = np.random.default_rng(models), made_rows(1)[0]
+    names = ["STM", "MTM", *(f"SM a={k / 8:g}" for k in range(models - 2))]
+    if long_names:
+        names = ["STM", "MTM, all fifteen corpora", *(f"SM task+shared, transfer {k}" for k in range(models - 2))]
+    rows = []
+    for corpus in paper.tables()[1].corpora[:corpora]:
+        level = draw.uniform(70, 90)
+        for k, label in enumerate(names):
+            for seed in range(seeds):
+                f1 = level + step * k + draw.normal(0, 0.6)
+                name = f"{corpus}-with-a-long-name" if long_names else corpus
+                kind = ("STM", "MTM", "SM")[min(k, 2)]
+                rows.append(replace(base, corpus=name, label=label, model=kind, seed=seed, f1=f1))
+    return boards(rows)[0]
+
+
+def beyond_the_axes(figure):
+    """Labels of ticks outside the axes' limits, which matplotlib makes but does not draw."""
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+            if not low - 1e-9 <= tick.get_loc() <= high + 1e-9:
+                yield from (tick.label1, tick.label2)
+
+
+def assert_legible(figure):
+    """No text is cut off by the frame or covers another."""
+    with mpl.rc_context(plots.STYLE):
+        figure.draw_without_rendering()
+        unseen = set(beyond_the_axes(figure))
+        texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in unseen]
+        boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+        upright = [box for text, box in zip(texts, boxes, strict=True) if text.get_rotation() in {0, 90}]
+    assert len(boxes) > 4
+    frame = figure.bbox
+    for text, box in boxes:
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= frame.x1 + 1 and box.y1 <= frame.y1 + 1
+        assert inside, f"{text!r} leaves the frame: {box}"
+    for (one, first), (other, second) in combinations(upright, 2):
+        shared = mpl.transforms.Bbox.intersection(first, second)
+        assert shared is None or min(shared.width, shared.height) < 1.5, f"{one!r} covers {other!r}"
+
+
+MANY = [(3, False), (5, False), (10, False), (3, True), (10, True)]
+
+
+@pytest.mark.parametrize(("models", "long_names"), MANY)
+@pytest.mark.parametrize("picture", [plots.rank_diagram, plots.pairwise_matrix])
+def test_pictures_of_tests_are_legible(picture, models, long_names):
+    assert_legible(picture(compare(made_board(models, long_names=long_names))))
+
+
+@pytest.mark.parametrize(("models", "long_names"), MANY)
+def test_pictures_of_scores_are_legible(models, long_names):
+    board = made_board(models, long_names=long_names)
+    assert_legible(plots.corpus_scores(board))
+    assert_legible(plots.gains(board, plots.baselines(board)))
+
+
+@pytest.mark.parametrize("number", list(paper.TITLES))
+def test_pictures_of_the_published_tables_are_legible(number):
+    assert_legible(plots.rank_diagram(compare(published(number))))
+
+
+def test_a_critical_difference_beyond_the_axis_stays_in_the_frame():
+    found = compare(made_board(3, corpora=3), alpha=0.001)
+    assert found.critical_difference > 2
+    assert_legible(plots.rank_diagram(found))
+
+
+def arrows_of(figure):
+    return [a for a in figure.axes[0].texts if getattr(a, "arrow_patch", None) is not None]
+
+
+@pytest.mark.parametrize(("number", "method"), [(1, "nemenyi"), (2, "nemenyi"), (2, "conover"), (7, "nemenyi")])
+def test_an_arrow_stands_for_each_pair_that_differs(number, method):
+    found = compare(published(number), method=method)
+    figure = plots.rank_diagram(found)
+    assert len(arrows_of(figure)) == sum(map(found.differ, found.pairs))
+    assert all(arrow.xy[0] > arrow.xyann[0] for arrow in arrows_of(figure))
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert ("no two models differ" in said) == (number == 7)
+    assert any("critical difference" in text for text in said) == (method == "nemenyi")
+
+
+def test_the_matrix_shows_the_p_values_in_the_order_of_ranks():
+    found = compare(published(4))
+    axes = plots.pairwise_matrix(found).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["SM task", "SM task+shared", "MTM", "STM"]
+    shown = {(t.get_position()[1] - 0.5, t.get_position()[0] - 0.5): t.get_text() for t in axes.texts}
+    assert len(shown) == 12
+    assert shown[0, 3] == shown[3, 0] == "<.001"
+    assert shown[1, 3] == ".013"
+    assert axes.yaxis_inverted()
+
+
+def test_every_seed_is_a_point_and_the_bar_is_their_mean():
+    board = made_board(3, corpora=2, seeds=4)
+    for axes, corpus in zip(plots.corpus_scores(board).axes, board.corpora, strict=True):
+        points = [line for line in axes.lines if line.get_marker() not in {"None", None, ""}]
+        bars = [line for line in axes.lines if line not in points]
+        assert sorted(x for line in points for x in line.get_xdata()) == pytest.approx(
+            sorted(f1 for label in board.labels for f1 in board.scores[corpus, label].values())
+        )
+        assert [bar.get_xdata()[0] for bar in bars] == pytest.approx([board.mean(corpus, m) for m in board.labels])
+
+
+def test_students_stand_against_the_single_task_model_of_their_head():
+    rows = made_rows(1, ["NCBI"]) + [replace(r, experiment="logits") for r in made_rows(5, ["NCBI"])]
+    (board,) = boards(rows)
+    against = plots.baselines(board)
+    assert against == {label: "STM-CRF" if "CRF" in label else "STM" for label in board.labels if "SM" in label[:2]}
+    (board,) = boards([row for row in rows if row.label != "STM-CRF"])
+    assert set(plots.baselines(board).values()) == {"STM"}
+    (board,) = boards([row for row in rows if row.model != "STM"])
+    assert plots.gains(board, plots.baselines(board)) is None
+    assert plots.baselines(published(5)) == {f"SM-CRF a={a}": "STM-CRF" for a in ("0", "0.5", "1")}
+
+
+def test_gains_are_differences_of_means():
+    board = made_board(4, corpora=3)
+    figure = plots.gains(board, {"SM a=0": "STM"})
+    points = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert points == pytest.approx([board.mean(c, "SM a=0") - board.mean(c, "STM") for c in board.corpora])
+
+
+def test_one_seed_or_a_corpus_not_run_needs_no_interval():
+    rows = made_rows(1, ["NCBI", "CRAFT"], seeds=(1,))
+    (board,) = boards([row for row in rows if (row.corpus, row.label) != ("NCBI", "STM")])
+    figure = plots.gains(board, plots.baselines(board))
+    assert "interval" not in figure.get_supxlabel()
+    assert_legible(plots.corpus_scores(board))
+
+
+def test_intervals_wider_than_the_frame_are_said_to_be_cut():
+    board = made_board(4, corpora=3, seeds=2, step=0)
+    assert plots.gains(board, {"SM a=0": "STM"}).get_supxlabel().endswith("(cut at the frame)")
+    board = made_board(4, corpora=3, seeds=9, step=5)
+    assert plots.gains(board, {"SM a=0": "STM"}).get_supxlabel().endswith("over seeds")
+
+
+def test_every_model_has_a_look_of_its_own():
+    looks = plots.look([str(k) for k in range(40)])
+    assert len(set(looks.values())) == 40
+
+
+def test_files_are_png_and_svg_and_the_same_each_time(tmp_path):
+    contents = [plots.save(plots.rank_diagram(compare(published(4))), tmp_path / "ranks") for _ in range(2)]
+    assert contents[0] == contents[1]
+    assert (tmp_path / "ranks.png").read_bytes() == contents[0]["png"]
+    assert Image.open(io.BytesIO(contents[0]["png"])).width > 500
+    svg = (tmp_path / "ranks.svg").read_text()
+    assert "<svg" in svg
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ranks.png", "ranks.svg"]

@@ -1,0 +1,194 @@
+"""Lanes in groups give what they give together; a choice is made once, from memory and timing, and kept."""
+
+import io
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from made_json import harmed
+from rich.console import Console
+from tiny import tiny_corpus, tiny_settings
+
+from kd_jax.cost.timing import timing_job
+from kd_jax.errors import InputError
+from kd_jax.experiment import load_experiment
+from kd_jax.runtime import device
+from kd_jax.runtime.interrupt import Interrupt
+from kd_jax.runtime.progress import Meter
+from kd_jax.settings import override
+from kd_jax.sweep import lanes as lane_groups
+from kd_jax.sweep.group import Context
+from kd_jax.sweep.job import Material, make_job
+from kd_jax.sweep.lanes import at_once, choose, fitting, split_lanes
+from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.runner import finish, hashes_of
+from kd_jax.training.saved_model import load_model
+
+CORPUS = tiny_corpus("A")
+MATERIAL = Material({"A": CORPUS}, hashes_of([CORPUS]))
+
+
+def plan_of(workdir, *changes, seeds=(1, 2, 3, 4, 5)):
+    settings = override(tiny_settings(epochs=1), changes)
+    return Plan(load_experiment("baselines"), settings, MATERIAL.hashes, seeds, "train+devel", workdir, ("A",))
+
+
+def cell_of(workdir, *changes):
+    return plan_of(workdir, *changes).fixed[0]
+
+
+@pytest.mark.parametrize(("limit", "sizes"), [(1, [1] * 5), (2, [1, 2, 2]), (3, [2, 3]), (4, [2, 3]), (5, [5])])
+def test_groups_hold_every_model_once_and_no_more_than_asked(tmp_path, limit, sizes):
+    cell = cell_of(tmp_path)
+    twice = replace(cell, members=(*cell.members, cell.members[0]))
+    found = split_lanes(twice, limit)
+    assert sorted(len({m.folder for m in g.members}) for g in found) == sizes
+    assert [m for g in found for m in dict.fromkeys(g.members)] == list(cell.members)
+
+
+def test_what_fits_is_the_most_that_fits():
+    for memory in range(1, 200):
+        n = fitting(9, lambda lanes: 5 + 10 * lanes, memory)
+        allowed = [k for k in range(1, 10) if 5 + 10 * k <= lane_groups.SAFE * memory]
+        assert n == max(allowed, default=1)
+    assert fitting(9, lambda _: 10**30, None) == 9
+
+
+def test_groups_train_what_all_lanes_train_together(tmp_path):
+    models = []
+    for folder, size in (("together", "0"), ("groups", "1")):
+        plan = plan_of(tmp_path / folder, f"at_once={size}", seeds=(1, 2))
+        (tmp_path / folder).mkdir()
+        told = Console(file=io.StringIO(), width=200)
+        with Meter(1, tmp_path / folder / "metrics.jsonl", told) as meter:
+            finish(plan, MATERIAL, plan.fixed[:1], Context(tmp_path / folder, meter, Interrupt()))
+        models.append([load_model(member.folder).params for member in plan.fixed[0].members])
+        assert told.file.getvalue().count("lane-tokens/s, scoring included") == {"0": 1, "1": 2}[size]
+    for together, alone in zip(*models, strict=True):
+        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-6)
+
+
+def test_a_run_too_large_for_memory_is_split_and_the_choice_is_kept(tmp_path, monkeypatch):
+    cell, told = cell_of(tmp_path), []
+
+    def job():
+        return make_job(MATERIAL, cell, cell.members)[0]
+
+    whole = choose(job(), None, {}, "t")
+    assert whole.at_once == 5
+    one = choose(job(), whole.predicted // 2, {}, "t")
+    assert 1 <= one.at_once < 5
+    assert one.predicted <= lane_groups.SAFE * (whole.predicted // 2)
+    monkeypatch.setattr(device, "memory_at_hand", lambda: whole.predicted // 2)
+    assert at_once(cell, tmp_path, job, told.append) == one.at_once
+    assert f"{one.at_once} of 5 lanes at once" in told[0]
+    monkeypatch.setattr(device, "memory_at_hand", lambda: None)
+
+    def never():
+        raise AssertionError("chosen already")
+
+    assert at_once(cell, tmp_path, never, told.append) == one.at_once
+    assert at_once(cell_of(tmp_path, "lanes.at_once=3"), tmp_path, never, told.append) == 3
+    assert len(told) == 1
+    monkeypatch.setattr(device, "devices", lambda: "another")
+    assert at_once(cell, tmp_path, job, told.append) == 5
+    (tmp_path / "lanes.json").write_text("{")
+    with pytest.raises(InputError, match=r"lanes.json: can't be used"):
+        at_once(cell, tmp_path, job, told.append)
+
+
+def test_not_even_one_lane_is_said(tmp_path, monkeypatch):
+    job = timing_job([CORPUS], tiny_settings(), 2, 4)
+    with pytest.raises(InputError, match="one lane takes about"):
+        choose(job, 1000, {}, "STM on A")
+    monkeypatch.setattr(device, "memory_at_hand", lambda: 1000)
+    alone = plan_of(tmp_path, "at_once=0", seeds=(1,)).fixed[0]
+    with pytest.raises(InputError, match="one lane takes about"):
+        at_once(alone, tmp_path, lambda: make_job(MATERIAL, alone, alone.members)[0], [].append)
+
+
+KEPT = {
+    "format": lane_groups.FORMAT,
+    "cells": {
+        "of another cell": {
+            "cell": "STM on B",
+            "device": "another",
+            "program": "p",
+            "lanes": 4,
+            "at_once": 2,
+            "predicted_bytes": 1000,
+            "bytes_at_hand": None,
+            "lane_tokens_per_s": {"4": 10, "2": 10.5},
+        }
+    },
+}
+
+
+@given(harmed(KEPT))
+def test_any_lanes_json_is_used_or_refused_in_one_line(tmp_path_factory, content):
+    workdir = tmp_path_factory.mktemp("work")
+    cell, file = cell_of(workdir), workdir / "lanes.json"
+    of_cell = lane_groups._key(cell.members)
+    text = json.dumps(content).replace("of another cell", of_cell).replace('"another"', json.dumps(device.devices()))
+    file.write_text(text)
+    try:
+        lanes = at_once(cell, workdir, lambda: make_job(MATERIAL, cell, cell.members)[0], [].append)
+    except InputError as refused:
+        told = str(refused)
+        assert told.startswith(f"{file}: can't be used (")
+        assert "remove it" in told
+        assert "\n" not in told
+        assert file.read_text() == text
+    else:
+        assert lanes >= 1
+        assert len(split_lanes(cell, lanes)) <= 5
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [{"at_once": 0}, {"at_once": True}, {"at_once": "2"}, {"device": None}, {"lane_tokens_per_s": {"4": "fast"}}],
+)
+def test_a_damaged_entry_is_named(tmp_path, harm):
+    whole = KEPT["cells"]["of another cell"]
+    (tmp_path / "lanes.json").write_text(json.dumps(KEPT | {"cells": {"whole": whole, "harmed": whole | harm}}))
+    with pytest.raises(InputError, match=r"lanes.json: can't be used \(damaged at 'harmed'\); remove it"):
+        at_once(cell_of(tmp_path), tmp_path, lambda: None, print)
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [({16: 100, 8: 60}, 16), ({16: 100, 8: 99, 4: 50}, 8), ({16: 10, 8: 20, 4: 30, 2: 40}, 2)],
+)
+def test_an_accelerator_takes_the_number_of_lanes_that_is_fastest(rates, chosen, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(lane_groups, "rate", lambda _, n: (asked.append(n), float(rates[n]))[1])
+    monkeypatch.setattr(lane_groups.jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(lane_groups.jax, "local_device_count", lambda: 2)
+    job = timing_job([CORPUS], tiny_settings(), 16, 4)
+    found = choose(job, None, {}, "t")
+    assert found.at_once == chosen
+    assert asked == list(rates)
+    assert choose(job, None, found.rates, "t").at_once == chosen
+    assert asked == list(rates)
+
+
+@pytest.mark.slow
+def test_a_measured_rate_is_of_real_steps():
+    assert lane_groups.rate(timing_job([CORPUS], tiny_settings(), 2, 4), 1) > 0
+
+
+def test_memory_at_hand_is_bounded_by_every_control_group(tmp_path, monkeypatch):
+    for folder, bound in ((tmp_path, "max"), (tmp_path / "job", "5000")):
+        folder.mkdir(exist_ok=True)
+        (folder / "memory.max").write_text(bound + "\n")
+        (folder / "memory.current").write_text("2000\n")
+    own = device.Path.read_text
+    monkeypatch.setattr(
+        device.Path, "read_text", lambda p, **k: "0::/job\n" if str(p) == "/proc/self/cgroup" else own(p, **k)
+    )
+    assert device._left_in_groups(tmp_path) == [3000]
+    assert 0 < device.memory_at_hand() < 2**50

@@ -1,0 +1,220 @@
+"""What is trained, how often, and what two experiments share."""
+
+from pathlib import Path
+
+import pytest
+
+from kd_jax.errors import InputError
+from kd_jax.experiment import Grid, experiments, load_experiment
+from kd_jax.report.published import NUMBERS
+from kd_jax.settings import Settings, override, to_dict
+from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
+from kd_jax.sweep import runner as run
+from kd_jax.sweep import teachers as teaching
+from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.runner import cells_of, unfinished
+
+CORPORA = {"A": "hash of A", "B": "hash of B"}
+SEEDS = (1, 2, 3)
+
+
+def plan(name, seeds=SEEDS, protocol="train+devel", corpora=CORPORA, assignments=(), targets=None):
+    experiment = load_experiment(name)
+    settings = override(Settings(), [*experiment.assignments, *assignments])
+    return Plan(experiment, settings, corpora, seeds, protocol, Path("work"), tuple(targets or corpora))
+
+
+def members(a_plan, kind):
+    return {m for cell in cells_of(a_plan) if cell.kind == kind for m in cell.members}
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_every_shipped_experiment_reads_and_plans(name):
+    experiment = load_experiment(name)
+    assert experiment.name == name
+    assert experiment.table == NUMBERS.get(name)
+    described = to_dict(experiment)
+    assert [student["label"] for student in described["students"]] == [s.label for s in experiment.students]
+    assert [student["gamma"] for student in described["students"]] == [
+        list(s.gamma) if isinstance(s.gamma, Grid) else s.gamma for s in experiment.students
+    ]
+    for part in experiment.parts or (name,):
+        found = plan(part)
+        folders = [m.folder for cell in cells_of(found) for m in cell.members]
+        assert len(set(folders)) == len(folders)
+
+
+def test_paper_has_all_seven_tables():
+    parts = [load_experiment(part) for part in load_experiment("paper").parts]
+    assert [part.table for part in parts] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_experiments_share_what_two_of_them_need():
+    assert members(plan("logits"), "STM") == members(plan("ensemble"), "STM")
+    assert members(plan("logits"), "MTM") == members(plan("intermediate"), "MTM")
+    assert members(plan("crf"), "STM") == members(plan("crf_softmax"), "STM")
+    softmax = plan("crf_softmax").multi["softmax"].members[0]
+    assert softmax in plan("logits").multi["softmax"].members
+    taught = [{m for m in members(plan(name), "SM") if m.weights.beta} for name in ("logits", "ensemble")]
+    assert not taught[0] & taught[1]
+    for name in ("ensemble", "ensemble_crf"):
+        assert alpha_one(plan(name)) == alpha_one(plan("logits"))
+    assert alpha_one(plan("crf")) == alpha_one(plan("crf_softmax")) != alpha_one(plan("logits"))
+
+
+def alpha_one(a_plan):
+    return {m.folder for m in members(a_plan, "SM") if m.label.endswith("a=1")}
+
+
+def test_columns_that_devel_gave_the_same_weights_are_one_model():
+    found = plan("intermediate")
+    same = LossWeights(1.0, 0.5, 0.5, 0.0, 1.0)
+    cells = found.students({(c, s.label): same for c in CORPORA for s in found.experiment.students})
+    assert {m.label for m in cells[0].members} == {"SM task", "SM task+shared"}
+    assert len({m.folder for m in cells[0].members}) == len(SEEDS)
+    assert len(unfinished(cells[0])) == len(SEEDS)
+
+
+def test_targets_get_students_and_teachers_learn_from_all():
+    found = plan("logits", targets=("B",))
+    assert {c.corpora for c in cells_of(found) if c.kind != "MTM"} == {("B",)}
+    assert members(found, "MTM") == members(plan("logits"), "MTM")
+    assert members(found, "SM") < members(plan("logits"), "SM")
+
+
+def test_weights_are_chosen_by_runs_as_short_as_wanted():
+    found = plan("soft_labels", assignments=("tuning_epochs=3", "epochs=9"))
+    assert {c.epochs for c in found.tuning} == {3}
+    assert {c.epochs for c in found.students(None)} == {9}
+
+
+def test_more_seeds_keep_the_models_of_fewer():
+    for kind in ("STM", "MTM", "SM"):
+        assert members(plan("logits", (1, 2)), kind) < members(plan("logits", (1, 2, 3)), kind)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"protocol": "train"}, set()),
+        ({"assignments": ("dropout=0.1",)}, set()),
+        ({"assignments": ("distill.logits_error=sum",)}, {"STM", "MTM"}),
+        ({"assignments": ("teacher_epochs=3",)}, {"STM"}),
+        ({"assignments": ("sampling=sqrt",)}, {"STM"}),
+        ({"assignments": ("tuning_epochs=3",)}, {"STM", "MTM", "SM"}),
+        ({"assignments": ("distill.foreign=9", "distill.ensemble=devel")}, {"STM", "MTM", "SM"}),
+        ({"assignments": ("saving.minutes=1", "saving.every_epochs=1")}, {"STM", "MTM", "SM"}),
+        ({"assignments": ("words.train_after=1",)}, set()),
+        ({"assignments": ("words.vectors=v", "words.least_coverage=0.5")}, {"STM", "MTM", "SM"}),
+        ({"corpora": {"A": "hash of A", "B": "other"}}, set()),
+    ],
+)
+def test_identity_is_what_decides_a_model_and_nothing_else(change, same):
+    for kind in ("STM", "MTM", "SM"):
+        assert (members(plan("logits"), kind) == members(plan("logits", **change), kind)) == (kind in same)
+
+
+def taught(a_plan):
+    return {m.config_hash for m in members(a_plan, "SM") if m.weights.beta}
+
+
+def test_students_of_other_teachers_are_not_averaged():
+    own = ("distill.teacher=own",)
+    assert taught(plan("logits", seeds=(1, 2))) == taught(plan("logits", seeds=(1, 3)))
+    assert not taught(plan("logits", seeds=(1, 2))) & taught(plan("logits", seeds=(3, 2)))
+    assert taught(plan("logits", seeds=(1, 2), assignments=own)) == taught(
+        plan("logits", seeds=(3, 2), assignments=own)
+    )
+    assert not taught(plan("ensemble", seeds=(1, 2))) & taught(plan("ensemble", seeds=(1, 2, 3)))
+
+
+def recipes(a_plan):
+    found = {}
+    for cell in cells_of(a_plan):
+        found.setdefault(cell.kind, set()).add(a_plan.recipe(cell))
+    return found
+
+
+@pytest.mark.parametrize("assignments", [(), ("distill.teacher=own",)])
+def test_corpora_of_one_run_share_their_recipes_and_those_of_another_do_not(assignments):
+    both = recipes(plan("logits", assignments=assignments))
+    assert [len(of_kind) for of_kind in both.values()] == [1, 1, 1]
+    assert len({recipe.split(".")[0] for of_kind in both.values() for recipe in of_kind}) == 1
+    assert recipes(plan("logits", assignments=assignments, targets=("B",))) == both
+    fewer = recipes(plan("logits", assignments=assignments, corpora={"A": "hash of A"}))
+    assert {kind for kind in both if fewer[kind] == both[kind]} == {"STM"}
+    other = recipes(plan("logits", assignments=(*assignments, "dropout=0.1")))
+    assert not {r.split(".")[0] for of in other.values() for r in of} & {
+        r.split(".")[0] for of in both.values() for r in of
+    }
+
+
+def test_alpha_one_has_seeds_of_its_own():
+    seeds = {m.label: set() for m in members(plan("logits"), "SM")}
+    for m in members(plan("logits"), "SM"):
+        seeds[m.label].add(m.seed)
+    assert seeds["SM a=1"] == {seed + ALPHA_ONE_SEEDS for seed in SEEDS}
+    assert seeds["SM a=0.5"] == set(SEEDS)
+
+
+def test_teachers():
+    assert [t.seed for t in plan("logits").students(None)[0].teachers] == [1]
+    assert [t.seed for t in plan("ensemble").students(None)[0].teachers] == [1, 2, 3]
+    crf = plan("ensemble_crf").students(None)[0].teachers
+    assert [t.label for t in crf] == ["MTM", "MTM-CRF"]
+    own = plan("logits", assignments=("distill.teacher=own",)).students(None)
+    assert [[t.seed for t in cell.teachers] for cell in own if cell.corpora == ("A",)] == [[1], [2], [3]]
+    hidden = plan("crf_softmax").multi["softmax"]
+    assert (hidden.purpose, len(hidden.members)) == ("teach", 1)
+
+
+def test_cells_have_the_chosen_weights_once_all_of_the_grid_was_tried(monkeypatch):
+    found = plan("soft_labels")
+    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
+    best = LossWeights(0.5, 0.5, 0.0, 0.0, 3.0)
+    tried = {
+        m.folder: {"devel_f1": float(m.weights == best), "status": "ok"} for cell in found.tuning for m in cell.members
+    }
+    for module in (run, teaching):
+        monkeypatch.setattr(module, "describe_model", lambda f: {"about": tried[f]} if f in tried else None)
+    assert {m.weights for m in cells_of(found)[-1].members} == {best}
+    for about in tried.values():  # what diverged is chosen last
+        about["status"] = "diverged at step 3" if about["devel_f1"] else "ok"
+    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
+    del tried[found.tuning[0].members[0].folder]
+    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
+
+
+def test_a_teacher_that_diverged_does_not_teach(monkeypatch):
+    found = plan("logits")
+    cell = found.students(None)[0]
+    monkeypatch.setattr(teaching, "describe_model", lambda _: {"about": {"status": "diverged at step 3"}})
+    with pytest.raises(InputError, match="diverged at step 3, so it has nothing to teach"):
+        teaching._teachers(found, None, cell)
+
+
+def test_tuning_shares_lanes_and_uses_train_and_one_seed():
+    found = plan("intermediate")
+    cell = found.tuning[0]
+    weights = [m.weights for m in cell.members]
+    assert len(weights) == len(set(weights)) == 24 + 18
+    assert {m.seed for m in cell.members} == {1}
+    assert cell.protocol == "train"
+    assert all(w.alpha or w.beta for w in weights)
+    assert len(plan("soft_labels").tuning[0].members) == 5
+    chosen = {(c, s.label): s.choices[-1] for c in CORPORA for s in found.experiment.students}
+    final = found.students(chosen)
+    assert {m.weights for m in final[0].members} == {s.choices[-1] for s in found.experiment.students}
+    assert all(c.protocol == "train+devel" for c in final)
+
+
+def test_experiment_files_of_ones_own(tmp_path):
+    good = tmp_path / "mine.py"
+    good.write_text(experiments()["logits"].read_text())
+    assert load_experiment(str(good)).name == "logits"
+    for content, message in (("", "sets no EXPERIMENT"), ("1/0", "ZeroDivisionError"), ("EXPERIMENT = 3", "sets no")):
+        good.write_text(content)
+        with pytest.raises(InputError, match=message):
+            load_experiment(str(good))
+    with pytest.raises(InputError, match="did you mean 'logits'"):
+        load_experiment("logit")

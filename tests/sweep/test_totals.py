@@ -1,0 +1,148 @@
+"""What experiments take together: shared models once, and a time whose source is told."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_json import harmed
+from rich.console import Console
+from tiny import tiny_corpus, tiny_settings
+
+from kd_jax.cost.memory import parameters
+from kd_jax.cost.timing import extent as extent_of_job
+from kd_jax.experiment import load_experiment
+from kd_jax.runtime import device
+from kd_jax.settings import override, to_dict
+from kd_jax.sweep import totals
+from kd_jax.sweep.forecast import Survey, plan_table
+from kd_jax.sweep.job import Material, make_job
+from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.runner import cells_of, hashes_of
+
+CORPORA = [tiny_corpus("A"), tiny_corpus("B", ("Drug", "Gene"))]
+MATERIAL = Material({c.name: c for c in CORPORA}, hashes_of(CORPORA))
+SURVEY = Survey(MATERIAL)
+TOKENS = {c.name: sum(len(s.tokens) for split in ("train", "devel") for s in c.splits[split]) for c in CORPORA}
+
+
+def plan(name, tmp_path, seeds=(1, 2), **changes):
+    experiment = load_experiment(name)
+    settings = override(tiny_settings(), [*experiment.assignments, *(f"{k}={v}" for k, v in changes.items())])
+    names = tuple(MATERIAL.corpora)
+    return Plan(experiment, settings, MATERIAL.hashes, seeds, "train+devel", tmp_path, names)
+
+
+def test_shared_models_count_once(tmp_path):
+    logits, ensemble = plan("logits", tmp_path), plan("ensemble", tmp_path)
+    alone = [totals.totals([p], SURVEY).models for p in (logits, ensemble)]
+    both = totals.totals([logits, ensemble], SURVEY)
+    folders = {m.folder for p in (logits, ensemble) for cell in cells_of(p) for m in cell.members}
+    assert both.models == len(folders) < sum(alone)
+    assert totals.totals([logits, logits], SURVEY) == totals.totals([logits], SURVEY)
+
+
+def test_lane_tokens_by_hand(tmp_path):
+    """Logits: two STM and six students of each corpus, and two MTM of both, two epochs of each."""
+    found = totals.totals([plan("logits", tmp_path)], SURVEY)
+    every = sum(TOKENS.values())
+    assert found.lane_tokens == {"softmax": 2 * (2 + 6 + 2) * every}
+    assert found.models == 2 * (2 + 6) + 2
+    assert found.operations > 0
+
+
+def test_knowledge_on_disk_by_hand(tmp_path):
+    """Table 1 asks one teacher about all training tokens; table 2 asks those of both seeds, one of them the same."""
+    widths = {c.name: len(c.labels) + 2 * 4 + 2 * 5 for c in CORPORA}
+    once = sum(TOKENS[name] * width for name, width in widths.items())
+    logits, ensemble = plan("logits", tmp_path), plan("ensemble", tmp_path)
+    assert totals.totals([logits], SURVEY).knowledge == 4 * once
+    assert totals.totals([logits, ensemble], SURVEY).knowledge == 8 * once
+    narrow = plan("logits", tmp_path, **{"distill.dtype": "bfloat16"})
+    assert totals.totals([narrow], SURVEY).knowledge == 2 * once
+
+
+@pytest.mark.parametrize("name", ["logits", "transfer", "crf"])
+def test_a_cells_extent_is_its_jobs(tmp_path, name):
+    for cell in cells_of(plan(name, tmp_path)):
+        job, _ = make_job(MATERIAL, cell, cell.members)
+        predicted, actual = SURVEY.extent(cell), extent_of_job(job)
+        assert parameters(cell.settings, predicted, cell.head) == parameters(cell.settings, actual, cell.head)
+        assert (predicted.tokens, predicted.forms) == (actual.tokens, actual.forms)
+        assert SURVEY.memory(cell, 2) > SURVEY.memory(cell, 1) > 0
+
+
+def test_rate_of_a_work_folder_of_the_same_device_and_sizes(tmp_path):
+    asked = plan("logits", tmp_path)
+    assert totals.recorded_rate([asked]) is None
+    lines = "".join(json.dumps({"lane_tokens_per_s": rate}) + "\n" for rate in (10, 20, 90))
+    (tmp_path / "metrics.jsonl").write_text(lines)
+    about = {"device": device.devices(), "settings": to_dict(asked.settings)}
+    (tmp_path / "settings.json").write_text(json.dumps(about))
+    assert totals.recorded_rate([asked]).of_head["crf"] == 20
+    assert totals.recorded_rate([plan("logits", tmp_path, hidden_units=7)]) is None
+    (tmp_path / "settings.json").write_text(json.dumps(about | {"device": "another"}))
+    assert totals.recorded_rate([asked]) is None
+    (tmp_path / "settings.json").write_text("{")
+    assert totals.recorded_rate([asked]) is None
+
+
+@given(st.lists(harmed({"epoch": 1, "lane_tokens_per_s": 20.5}).map(json.dumps) | st.text(max_size=8)))
+def test_whatever_metrics_tell_a_rate_is_a_number_of_theirs(tmp_path_factory, lines):
+    workdir = tmp_path_factory.mktemp("work")
+    asked = plan("logits", workdir)
+    about = {"device": device.devices(), "settings": to_dict(asked.settings)}
+    (workdir / "settings.json").write_text(json.dumps(about))
+    whole = json.dumps({"lane_tokens_per_s": 20.5})
+    for told in ([], [whole], [whole, whole[:-3]]):
+        (workdir / "metrics.jsonl").write_text("\n".join([*lines, *told]), encoding="utf-8")
+        found = totals.recorded_rate([asked])
+        assert found is not None or not told
+        assert found is None or 0 < found.of_head["softmax"] < totals.FASTEST
+
+
+@given(data=st.data())
+def test_whatever_settings_json_holds_there_is_a_rate_or_none(tmp_path_factory, data):
+    workdir = tmp_path_factory.mktemp("work")
+    asked = plan("logits", workdir)
+    about = {"device": device.devices(), "settings": to_dict(asked.settings)}
+    (workdir / "settings.json").write_text(json.dumps(data.draw(harmed(about))))
+    (workdir / "metrics.jsonl").write_text(json.dumps({"lane_tokens_per_s": 20.5}))
+    found = totals.recorded_rate([asked])
+    assert found is None or found.of_head["crf"] == 20.5
+
+
+def test_table_says_how_long_and_at_which_rate(tmp_path, monkeypatch):
+    plans = [plan("logits", tmp_path)]
+    console = Console(width=160, file=io.StringIO())
+    for one in plans:
+        console.print(plan_table(one, SURVEY))
+    monkeypatch.setattr(totals, "unfinished", lambda cell: list(cell.members)[:1])
+    console.print(totals.totals_table(plans, SURVEY))
+    shown = " ".join(console.file.getvalue().split())
+    for part in ("models to train, each once", "knowledge on disk", "steps were measured on this device", "softmax"):
+        assert part in shown
+
+
+def test_each_output_layer_has_a_rate(tmp_path, monkeypatch):
+    class Stub:
+        def __init__(self, job):
+            self.rate = 10.0 if job.head == "crf" else 20.0
+
+        def epoch(self):
+            return self.rate
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(totals, "Timing", Stub)
+    open_shares = totals.shares([plan("crf_softmax", tmp_path)], SURVEY)
+    assert totals.measured_rate(open_shares, MATERIAL).of_head == {"softmax": 20.0, "crf": 10.0}
+
+
+def test_nothing_to_train(tmp_path, monkeypatch):
+    monkeypatch.setattr(totals, "unfinished", lambda _: [])
+    console = Console(width=160, file=io.StringIO())
+    console.print(totals.totals_table([plan("logits", tmp_path)], SURVEY))
+    assert "lane-tokens/s" not in console.file.getvalue()

@@ -1,0 +1,125 @@
+"""A trained model: read back as it was; what is damaged or of another version is one line with its remedy."""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_json import harmed
+
+from kd_jax.data.vocab import Vocabulary
+from kd_jax.errors import InputError
+from kd_jax.runtime.files import digest
+from kd_jax.settings import Model
+from kd_jax.training.saved_model import TrainedModel, describe_model, load_counts, load_model, save_model
+
+PARAMS = {"words": np.ones((3, 2), np.float32), "branch": {"bias": np.zeros(2, np.float32)}}
+COUNTS = {"a": np.ones((2, 3), np.int32)}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    vocabulary = Vocabulary(("w",), frozenset({"w"}), "w")
+    model = TrainedModel({"label": "STM", "f1": 81.25}, Model(), ("a",), (("O", "B-x"),), vocabulary, PARAMS)
+    save_model(tmp_path / "m", model, COUNTS)
+    return tmp_path / "m"
+
+
+def test_it_is_read_back(folder):
+    found = load_model(folder)
+    assert found.about == {"label": "STM", "f1": 81.25}
+    np.testing.assert_array_equal(found.params["words"], PARAMS["words"])
+    np.testing.assert_array_equal(load_counts(folder)["a"], COUNTS["a"])
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda text: text.replace("81.25", "91.25"), "damaged, its checksum differs; remove"),
+        (lambda text: text[:-9], "can't be read .*; remove the folder"),
+        (lambda _: "[]", "format unknown, .* or remove the folder"),
+        (lambda _: '{"format": 0}', "format 0, this version of kd_jax reads 1; use the version that wrote it"),
+    ],
+)
+def test_a_damaged_or_foreign_description_is_named(folder, harm, words):
+    path = folder / "model.json"
+    path.write_text(harm(path.read_text()))
+    with pytest.raises(InputError, match=words) as caught:
+        describe_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_parameters_and_counts_are_named(folder):
+    (folder / "counts.npz").write_bytes((folder / "counts.npz").read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"counts\.npz: damaged .*; remove"):
+        load_counts(folder)
+    data = max((folder / "params").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    with pytest.raises(InputError, match="damaged"):
+        load_model(folder)
+
+
+def test_every_damaged_file_is_named_and_nothing_else_is_printed(folder, capfd):
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in {"model.json", "counts.npz"}]
+    assert len(files) > 3
+    for path in files:
+        whole = path.read_bytes()
+        for harmed_content in (whole[: len(whole) // 2] if whole else b"x", bytes([*whole[:-1], 255])):
+            path.write_bytes(harmed_content)
+            with pytest.raises(InputError, match=f"damaged .the checksum of .*{path.name} differs.; remove it"):
+                load_model(folder)
+        path.unlink()
+        with pytest.raises(InputError, match=f"damaged .*{path.name} is missing.; remove it"):
+            load_model(folder)
+        path.write_bytes(whole)
+    load_model(folder)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_model_that_lists_no_files_is_read(folder):
+    about = json.loads((folder / "model.json").read_text())
+    del about["files"], about["sha256"]
+    (folder / "model.json").write_text(json.dumps(about | {"sha256": digest(about)}))
+    assert load_model(folder).about["f1"] == 81.25
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x20\x00{'descr': '<i4',\n\x00(\xd7"])
+def test_no_counts_are_named(folder, content):
+    (folder / "counts.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"counts\.npz: damaged .*; remove"):
+        load_counts(folder)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "m"
+    model = TrainedModel(
+        {"label": "STM"}, Model(), ("a",), (("O", "B-x"),), Vocabulary(("w",), frozenset(), "w"), PARAMS
+    )
+    save_model(folder, model, COUNTS)
+    return folder, {name: json.loads((folder / name).read_text()) for name in ("model.json", "vocabulary.json")}
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), name=st.sampled_from(["model.json", "vocabulary.json"]), summed=st.booleans())
+def test_any_description_is_a_model_or_an_input_error(made, data, name, summed):
+    """Also one whose checksum agrees: written by another program, or by hand."""
+    folder, whole = made
+    for other, content in whole.items():
+        (folder / other).write_text(json.dumps(content))
+    content = data.draw(harmed({k: v for k, v in whole[name].items() if k != "sha256"}))
+    if summed and isinstance(content, dict):
+        content["sha256"] = digest(content)
+    (folder / name).write_text(json.dumps(content))
+    with suppress(InputError):
+        load_model(folder)
+
+
+@given(text=st.text())
+def test_any_text_for_a_description_is_an_input_error(made, text):
+    folder, _ = made
+    (folder / "model.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(InputError):
+        describe_model(folder)
