@@ -19,7 +19,7 @@ import numpy as np
 from kd_jax.corpora.registry import load
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
-from kd_jax.settings import Words
+from kd_jax.settings import WordConfig
 
 DIM = 300
 ROWS = 997  # different vectors: that they come again makes the writing fast, and the reader does not notice
@@ -47,7 +47,7 @@ def write(path: Path, own: list[str], size: int) -> None:
 
 def vocabulary(data_dir: Path) -> list[str]:
     """The keys of all words of the corpora of a folder."""
-    return sorted(words_of(load(data_dir), Words()))
+    return sorted(words_of(load(data_dir), WordConfig()))
 
 
 def read(path: Path, data_dir: Path) -> None:

@@ -24,7 +24,7 @@ import jax
 from kd_jax.bench.synthetic import synthetic_corpus
 from kd_jax.corpora.registry import load
 from kd_jax.cost import flops as floor
-from kd_jax.cost.timing import Timing, timing_job, usual_batch
+from kd_jax.cost.timing import StepTimer, timing_job, usual_batch
 from kd_jax.runtime import device
 from kd_jax.settings import Settings, override
 from kd_jax.training.loop import Job
@@ -43,7 +43,7 @@ def make_job(args: argparse.Namespace, lanes: int, steps: int, extra: Sequence[s
 def check(args: argparse.Namespace) -> None:
     """A lane among others is what it is alone, and its loss falls."""
     job = make_job(args, 4, 4, ["dropout=0", "unknown_rate=0"])
-    together, alone = Timing(job), Timing(replace(job, lanes=job.lanes[1:2]))
+    together, alone = StepTimer(job), StepTimer(replace(job, lanes=job.lanes[1:2]))
     losses = []
     for _ in range(3):
         for timing in (together, alone):
@@ -69,7 +69,7 @@ def profile(args: argparse.Namespace) -> None:
     """Where the time of a step goes: kernels by name from the profiler's trace, and what is between them."""
     lanes = int(args.lanes.split(",")[-1])
     job = make_job(args, lanes, args.steps)
-    timing = Timing(job)
+    timing = StepTimer(job)
     timing.epoch()
     rate = timing.epoch()
     began = time.perf_counter()
@@ -157,7 +157,7 @@ def main(argv: list[str]) -> int:
     args = parse(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     use_all_cores()
-    device.keep_compiled()
+    device.enable_compilation_cache()
     print(f"jax {jax.__version__} on {device.describe()}")
     if jax.default_backend() == "cpu" and not args.small:
         print("no GPU; --small tries the script on a CPU", file=sys.stderr)

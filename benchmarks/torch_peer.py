@@ -86,14 +86,14 @@ class Tagger(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits of the batch's tokens, [N, K]."""
-        word = batch.word[batch.slot]
+        word = batch.word[batch.form_index]
         if self.training:
-            unknown = batch.single[batch.slot] & (torch.rand(word.shape, device=word.device) < self.unknown_rate)
+            unknown = batch.single[batch.form_index] & (torch.rand(word.shape, device=word.device) < self.unknown_rate)
             word = word.masked_fill(unknown, UNKNOWN)
         padding = (batch.chars == PADDING)[:, None]
         chars = self.chars(batch.chars).transpose(1, 2).masked_fill(padding, 0)
         chars = self.filters(chars).masked_fill(padding, -1e4).amax(2)
-        x = torch.cat([self.words(word), chars[batch.slot]], 1)
+        x = torch.cat([self.words(word), chars[batch.form_index]], 1)
         for bilstm in self.bilstms:
             x = bilstm(self.dropout(x), batch.sizes)
         return self.logits(torch.tanh(self.hidden(self.dropout(x))))

@@ -66,7 +66,7 @@ class Batch(NamedTuple):
     """Tokens of some sentences in the order of a PackedSequence: all first tokens, all second ones and so on.
 
     Attributes:
-        slot: which distinct form a token is, [N].
+        form_index: which distinct form a token is, [N].
         word: row of each distinct form's word, [U].
         single: whether that word occurs once in training, [U] bool.
         chars: characters of the distinct forms, [U, C].
@@ -75,7 +75,7 @@ class Batch(NamedTuple):
         token: where in the split each token stands, [N] on the CPU.
     """
 
-    slot: Tensor
+    form_index: Tensor
     word: Tensor
     single: Tensor
     chars: Tensor
@@ -107,10 +107,10 @@ class Split:
         lengths = self.lengths[chosen]
         sizes = (lengths[:, None] > np.arange(lengths[0])).sum(0)
         token = np.concatenate([self.offsets[chosen[:size]] + t for t, size in enumerate(sizes)])
-        distinct, slot = np.unique(self.form[token], return_inverse=True)
+        distinct, form_index = np.unique(self.form[token], return_inverse=True)
         chars = self.chars[distinct]
         chars = chars[:, : (chars != PADDING).sum(1).max()]
-        arrays = (slot, self.word[distinct], self.single[distinct], chars, self.label[token])
+        arrays = (form_index, self.word[distinct], self.single[distinct], chars, self.label[token])
         return Batch(*(torch.from_numpy(a).to(self.device) for a in arrays), torch.from_numpy(sizes), token)
 
     def groups(self, order: np.ndarray, sentences: int, tokens: int) -> Iterator[np.ndarray]:

@@ -33,18 +33,18 @@ def write_cards(workdir: Path, data_dir: Path | None, datasets: Sequence[str], s
     from kd_jax.corpora.registry import corpus_hash, load  # noqa: PLC0415
     from kd_jax.experiment import sample_corpora  # noqa: PLC0415 - `--help` needs no JAX
     from kd_jax.export.student_card import markdown, teachers_of, write_card  # noqa: PLC0415
-    from kd_jax.runtime.device import keep_compiled  # noqa: PLC0415
-    from kd_jax.training.saved_model import describe_model  # noqa: PLC0415
+    from kd_jax.runtime.device import enable_compilation_cache  # noqa: PLC0415
+    from kd_jax.training.saved_model import read_manifest  # noqa: PLC0415
 
     there = sorted(path.parent for path in workdir.glob("students/*/*/model.json"))
     if not there:
         raise InputError(f"{workdir}: has no students/CORPUS/...; give the work folder of a run")
-    keep_compiled()
+    enable_compilation_cache()
     wanted = datasets or sorted({folder.parent.name for folder in there})
     for corpus in load(data_dir or sample_corpora(), wanted, scheme):
         said = teachers_of(workdir, corpus)
         own = {
-            folder: (describe_model(folder) or {"about": {}})["about"]
+            folder: (read_manifest(folder) or {"about": {}})["about"]
             for folder in there
             if folder.parent.name == corpus.name
         }

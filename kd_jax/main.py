@@ -39,9 +39,9 @@ def main(argv: Sequence[str]) -> None:
     # Matplotlib tells of its list of fonts, orbax of every step of a save and of errors that it raises, too.
     logging.set_verbosity(logging.FATAL)
     from kd_jax.sweep.request import Request, execute  # noqa: PLC0415 - `--help` needs no JAX
-    from kd_jax.training.saved_model import hush_threads  # noqa: PLC0415
+    from kd_jax.training.saved_model import silence_tensorstore_threads  # noqa: PLC0415
 
-    hush_threads()
+    silence_tensorstore_threads()
     if len(argv) > 1:
         sys.exit(f"error: {argv[1]}: flags look like --name=value")
     try:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Words:
+class WordConfig:
     """How word forms become vectors.
 
     Attributes:
@@ -39,7 +39,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Chars:
+class CharConfig:
     """How a word's characters become a vector.
 
     Attributes:
@@ -58,7 +58,7 @@ class Chars:
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelConfig:
     """Sizes of the tagger; LSTM units are for one direction.
 
     Attributes:
@@ -73,8 +73,8 @@ class Model:
             float32.
     """
 
-    words: Words = Words()
-    chars: Chars = Chars()
+    words: WordConfig = WordConfig()
+    chars: CharConfig = CharConfig()
     shared_units: int = 200
     task_units: int = 200
     hidden_units: int = 200
@@ -84,7 +84,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Train:
+class TrainConfig:
     """Optimisation and batches.
 
     Attributes:
@@ -113,7 +113,7 @@ class Train:
 
 
 @dataclass(frozen=True)
-class Distill:
+class DistillConfig:
     """How knowledge is stored and matched.
 
     Attributes:
@@ -142,7 +142,7 @@ class Distill:
 
 
 @dataclass(frozen=True)
-class Saving:
+class SavingConfig:
     """Checkpoints of lanes in training; no part of what a model is.
 
     Attributes:
@@ -157,11 +157,11 @@ class Saving:
 
 
 @dataclass(frozen=True)
-class Lanes:
+class LaneConfig:
     """Lanes of one program; no part of what a model is.
 
     Attributes:
-        at_once: lanes of a cell that train at the same time; 0 for what memory and measurement say.
+        at_once: lanes of a lane group that train at the same time; 0 for what memory and measurement say.
     """
 
     at_once: int = 0
@@ -171,23 +171,23 @@ class Lanes:
 class Settings:
     """Everything that can be set with --set, as dotted names: --set train.epochs=30."""
 
-    model: Model = Model()
-    train: Train = Train()
-    distill: Distill = Distill()
-    saving: Saving = Saving()
-    lanes: Lanes = Lanes()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    distill: DistillConfig = DistillConfig()
+    saving: SavingConfig = SavingConfig()
+    lanes: LaneConfig = LaneConfig()
 
 
 SMALL = Settings(
-    model=Model(
-        words=Words(dim=50),
-        chars=Chars(dim=16, units=24, longest=20),
+    model=ModelConfig(
+        words=WordConfig(dim=50),
+        chars=CharConfig(dim=16, units=24, longest=20),
         shared_units=48,
         task_units=48,
         hidden_units=48,
         dropout=0.25,
     ),
-    train=Train(epochs=14, tuning_epochs=8, learning_rate=8e-3, rows=6, row_length=32, schedule="linear"),
+    train=TrainConfig(epochs=14, tuning_epochs=8, learning_rate=8e-3, rows=6, row_length=32, schedule="linear"),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""
 

@@ -17,7 +17,7 @@ from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.experiment import experiments, load_experiment
-from kd_jax.sweep import group as cells
+from kd_jax.sweep import group as groups
 from kd_jax.sweep.request import Request, execute, parse_seeds, prepare
 from kd_jax.training.saved_model import load_model
 
@@ -232,7 +232,7 @@ def test_killed_between_the_last_step_and_the_score_goes_on_to_the_same_numbers(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cells, "save_model", killed)
+        patch.setattr(groups, "save_model", killed)
         with pytest.raises(KeyboardInterrupt):
             ask(corpora, tmp_path / "killed", assignments=at_every_chunk, epochs=None, **common)
     text = ask(corpora, tmp_path / "killed", assignments=at_every_chunk, epochs=None, **common)
@@ -242,13 +242,13 @@ def test_killed_between_the_last_step_and_the_score_goes_on_to_the_same_numbers(
 
 
 def test_checkpoints_every_so_many_epochs(corpora, tmp_path, monkeypatch):
-    positions, save = [], cells.Checkpoints.save
+    positions, save = [], groups.Checkpoints.save
 
     def noted(checkpoints, saved, number):
         positions.append((saved.position.epoch, saved.position.chunk))
         save(checkpoints, saved, number)
 
-    monkeypatch.setattr(cells.Checkpoints, "save", noted)
+    monkeypatch.setattr(groups.Checkpoints, "save", noted)
     (tmp_path / "alone.py").write_text(ALONE)
     seldom = (*SIZES, "saving.minutes=1e6", "saving.every_epochs=2", "train.epochs=5")
     common = {"datasets": ("Second",), "experiment": str(tmp_path / "alone.py"), "seeds": "1", "epochs": None}
@@ -260,9 +260,9 @@ def test_vectors_must_cover_what_was_asked(corpora, tmp_path):
     words = sorted({word.lower() for word in (corpora / "First" / "test.tsv").read_text().split() if word.isalpha()})
     (tmp_path / "v.txt").write_text("".join(f"{word} 1 2 3 4 5 6\n" for word in words[:4]))
     vectors = (*SIZES, f"words.vectors={tmp_path / 'v.txt'}")
-    plans, material = prepare(request(corpora, tmp_path / "w", assignments=(*vectors, "least_coverage=0.05")))
+    plans, sweep_data = prepare(request(corpora, tmp_path / "w", assignments=(*vectors, "least_coverage=0.05")))
     assert plans
-    assert material.vectors.keys() == set(words[:4])
+    assert sweep_data.vectors.keys() == set(words[:4])
     with pytest.raises(
         InputError, match=r"v\.txt: vectors for .* at least 90\.0 % are wanted; .*lower words\.least_cov"
     ):
@@ -275,7 +275,7 @@ def test_killed_between_two_saved_models_goes_on_to_the_same_bits(corpora, tmp_p
     (tmp_path / "alone.py").write_text(ALONE)
     common = {"datasets": ("Second",), "experiment": str(tmp_path / "alone.py"), "seeds": "3"}
     ask(corpora, tmp_path / "whole", **common)
-    save, saved = cells.save_model, []
+    save, saved = groups.save_model, []
 
     def killed_at_the_second(*arguments):
         if saved:
@@ -283,7 +283,7 @@ def test_killed_between_two_saved_models_goes_on_to_the_same_bits(corpora, tmp_p
         saved.append(save(*arguments))
 
     with monkeypatch.context() as patch:
-        patch.setattr(cells, "save_model", killed_at_the_second)
+        patch.setattr(groups, "save_model", killed_at_the_second)
         with pytest.raises(KeyboardInterrupt):
             ask(corpora, tmp_path / "killed", **common)
     (first,) = (tmp_path / "killed").rglob("model.json")

@@ -2,22 +2,22 @@
 
 import numpy as np
 
-from kd_jax.settings import Chars, Model, Settings, Train, Words
+from kd_jax.settings import CharConfig, ModelConfig, Settings, TrainConfig, WordConfig
 from kd_jax.structs import Corpus, Sentence
 
 
 def tiny_settings(**train: object) -> Settings:
     """Sizes at which a step takes milliseconds."""
     return Settings(
-        model=Model(
-            words=Words(dim=8),
-            chars=Chars(dim=4, units=6, longest=8),
+        model=ModelConfig(
+            words=WordConfig(dim=8),
+            chars=CharConfig(dim=4, units=6, longest=8),
             shared_units=5,
             task_units=4,
             hidden_units=6,
             dropout=0.25,
         ),
-        train=Train(**({"epochs": 2, "rows": 2, "row_length": 16} | train)),
+        train=TrainConfig(**({"epochs": 2, "rows": 2, "row_length": 16} | train)),
     )
 
 

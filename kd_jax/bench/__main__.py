@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     console, told = Console(), Console(stderr=True)
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         told.print(line, highlight=False)
 
     if len(argv) > 1:
@@ -64,8 +64,8 @@ def main(argv: Sequence[str]) -> None:
                 starts=FLAGS.starts,
                 peer=FLAGS.peer,
             )
-            found = measure(asked, say)
-            found["tagging"] = measure_tagging(asked, say)
+            found = measure(asked, log)
+            found["tagging"] = measure_tagging(asked, log)
         for table in tables(found):
             console.print(table)
         console.print(tagging_table(found["tagging"]))

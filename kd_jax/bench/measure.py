@@ -16,7 +16,7 @@ from kd_jax.bench.synthetic import synthetic_corpus
 from kd_jax.corpora.conll import write_split
 from kd_jax.corpora.registry import load
 from kd_jax.cost import flops as floor
-from kd_jax.cost.timing import Timing, compile_cost, operations_a_token, predicted_bytes, timing_job, usual_batch
+from kd_jax.cost.timing import StepTimer, compile_cost, operations_a_token, predicted_bytes, timing_job, usual_batch
 from kd_jax.errors import InputError, nearest
 from kd_jax.runtime import device
 from kd_jax.settings import Compute, Settings, override, to_dict
@@ -53,7 +53,7 @@ class Entrant:
     def __init__(self, job: Job, dtype: str) -> None:
         self.job, self.dtype, self.lanes = job, dtype, len(job.lanes)
         self.cost = compile_cost(job)
-        self.timing = Timing(job)
+        self.timing = StepTimer(job)
         self.timing.epoch()  # compiles what else there is
         self.timing.tagging()
         self.rates: list[float] = []
@@ -126,12 +126,12 @@ def lane_counts(texts: Sequence[str]) -> list[int]:
     return list(dict.fromkeys(map(int, texts)))
 
 
-def measure(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(asked: Asked, log: Callable[[str], None]) -> dict[str, Any]:
     """Measure everything that was asked for.
 
     Args:
         asked: the flags.
-        say: is told what is going on.
+        log: is told what is going on.
 
     Returns:
         Plain JSON types: the device, one entry of "runs" for each number of lanes and dtype and, with the peer, its
@@ -158,7 +158,7 @@ def measure(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
         room = Path(name)
         starts: dict[tuple[int, str], startup.Started] = {}
         if asked.starts:
-            say("fresh starts, each a process of its own")
+            log("fresh starts, each a process of its own")
             cold = _start(asked, settings[dtypes[0]], lanes[0], room / "cache")
             starts = {
                 (count, dtype): _start(asked, settings[dtype], count, room / "cache")
@@ -169,9 +169,9 @@ def measure(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
         entrants = []
         for dtype in dtypes:
             for count in lanes:
-                say(f"compiling {count} lanes, {dtype}")
+                log(f"compiling {count} lanes, {dtype}")
                 entrants.append(Entrant(timing_job(corpora, settings[dtype], count, asked.steps), dtype))
-        found |= _race(asked, corpora, entrants, room, say)
+        found |= _race(asked, corpora, entrants, room, log)
     found["layers"] = operations_by_layer(entrants[0].job)
     found["runs"] = [entrant.account(rates) for entrant in entrants]
     for run in found["runs"]:
@@ -203,7 +203,7 @@ def _start(asked: Asked, settings: Settings, lanes: int, cache: Path) -> startup
 
 
 def _race(
-    asked: Asked, corpora: Sequence[Corpus], entrants: Sequence[Entrant], room: Path, say: Callable[[str], None]
+    asked: Asked, corpora: Sequence[Corpus], entrants: Sequence[Entrant], room: Path, log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Repeats of all in turn, so that a machine that drifts drifts for all.
 
@@ -212,7 +212,7 @@ def _race(
     """
     if not asked.peer:
         for number in range(asked.repeats):
-            say(f"repeat {number + 1} of {asked.repeats}")
+            log(f"repeat {number + 1} of {asked.repeats}")
             for entrant in entrants:
                 entrant.run()
         return {}
@@ -222,7 +222,7 @@ def _race(
     peers, ours, layouts = {}, {}, {}
     for dtype in {entrant.dtype: None for entrant in entrants}:
         mine = [entrant for entrant in entrants if entrant.dtype == dtype]
-        say(f"each one's best batch, {dtype}")
+        log(f"each one's best batch, {dtype}")
         peers[dtype] = peer.Peer(folder, peer_sizes(mine[0].job.settings), asked.steps, peer_dtype(dtype))
         layouts[dtype] = max(
             peer.layouts(jax.default_backend()), key=lambda layout: peers[dtype].speed(layout)["tokens_per_s"]
@@ -231,7 +231,7 @@ def _race(
     usual = peer.trained_as_usual(usual_batch(entrants[0].job).real)
     records: dict[str, dict[str, list[dict[str, Any]]]] = {dtype: {"usual": [], "best": []} for dtype in peers}
     for number in range(asked.repeats):
-        say(f"repeat {number + 1} of {asked.repeats}: ours and the peer in turn")
+        log(f"repeat {number + 1} of {asked.repeats}: ours and the peer in turn")
         for entrant in entrants:
             entrant.run()
         for dtype, of_dtype in peers.items():

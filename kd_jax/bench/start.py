@@ -97,8 +97,8 @@ def main(asked: str) -> None:
 
     from kd_jax.bench.synthetic import synthetic_corpus  # noqa: PLC0415
     from kd_jax.corpora.registry import load  # noqa: PLC0415
-    from kd_jax.cost.timing import Timing, timing_job  # noqa: PLC0415
-    from kd_jax.runtime.device import forget_peak, keep_compiled, peak_bytes  # noqa: PLC0415
+    from kd_jax.cost.timing import StepTimer, timing_job  # noqa: PLC0415
+    from kd_jax.runtime.device import enable_compilation_cache, forget_peak, peak_bytes  # noqa: PLC0415
     from kd_jax.settings import Settings, from_dict  # noqa: PLC0415
     from kd_jax.training.mesh import use_all_cores  # noqa: PLC0415
 
@@ -106,18 +106,18 @@ def main(asked: str) -> None:
     began = wanted.pop("began")
     start = Start(**wanted)
     use_all_cores()
-    keep_compiled()
+    enable_compilation_cache()
     jax.local_devices()
     named = start.datasets or None
     corpora = load(Path(start.data_dir), named, start.scheme or None) if start.data_dir else [synthetic_corpus()]
     job = timing_job(corpora, from_dict(Settings, dict(start.settings)), start.lanes, STEPS)
-    first = Timing(job)
+    first = StepTimer(job)
     first.epoch()
     seconds = time.time() - began
     first.close()
     del first
     before = forget_peak()  # what is compiled stays; arrays are made anew
-    Timing(job).epoch()
+    StepTimer(job).epoch()
     peak, of = peak_bytes()
     print(json.dumps(asdict(Started(seconds, peak, peak if of == "device" else peak - before))))
 

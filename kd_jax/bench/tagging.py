@@ -24,7 +24,7 @@ from kd_jax.data.vocab import build_vocabulary
 from kd_jax.export.shipping import ship
 from kd_jax.export.trained import open_trained
 from kd_jax.models.tagger import Tagger, init_params
-from kd_jax.settings import Model
+from kd_jax.settings import ModelConfig
 from kd_jax.structs import Corpus
 from kd_jax.training.saved_model import TrainedModel, save_model
 
@@ -33,12 +33,12 @@ FORMS = ("packed", "padded")  # of the peer's batches
 MEASURES = ("tokens_per_s", "p50_ms", "p95_ms")
 
 
-def measure_tagging(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
+def measure_tagging(asked: Asked, log: Callable[[str], None]) -> dict[str, Any]:
     """Measure how text is tagged, in the first dtype that was asked for.
 
     Args:
         asked: the flags, as `kd_jax.bench.measure.measure` has checked them.
-        say: is told what is going on.
+        log: is told what is going on.
 
     Returns:
         Plain JSON types: "ours"; with starts, "starts_s" of each kind of folder; with the peer, "peer", by each measure
@@ -59,7 +59,7 @@ def measure_tagging(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
         (room / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
         found: dict[str, Any] = {"sentences": len(texts), "dtype": dtype}
         if asked.starts:
-            say("fresh starts of kd_jax.tag")
+            log("fresh starts of kd_jax.tag")
             text = sorted(texts, key=len)[len(texts) // 2]
             found["starts_s"] = {kind: starts(folder, text, room / f"cache-{kind}") for kind, folder in folders.items()}
         if asked.peer:
@@ -67,7 +67,7 @@ def measure_tagging(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
         ours: list[dict[str, Any]] = []
         forms: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS if asked.peer}
         for number in range(asked.repeats):
-            say(f"tagging text, repeat {number + 1} of {asked.repeats}")
+            log(f"tagging text, repeat {number + 1} of {asked.repeats}")
             module = ["kd_jax.bench.text_speed", str(folders["shipped"]), str(room / "texts.json")]
             ours.append(json.loads(fresh(module, room / "cache-shipped").splitlines()[-1]))
             for form, runs in forms.items():
@@ -78,7 +78,7 @@ def measure_tagging(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
     return found
 
 
-def random_model(folder: Path, corpus: Corpus, model: Model) -> None:
+def random_model(folder: Path, corpus: Corpus, model: ModelConfig) -> None:
     """Save a softmax model of random weights as training would."""
     vocabulary = build_vocabulary(corpus.splits["train"], model.words)
     tagger = Tagger(model, len(vocabulary.chars) + 2, len(corpus.labels))

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from kd_jax.settings import Model
+from kd_jax.settings import ModelConfig
 
 BACKWARD = 2  # a matmul's two gradients cost what it costs, each
 
 
-class Places(NamedTuple):
+class BatchSize(NamedTuple):
     """How much one batch holds of everything that a layer works on.
 
     Attributes:
@@ -63,7 +63,7 @@ def _dense(name: str, inputs: int, outputs: int, places: int, width: int) -> Lay
     return _layer(name, 2 * places * inputs * outputs, places * (inputs + outputs), (inputs + 1) * outputs, width=width)
 
 
-def layers(model: Model, alphabet: int, at: Places, width: int = 4) -> tuple[Layer, ...]:
+def layers(model: ModelConfig, alphabet: int, at: BatchSize, width: int = 4) -> tuple[Layer, ...]:
     """Every layer of the tagger with its share of a train step of one lane.
 
     Args:
@@ -95,6 +95,6 @@ def layers(model: Model, alphabet: int, at: Places, width: int = 4) -> tuple[Lay
     )
 
 
-def operations(model: Model, alphabet: int, at: Places) -> int:
+def operations(model: ModelConfig, alphabet: int, at: BatchSize) -> int:
     """Floating-point operations of the matmuls of one train step of one lane."""
     return sum(layer.operations for layer in layers(model, alphabet, at))

@@ -7,7 +7,7 @@ from kd_jax.data.pipeline import CHUNK
 from kd_jax.settings import Head, Settings
 
 
-class Extent(NamedTuple):
+class ProblemSize(NamedTuple):
     """How large the things are that a program works on.
 
     Attributes:
@@ -59,7 +59,7 @@ class Parameters(NamedTuple):
     branches: int
 
 
-def parameters(settings: Settings, extent: Extent, head: Head) -> Parameters:
+def parameters(settings: Settings, extent: ProblemSize, head: Head) -> Parameters:
     """One lane's parameters.
 
     Args:
@@ -86,12 +86,12 @@ def _bilstm(inputs: int, units: int) -> int:
     return 2 * 4 * units * (inputs + units + 1)
 
 
-def state_bytes(settings: Settings, extent: Extent, head: Head) -> int:
+def state_bytes(settings: Settings, extent: ProblemSize, head: Head) -> int:
     """One lane's parameters and Adam's two moments."""
     return 3 * 4 * sum(parameters(settings, extent, head))
 
 
-def activation_bytes(settings: Settings, extent: Extent, head: Head) -> int:
+def activation_bytes(settings: Settings, extent: ProblemSize, head: Head) -> int:
     """What one lane's step keeps and makes on the way at most: activations, and copies of what it touches.
 
     The numbers a unit are those of XLA's compiled programs, found by least squares over sizes; a test holds them to it.
@@ -115,7 +115,7 @@ def activation_bytes(settings: Settings, extent: Extent, head: Head) -> int:
     return round(4 * numbers)
 
 
-def program_bytes(settings: Settings, extent: Extent, head: Head, lanes: int, in_turn: bool) -> int:
+def program_bytes(settings: Settings, extent: ProblemSize, head: Head, lanes: int, in_turn: bool) -> int:
     """What a device holds while it trains: arguments, results and everything on the way, donated memory once.
 
     Args:

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from kd_jax.cost import flops as floor
-from kd_jax.cost.memory import Extent, program_bytes, room
-from kd_jax.data.dataset import pieces, read_tokens, real_share
-from kd_jax.data.packing import NO_TOKEN, Piece
+from kd_jax.cost.memory import ProblemSize, program_bytes, room
+from kd_jax.data.dataset import make_batches, read_tokens, real_share
+from kd_jax.data.packing import NO_TOKEN, HostBatch
 from kd_jax.data.pipeline import CHUNK
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.settings import Head, Settings
@@ -63,7 +63,7 @@ def shortened(job: Job, steps: int) -> Job:
     return replace(job, sentences=tuple(kept), epochs=FOREVER)
 
 
-class Timing:
+class StepTimer:
     """A training that goes on for an epoch whenever it is asked to.
 
     Attributes:
@@ -139,23 +139,23 @@ class Batch(NamedTuple):
 
     real: float
     share: float
-    places: floor.Places
+    places: floor.BatchSize
 
 
 def usual_batch(job: Job) -> Batch:
     """The mean batch of the usual shape in an epoch of all training sentences, shuffled as in training."""
     rng = np.random.default_rng(0)
     train_settings = job.settings.train
-    found: list[Piece] = []
+    found: list[HostBatch] = []
     for task, name in enumerate(job.tokens.names):
-        found += pieces(job.tokens, job.tokens.sentences(name, ("train",)), task, train_settings, rng)
+        found += make_batches(job.tokens, job.tokens.sentences(name, ("train",)), task, train_settings, rng)
     usual = [p for p in found if p.token.shape == (train_settings.rows, train_settings.row_length)] or found
-    real = float(np.mean([(piece.token != NO_TOKEN).sum() for piece in usual]))
-    places = floor.Places(
+    real = float(np.mean([(host_batch.token != NO_TOKEN).sum() for host_batch in usual]))
+    places = floor.BatchSize(
         tokens=round(real),
         steps=train_settings.row_length,
-        forms=round(float(np.mean([len(piece.form) for piece in usual]))),
-        words=round(float(np.mean([len(piece.word) for piece in usual]))),
+        forms=round(float(np.mean([len(host_batch.form) for host_batch in usual]))),
+        words=round(float(np.mean([len(host_batch.word) for host_batch in usual]))),
         labels=job.tokens.most_labels,
     )
     return Batch(real, real_share(found), places)
@@ -166,26 +166,28 @@ def predicted_bytes(job: Job) -> int:
     return taken(job.settings, extent(job), job.head, len(job.lanes))
 
 
-def taken(settings: Settings, size: Extent, head: Head, lanes: int) -> int:
+def taken(settings: Settings, size: ProblemSize, head: Head, lanes: int) -> int:
     """Bytes of the arrays of some lanes on all local devices, by their shapes."""
     devices = min(lanes, jax.local_device_count())
     in_turn = jax.default_backend() == "cpu"
     return devices * program_bytes(settings, size, head, -(-lanes // devices), in_turn)
 
 
-def extent(job: Job) -> Extent:
+def extent(job: Job) -> ProblemSize:
     """How large the things are that a job's program works on."""
     tokens, rng = job.tokens, np.random.default_rng(0)
-    found = [p for task, own in enumerate(job.sentences) for p in pieces(tokens, own, task, job.settings.train, rng)]
-    return Extent(
+    found = [
+        p for task, own in enumerate(job.sentences) for p in make_batches(tokens, own, task, job.settings.train, rng)
+    ]
+    return ProblemSize(
         tokens=len(tokens.label),
         forms=len(tokens.forms.word),
         word_rows=tokens.word_rows,
         alphabet=job.alphabet,
         labels=tokens.most_labels,
         tasks=len(job.sentences),
-        batch_forms=room(max(len(piece.form) for piece in found)),
-        batch_words=room(max(len(piece.word) for piece in found)),
+        batch_forms=room(max(len(host_batch.form) for host_batch in found)),
+        batch_words=room(max(len(host_batch.word) for host_batch in found)),
         steps=-(-len(found) // -(-len(found) // CHUNK)),
         known=0 if job.knowledge is None else sum(x.nbytes for x in job.knowledge if x is not None),
     )

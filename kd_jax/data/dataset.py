@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_jax.data.packing import NO_TOKEN, Piece, index_forms, lay_out, pack, round_up
+from kd_jax.data.packing import NO_TOKEN, HostBatch, index_forms, lay_out, pack, round_up
 from kd_jax.data.vocab import Forms, Vocabulary
-from kd_jax.settings import Settings, Train
+from kd_jax.settings import Settings, TrainConfig
 from kd_jax.structs import Corpus, Sentence
 
-FOREIGN = "foreign"  # a split of other corpora's sentences, of which only a teacher's knowledge is known
+UNLABELLED = "foreign"  # a split of other corpora's sentences, of which only a teacher's knowledge is known
 
 
 class Span(NamedTuple):
@@ -93,7 +93,7 @@ def read_tokens(corpora: Sequence[Corpus], vocabulary: Vocabulary, settings: Set
                 lengths.append(len(sentence.tokens))
                 form.extend(forms.setdefault(token, len(forms)) for token in sentence.tokens)
                 label.extend(label_ids[tag] for tag in sentence.tags)
-                labelled.extend([split != FOREIGN] * len(sentence.tokens))
+                labelled.extend([split != UNLABELLED] * len(sentence.tokens))
     return Tokens(
         names=tuple(corpus.name for corpus in corpora),
         labels=tuple(corpus.labels for corpus in corpora),
@@ -107,9 +107,9 @@ def read_tokens(corpora: Sequence[Corpus], vocabulary: Vocabulary, settings: Set
     )
 
 
-def pieces(
-    tokens: Tokens, sentences: np.ndarray, task: int, train: Train, rng: np.random.Generator | None
-) -> list[Piece]:
+def make_batches(
+    tokens: Tokens, sentences: np.ndarray, task: int, train: TrainConfig, rng: np.random.Generator | None
+) -> list[HostBatch]:
     """One pass over sentences as batches: those of the usual shape and, last, those of sentences too long for it.
 
     Args:
@@ -123,7 +123,7 @@ def pieces(
     order = np.sort(sentences) if rng is None else rng.permutation(sentences)
     if rng is None:
         order = order[np.argsort(-lengths[order], kind="stable")]
-    found: list[Piece] = []
+    found: list[HostBatch] = []
     for shape, chosen in (
         ((train.rows, train.row_length), order[lengths[order] <= train.row_length]),
         (long_shape(tokens, train), order[lengths[order] > train.row_length]),
@@ -138,13 +138,15 @@ def pieces(
     return found
 
 
-def long_shape(tokens: Tokens, train: Train) -> tuple[int, int]:
+def long_shape(tokens: Tokens, train: TrainConfig) -> tuple[int, int]:
     """(R, T) for sentences longer than a row: as many tokens a batch as usual, or one sentence."""
     longest = round_up(int(np.diff(tokens.offsets).max()), 64)
     return max(1, train.rows * train.row_length // longest), longest
 
 
-def epochs_of_pieces(tokens: Tokens, sentences: Sequence[np.ndarray], train: Train, seed: int) -> Iterator[list[Piece]]:
+def epochs_of_batches(
+    tokens: Tokens, sentences: Sequence[np.ndarray], train: TrainConfig, seed: int
+) -> Iterator[list[HostBatch]]:
     """Endless epochs of shuffled batches, a function of the seed alone.
 
     Args:
@@ -158,13 +160,13 @@ def epochs_of_pieces(tokens: Tokens, sentences: Sequence[np.ndarray], train: Tra
         in all, in the wanted shares, and go on in the next epoch where they stopped.
     """
     streams = [_passes(tokens, chosen, task, train, seed) for task, chosen in enumerate(sentences)]
-    sizes = np.array([len(pieces(tokens, chosen, task, train, None)) for task, chosen in enumerate(sentences)])
+    sizes = np.array([len(make_batches(tokens, chosen, task, train, None)) for task, chosen in enumerate(sentences)])
     power = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}[train.sampling]
     wanted = np.maximum(1, np.round(sizes.sum() * sizes**power / (sizes**power).sum())).astype(int)
-    waiting: list[list[Piece]] = [[] for _ in streams]
+    waiting: list[list[HostBatch]] = [[] for _ in streams]
     epoch = 0
     while True:
-        chosen: list[Piece] = []
+        chosen: list[HostBatch] = []
         for task, stream in enumerate(streams):
             if train.sampling == "proportional":
                 chosen += next(stream)
@@ -178,17 +180,19 @@ def epochs_of_pieces(tokens: Tokens, sentences: Sequence[np.ndarray], train: Tra
         epoch += 1
 
 
-def _passes(tokens: Tokens, sentences: np.ndarray, task: int, train: Train, seed: int) -> Iterator[list[Piece]]:
+def _passes(
+    tokens: Tokens, sentences: np.ndarray, task: int, train: TrainConfig, seed: int
+) -> Iterator[list[HostBatch]]:
     number = 0
     while True:
-        yield pieces(tokens, sentences, task, train, np.random.default_rng([seed, task, number]))
+        yield make_batches(tokens, sentences, task, train, np.random.default_rng([seed, task, number]))
         number += 1
 
 
-def real_share(found: Sequence[Piece]) -> float:
+def real_share(found: Sequence[HostBatch]) -> float:
     """Share of real tokens among all places of the batches."""
-    real = sum(int((piece.token != NO_TOKEN).sum()) for piece in found)
-    return real / sum(piece.token.size for piece in found)
+    real = sum(int((host_batch.token != NO_TOKEN).sum()) for host_batch in found)
+    return real / sum(host_batch.token.size for host_batch in found)
 
 
 def gold_tags(sentences: Sequence[Sentence]) -> list[list[str]]:

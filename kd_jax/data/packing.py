@@ -21,9 +21,9 @@ class Batches(NamedTuple):
     Attributes:
         token: position of each token in the flat arrays, NO_TOKEN on padding, [S, R, T] int32.
         starts: whether a sentence starts here; True on padding too, [S, R, T] bool.
-        slot: which distinct form of the batch this is, [S, R, T] int32.
+        form_index: which distinct form of the batch this is, [S, R, T] int32.
         form: the batch's distinct forms, [S, U] int32.
-        form_word: which distinct word of the batch a form has, [S, U] int32.
+        form_to_word: which distinct word of the batch a form has, [S, U] int32.
         word: the batch's distinct rows of the word table, the unknown word first; padded with a row that does not
             exist, so that a scatter drops it, [S, V] int32.
         task: index of the corpus that the batch is from, [S] int32.
@@ -32,9 +32,9 @@ class Batches(NamedTuple):
 
     token: Array
     starts: Array
-    slot: Array
+    form_index: Array
     form: Array
-    form_word: Array
+    form_to_word: Array
     word: Array
     task: Array
     rate: Array
@@ -96,21 +96,21 @@ def lay_out(
     return token.reshape(steps, n_rows, row_length), starts.reshape(steps, n_rows, row_length)
 
 
-class Piece(NamedTuple):
+class HostBatch(NamedTuple):
     """One batch on the host: fields as in `Batches`, without S, U and V as large as they need be, and no rate yet."""
 
     token: np.ndarray
     starts: np.ndarray
-    slot: np.ndarray
+    form_index: np.ndarray
     form: np.ndarray
-    form_word: np.ndarray
+    form_to_word: np.ndarray
     word: np.ndarray
     task: int
 
 
 def index_forms(
     token: np.ndarray, starts: np.ndarray, form_of: np.ndarray, word_of: np.ndarray, task: int
-) -> list[Piece]:
+) -> list[HostBatch]:
     """Batches with their distinct forms and words.
 
     Args:
@@ -124,10 +124,10 @@ def index_forms(
     for positions, start in zip(token, starts, strict=True):
         real = positions != NO_TOKEN
         form, slot_of = np.unique(form_of[positions[real]], return_inverse=True)
-        slot = np.zeros(positions.shape, np.int32)
-        slot[real] = slot_of
+        form_index = np.zeros(positions.shape, np.int32)
+        form_index[real] = slot_of
         word = np.unique(np.append(word_of[form], 0))  # row 0, the unknown word, sorts first
-        found.append(Piece(positions, start, slot, form, np.searchsorted(word, word_of[form]), word, task))
+        found.append(HostBatch(positions, start, form_index, form, np.searchsorted(word, word_of[form]), word, task))
     return found
 
 
@@ -141,11 +141,11 @@ class Shape(NamedTuple):
     words: int
 
 
-def stack(pieces: Sequence[Piece], rates: Sequence[float], shape: Shape, absent_word: int) -> Batches:
+def stack(host_batches: Sequence[HostBatch], rates: Sequence[float], shape: Shape, absent_word: int) -> Batches:
     """Batches of one shape, followed by empty ones.
 
     Args:
-        pieces: at most S, none larger than the shape.
+        host_batches: at most S, none larger than the shape.
         rates: the learning rate of each.
         shape: of the result.
         absent_word: a row that the word table does not have.
@@ -157,18 +157,21 @@ def stack(pieces: Sequence[Piece], rates: Sequence[float], shape: Shape, absent_
     out = Batches(
         token=np.full((steps, rows, row_length), NO_TOKEN, np.int32),
         starts=np.ones((steps, rows, row_length), bool),
-        slot=np.zeros((steps, rows, row_length), np.int32),
+        form_index=np.zeros((steps, rows, row_length), np.int32),
         form=np.zeros((steps, n_forms), np.int32),
-        form_word=np.zeros((steps, n_forms), np.int32),
+        form_to_word=np.zeros((steps, n_forms), np.int32),
         word=np.full((steps, n_words), absent_word, np.int32),
         task=np.zeros(steps, np.int32),
         rate=np.zeros(steps, np.float32),
     )
-    for s, (piece, rate) in enumerate(zip(pieces, rates, strict=True)):
-        out.token[s], out.starts[s], out.slot[s] = piece.token, piece.starts, piece.slot
-        out.form[s, : len(piece.form)], out.form_word[s, : len(piece.form)] = piece.form, piece.form_word
-        out.word[s, : len(piece.word)] = piece.word
-        out.task[s], out.rate[s] = piece.task, rate
+    for s, (host_batch, rate) in enumerate(zip(host_batches, rates, strict=True)):
+        out.token[s], out.starts[s], out.form_index[s] = host_batch.token, host_batch.starts, host_batch.form_index
+        out.form[s, : len(host_batch.form)], out.form_to_word[s, : len(host_batch.form)] = (
+            host_batch.form,
+            host_batch.form_to_word,
+        )
+        out.word[s, : len(host_batch.word)] = host_batch.word
+        out.task[s], out.rate[s] = host_batch.task, rate
     return out
 
 

@@ -7,21 +7,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from kd_jax.data.dataset import Tokens, epochs_of_pieces
-from kd_jax.data.packing import Batches, Piece, Shape, round_up, stack
-from kd_jax.settings import Train
+from kd_jax.data.dataset import Tokens, epochs_of_batches
+from kd_jax.data.packing import Batches, HostBatch, Shape, round_up, stack
+from kd_jax.settings import TrainConfig
 
 CHUNK = 64  # steps of one call: long enough to hide its cost, short enough to show progress
 RowShape = tuple[int, int]
 
 
-class Sizes:
+class ShapeCache:
     """Shapes of chunks, decided by the first epoch and kept, so that later epochs compile nothing."""
 
     def __init__(self) -> None:
         self._shapes: dict[RowShape, Shape] = {}
 
-    def chunks(self, lanes: Sequence[Sequence[Piece]]) -> Iterator[tuple[list[Sequence[Piece]], Shape]]:
+    def chunks(self, lanes: Sequence[Sequence[HostBatch]]) -> Iterator[tuple[list[Sequence[HostBatch]], Shape]]:
         """Batches of one (R, T), cut into chunks of one shape.
 
         Args:
@@ -30,11 +30,11 @@ class Sizes:
         Yields:
             Each lane's batches of the chunk, perhaps none, and the chunk's shape.
         """
-        everything = [piece for lane in lanes for piece in lane]
+        everything = [host_batch for lane in lanes for host_batch in lane]
         rows = everything[0].token.shape
         steps = max(map(len, lanes))
-        forms = max(len(piece.form) for piece in everything)
-        words = max(len(piece.word) for piece in everything)
+        forms = max(len(host_batch.form) for host_batch in everything)
+        words = max(len(host_batch.word) for host_batch in everything)
         shape = self._shapes.get(rows)
         if shape is None:
             n_chunks = -(-steps // CHUNK)
@@ -51,15 +51,15 @@ def stack_lanes(lanes: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
 
 
-def by_shape(found: Sequence[Piece]) -> dict[RowShape, list[Piece]]:
+def by_shape(found: Sequence[HostBatch]) -> dict[RowShape, list[HostBatch]]:
     """Batches of each (R, T), the shortest rows first."""
-    groups: dict[RowShape, list[Piece]] = {}
-    for piece in found:
-        groups.setdefault(piece.token.shape, []).append(piece)
+    groups: dict[RowShape, list[HostBatch]] = {}
+    for host_batch in found:
+        groups.setdefault(host_batch.token.shape, []).append(host_batch)
     return dict(sorted(groups.items(), key=lambda item: item[0][1]))
 
 
-def rates(train: Train, progress: np.ndarray) -> np.ndarray:
+def rates(train: TrainConfig, progress: np.ndarray) -> np.ndarray:
     """Learning rates at points of a run, 0 at its start and 1 at its end; float32."""
     shape = {
         "constant": np.ones_like(progress),
@@ -69,8 +69,13 @@ def rates(train: Train, progress: np.ndarray) -> np.ndarray:
     return np.asarray(train.learning_rate * shape, np.float32)
 
 
-def feed(
-    tokens: Tokens, sentences: Sequence[np.ndarray], train: Train, seeds: Sequence[int], epochs: int, first: int = 0
+def input_pipeline(
+    tokens: Tokens,
+    sentences: Sequence[np.ndarray],
+    train: TrainConfig,
+    seeds: Sequence[int],
+    epochs: int,
+    first: int = 0,
 ) -> Iterator[list[Batches]]:
     """Epochs of every lane.
 
@@ -85,13 +90,15 @@ def feed(
     Yields:
         The chunks of one epoch, host arrays [L, S, ...]. An epoch is prepared while the one before it is in use.
     """
-    streams = {seed: epochs_of_pieces(tokens, sentences, train, seed) for seed in seeds}
-    sizes = Sizes()
+    streams = {seed: epochs_of_batches(tokens, sentences, train, seed) for seed in seeds}
+    sizes = ShapeCache()
 
     def prepare(epoch: int) -> list[Batches]:
         found = {seed: next(stream) for seed, stream in streams.items()}
-        left = {seed: iter(_rates_of_epoch(train, len(pieces), epoch, epochs)) for seed, pieces in found.items()}
-        groups = {seed: by_shape(pieces) for seed, pieces in found.items()}
+        left = {
+            seed: iter(_rates_of_epoch(train, len(host_batches), epoch, epochs)) for seed, host_batches in found.items()
+        }
+        groups = {seed: by_shape(host_batches) for seed, host_batches in found.items()}
         out = []
         for rows in sorted({rows for group in groups.values() for rows in group}, key=lambda rows: rows[1]):
             of_seed = [groups[seed].get(rows, []) for seed in streams]
@@ -115,5 +122,5 @@ def feed(
                 yield ready
 
 
-def _rates_of_epoch(train: Train, steps: int, epoch: int, epochs: int) -> np.ndarray:
+def _rates_of_epoch(train: TrainConfig, steps: int, epoch: int, epochs: int) -> np.ndarray:
     return rates(train, (epoch + np.arange(steps) / steps) / epochs)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_jax.settings import Chars, Words
+from kd_jax.settings import CharConfig, WordConfig
 from kd_jax.structs import Array, Corpus, Sentence
 
 UNKNOWN = 0  # the word vector of every word without one
@@ -30,7 +30,7 @@ class Forms(NamedTuple):
     single: Array
 
 
-def normalise(form: str, words: Words) -> str:
+def normalise(form: str, words: WordConfig) -> str:
     """The key by which a surface form's word vector is looked up."""
     if words.lowercase:
         form = form.lower()
@@ -61,7 +61,7 @@ class Vocabulary:
         """Id of each character."""
         return {char: i for i, char in enumerate(self.chars, start=2)}
 
-    def describe(self, forms: Sequence[str], words: Words, chars: Chars) -> Forms:
+    def describe(self, forms: Sequence[str], words: WordConfig, chars: CharConfig) -> Forms:
         """What a model sees of the given surface forms.
 
         Args:
@@ -85,13 +85,13 @@ class Vocabulary:
         )
 
 
-def words_of(corpora: Iterable[Corpus], words: Words) -> set[str]:
+def words_of(corpora: Iterable[Corpus], words: WordConfig) -> set[str]:
     """The keys of all words of all splits of corpora."""
     forms = {t for corpus in corpora for split in corpus.splits.values() for sentence in split for t in sentence.tokens}
     return {normalise(form, words) for form in forms}
 
 
-def build_vocabulary(sentences: Iterable[Sentence], words: Words, extra: Iterable[str] = ()) -> Vocabulary:
+def build_vocabulary(sentences: Iterable[Sentence], words: WordConfig, extra: Iterable[str] = ()) -> Vocabulary:
     """The vocabulary of training sentences.
 
     Args:

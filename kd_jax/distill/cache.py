@@ -11,10 +11,10 @@ from kd_jax.distill.extract import extract, widths
 from kd_jax.runtime.files import digest
 from kd_jax.structs import Outputs
 from kd_jax.training.loop import Job
-from kd_jax.training.saved_model import describe_model, load_model
+from kd_jax.training.saved_model import load_model, read_manifest
 
 
-class Question(NamedTuple):
+class TeacherQuery(NamedTuple):
     """What a teacher is asked.
 
     Attributes:
@@ -41,43 +41,43 @@ class Question(NamedTuple):
 def answer(
     teacher: Path,
     place: Path,
-    question: Question,
+    query: TeacherQuery,
     dtype: str,
     job: Callable[[], Job],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Outputs:
     """What a teacher says about sentences of a split.
 
     Args:
         teacher: folder of the trained teacher.
         place: folder of the answer.
-        question: whose branch, about which sentences.
+        query: whose branch, about which sentences.
         dtype: in which it is stored.
         job: gives the teacher's tokens and sizes; called only where something has to be computed.
-        say: is told what is computed again, and why.
+        log: is told what is computed again, and why.
 
     Returns:
         Outputs of the sentences' tokens in order, memory-mapped, fields [N, width].
     """
-    described = describe_model(teacher)
+    described = read_manifest(teacher)
     source = {
         "teacher": teacher.name,
         "parameters": described["params_sha256"] if described else "",
-        "branch": question.branch,
-        "corpus": question.content,
-        "split": question.split,
-        "sentences": "all" if question.chosen is None else digest(question.chosen.tolist()),
+        "branch": query.branch,
+        "corpus": query.content,
+        "split": query.split,
+        "sentences": "all" if query.chosen is None else digest(query.chosen.tolist()),
         "dtype": dtype,
     }
     try:
         return store.read(place, source)
     except store.StaleError as reason:
         if place.exists():
-            say(f"{reason}: computing this knowledge again")
+            log(f"{reason}: computing this knowledge again")
     of_teacher = job()
-    task = of_teacher.tokens.names.index(question.branch)
-    sentences = of_teacher.tokens.sentences(question.corpus, (question.split,))
-    sentences = sentences if question.chosen is None else sentences[question.chosen]
+    task = of_teacher.tokens.names.index(query.branch)
+    sentences = of_teacher.tokens.sentences(query.corpus, (query.split,))
+    sentences = sentences if query.chosen is None else sentences[query.chosen]
     shape = (of_teacher.tokens.count(sentences), widths(of_teacher, task))
     store.write(place, source, shape, dtype, extract(of_teacher, load_model(teacher).params, task, sentences))
     return store.read(place, source)

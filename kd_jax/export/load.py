@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kd_jax.errors import InputError
 from kd_jax.export.shipped import is_shipped, open_shipped
-from kd_jax.runtime.device import keep_compiled
+from kd_jax.runtime.device import enable_compilation_cache
 from kd_jax.tagging.model import TextModel
 from kd_jax.tagging.tagger import TextTagger
 
@@ -30,7 +30,7 @@ def load(
     if not folders:
         raise InputError("no model: give the folder of a trained or a shipped one")
     tasks = [task] if isinstance(task, str) else task or None
-    keep_compiled()
+    enable_compilation_cache()
     return TextTagger(tuple(found for folder in folders for found in _open(Path(folder), tasks, constrained)))
 
 

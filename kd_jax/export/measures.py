@@ -18,18 +18,18 @@ class Tagging(NamedTuple):
     """What a model says of sentences: tags, and the probability of each."""
 
     tags: list[list[str]]
-    chances: list[np.ndarray]
+    probabilities: list[np.ndarray]
 
 
 def tagging(model: TextModel, sentences: Sequence[Sentence]) -> Tagging:
     """Tags of sentences, about 16,000 tokens at a time."""
     tags: list[list[str]] = []
-    chances: list[np.ndarray] = []
+    probabilities: list[np.ndarray] = []
     for first in range(0, len(sentences), 500):
         found = model.label([s.tokens for s in sentences[first : first + 500]], raw=False)
         tags += [[model.labels[k] for k in of_sentence.labels] for of_sentence in found]
-        chances += [of_sentence.chances for of_sentence in found]
-    return Tagging(tags, chances)
+        probabilities += [of_sentence.probabilities for of_sentence in found]
+    return Tagging(tags, probabilities)
 
 
 def scores(sentences: Sequence[Sentence], tags: Sequence[Sequence[str]]) -> EntityScores:
@@ -46,20 +46,20 @@ def _illegal(before: str, tag: str) -> bool:
     return tag.startswith("I-") and before[2:] != tag[2:]
 
 
-def calibration_error(chances: Sequence[float], right: Sequence[bool], bins: int = BINS) -> float:
+def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bins: int = BINS) -> float:
     """Expected calibration error: sum over bins of |share right - mean chance| times the bin's share.
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3, with bins of equal width.
 
     Args:
-        chances: what was said, in 0 .. 1.
+        probabilities: what was said, in 0 .. 1.
         right: whether it was so.
         bins: of equal width.
 
     Returns:
         In 0 .. 1; 0 of nothing.
     """
-    said, was = np.asarray(chances, np.float64), np.asarray(right, np.float64)
+    said, was = np.asarray(probabilities, np.float64), np.asarray(right, np.float64)
     place = np.minimum((said * bins).astype(int), bins - 1)
     gaps = [abs((was[place == b] - said[place == b]).sum()) for b in range(bins)]
     return float(sum(gaps) / max(1, len(said)))
@@ -67,13 +67,13 @@ def calibration_error(chances: Sequence[float], right: Sequence[bool], bins: int
 
 def entity_calibration(sentences: Sequence[Sentence], found: Tagging) -> float:
     """Calibration error of the scores of the predicted entities; right is one that is gold, ends and type alike."""
-    chances, right = [], []
-    for sentence, tags, of_tokens in zip(sentences, found.tags, found.chances, strict=True):
+    probabilities, right = [], []
+    for sentence, tags, of_tokens in zip(sentences, found.tags, found.probabilities, strict=True):
         gold = set(runs(sentence.tags))
         for kind, first, last in runs(tags):
-            chances.append(float(of_tokens[first:last].min()))
+            probabilities.append(float(of_tokens[first:last].min()))
             right.append((kind, first, last) in gold)
-    return calibration_error(chances, right)
+    return calibration_error(probabilities, right)
 
 
 def agreement(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> float:

@@ -1,6 +1,6 @@
 """A trained network as ONNX, converted by jax2onnx: arrays of a row of sentences to scores of their tags.
 
-model.onnx        word [U], chars [U, C], slot [1, T] int32, starts, mask [1, T] bool to scores [1, T, K] float32
+model.onnx        word [U], chars [U, C], form_index [1, T] int32, starts, mask [1, T] bool to scores [1, T, K] float32
 model.json        labels, how words are read, and the transitions that decoding adds to the scores, null where none
 vocabulary.json   its words and characters
 
@@ -105,7 +105,7 @@ def _convert(model: TextModel, tagger: Tagger, path: Path) -> None:
     rows = Rows(
         word=shape((FORMS,), integer),
         chars=shape((FORMS, model.chars.longest), integer),
-        slot=shape((1, t), integer),
+        form_index=shape((1, t), integer),
         starts=shape((1, t), boolean),
         mask=shape((1, t), boolean),
     )
@@ -133,16 +133,16 @@ def open_onnx(model: TextModel, folder: Path) -> TextModel:
     transitions = None if added is None else Transitions(**{k: jnp.asarray(v, jnp.float32) for k, v in added.items()})
 
     def of_row(row: Rows) -> np.ndarray:
-        forms, slot = np.unique(row.slot, return_inverse=True)
+        forms, form_index = np.unique(row.form_index, return_inverse=True)
         if len(forms) > FORMS:
             raise InputError(f"{folder}: reads rows of up to {FORMS} different words; one has {len(forms)}")
         room = FORMS - len(forms)
         word, chars = np.pad(row.word[forms], (0, room)), np.pad(row.chars[forms], ((0, room), (0, 0)))
-        feed = Rows(word, chars, np.int32(slot).reshape(1, -1), row.starts[None], row.mask[None])
+        feed = Rows(word, chars, np.int32(form_index).reshape(1, -1), row.starts[None], row.mask[None])
         return session.run(["scores"], feed._asdict())[0]
 
     def run(_: Any, rows: Rows, __: Penalty) -> tuple[Array, Array]:
-        each = zip(rows.slot, rows.starts, rows.mask, strict=True)
+        each = zip(rows.form_index, rows.starts, rows.mask, strict=True)
         found = jnp.concatenate([of_row(Rows(rows.word, rows.chars, *row)) for row in each])
         labels = decode(found, transitions, None, jnp.asarray(rows.starts), jnp.asarray(rows.mask))
         return labels, jnp.take_along_axis(jax.nn.softmax(found), labels[..., None], -1)[..., 0]

@@ -22,7 +22,7 @@ from safetensors.flax import load_file
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
 from kd_jax.runtime.files import digest_file
-from kd_jax.settings import Chars, Words, from_dict
+from kd_jax.settings import CharConfig, WordConfig, from_dict
 from kd_jax.structs import Array
 from kd_jax.tagging.model import Penalty, TextModel
 from kd_jax.tagging.rows import Rows
@@ -63,7 +63,10 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
                 raise InputError(f"{folder}/{MANIFEST}: damaged at {name!r}; ship the model again")
         words = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
         vocabulary = Vocabulary(tuple(words["words"]), frozenset(), words["chars"])
-        of_words, of_chars = from_dict(Words, about["words"], "words."), from_dict(Chars, about["chars"], "chars.")
+        of_words, of_chars = (
+            from_dict(WordConfig, about["words"], "words."),
+            from_dict(CharConfig, about["chars"], "chars."),
+        )
         params = restored(load_file(folder / WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as fault:
         raise InputError(f"{folder}: can't be read ({brief(fault)}); ship the model again") from None

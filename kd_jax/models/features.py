@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from kd_jax.data.vocab import PADDING
 from kd_jax.models.bilstm import BiLSTM
-from kd_jax.settings import Chars, Compute
+from kd_jax.settings import CharConfig, Compute
 from kd_jax.structs import Array
 
 
@@ -19,7 +19,7 @@ class CharEncoder(nn.Module):
         compute: of an LSTM's products; filters are looked up from a product over the alphabet, in float32.
     """
 
-    settings: Chars
+    settings: CharConfig
     alphabet: int
     compute: Compute = "float32"
 

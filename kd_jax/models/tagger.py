@@ -16,7 +16,7 @@ from kd_jax.data.vocab import UNKNOWN, Forms
 from kd_jax.models.bilstm import BiLSTM
 from kd_jax.models.features import CharEncoder
 from kd_jax.models.precision import dot_general
-from kd_jax.settings import Model
+from kd_jax.settings import ModelConfig
 from kd_jax.structs import Array, Outputs
 
 FORBIDDEN = -1e9  # logit of a label that a task does not have
@@ -28,15 +28,15 @@ class Batch(NamedTuple):
     Attributes:
         mask: whether a token is real, [R, T] bool.
         starts: whether a sentence starts here; True on padding, [R, T] bool.
-        slot: which distinct form a token is, [R, T] int32.
-        form_word: which of the given word vectors a form has, [U] int32.
+        form_index: which distinct form a token is, [R, T] int32.
+        form_to_word: which of the given word vectors a form has, [U] int32.
         forms: the distinct forms, tables with U rows.
     """
 
     mask: Array
     starts: Array
-    slot: Array
-    form_word: Array
+    form_index: Array
+    form_to_word: Array
     forms: Forms
 
 
@@ -67,7 +67,7 @@ class Encoder(nn.Module):
         alphabet: distinct characters, padding and unknown included.
     """
 
-    settings: Model
+    settings: ModelConfig
     alphabet: int
 
     @nn.compact
@@ -83,8 +83,8 @@ class Encoder(nn.Module):
             [T, R, H], time first.
         """
         chars = CharEncoder(self.settings.chars, self.alphabet, self.settings.compute, name="chars")(batch.forms.chars)
-        forms = jnp.concatenate([words[batch.form_word], chars], -1)
-        x = forms[batch.slot.T] * batch.mask.T[..., None]
+        forms = jnp.concatenate([words[batch.form_to_word], chars], -1)
+        x = forms[batch.form_index.T] * batch.mask.T[..., None]
         shared = BiLSTM(self.settings.shared_units, self.settings.compute, name="shared")
         return shared(dropout(key, x, self.settings.dropout), batch.starts.T)
 
@@ -97,7 +97,7 @@ class Branch(nn.Module):
         labels: number of labels, K; of several tasks the most.
     """
 
-    settings: Model
+    settings: ModelConfig
     labels: int
 
     @nn.compact
@@ -130,7 +130,7 @@ class Tagger(nn.Module):
         labels: number of labels, K.
     """
 
-    settings: Model
+    settings: ModelConfig
     alphabet: int
     labels: int
 
@@ -160,8 +160,8 @@ def replace_singles(key: Array, batch: Batch, rate: float) -> Batch:
         batch: row 0 of its distinct words is the unknown word.
         rate: between 0 and 1.
     """
-    unknown = batch.forms.single & (jax.random.uniform(key, batch.form_word.shape) < rate)
-    return batch._replace(form_word=jnp.where(unknown, UNKNOWN, batch.form_word))
+    unknown = batch.forms.single & (jax.random.uniform(key, batch.form_to_word.shape) < rate)
+    return batch._replace(form_to_word=jnp.where(unknown, UNKNOWN, batch.form_to_word))
 
 
 def mask_labels(logits: Array, valid: Array) -> Array:
@@ -194,8 +194,8 @@ def init_params(tagger: Tagger, key: Array, tasks: int, word_rows: int) -> dict[
     batch = Batch(
         mask=one == 0,
         starts=one == 0,
-        slot=one,
-        form_word=one[0],
+        form_index=one,
+        form_to_word=one[0],
         forms=Forms(one[0], jnp.zeros((1, tagger.settings.chars.longest), jnp.int32), one[0] == 1),
     )
     encoder = tagger.init(module_key, batch, words[:1])["params"]["encoder"]

@@ -16,7 +16,7 @@ from kd_jax.evaluation import results
 from kd_jax.evaluation.results import Row
 from kd_jax.report import curves, formats, page, tables
 from kd_jax.report import published as paper
-from kd_jax.report.score_matrix import Board, boards, published
+from kd_jax.report.score_matrix import ScoreMatrix, published, score_matrices
 from kd_jax.report.section import Subject, write_section
 from kd_jax.runtime.files import replace_file
 
@@ -53,19 +53,21 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
     types = results.read_types(workdir / "types.csv") if (workdir / "types.csv").exists() else []
     points = curves.read_metrics(workdir / "metrics.jsonl")
     found = []
-    for board in boards(rows):
-        title = f"Table {board.table}. {paper.TITLES[board.table]}" if board.table else f"Experiment {board.experiment}"
+    for matrix in score_matrices(rows):
+        title = (
+            f"Table {matrix.table}. {paper.TITLES[matrix.table]}" if matrix.table else f"Experiment {matrix.experiment}"
+        )
         found.append(
             Subject(
-                f"{board.experiment}-{board.protocol}",
-                board,
-                tables.score_table(board, title, paper.figures(board.table)),
-                tuple(tables.type_tables(types, board)),
-                tuple(r for r in rows if r.experiment == board.experiment and r.protocol in _protocols(board)),
+                f"{matrix.experiment}-{matrix.protocol}",
+                matrix,
+                tables.score_table(matrix, title, paper.figures(matrix.table)),
+                tuple(tables.type_tables(types, matrix)),
+                tuple(r for r in rows if r.experiment == matrix.experiment and r.protocol in _protocols(matrix)),
                 tuple(
                     p
                     for p in points
-                    if p.experiment in {board.experiment, ""} and p.protocol in {*_protocols(board), ""}
+                    if p.experiment in {matrix.experiment, ""} and p.protocol in {*_protocols(matrix), ""}
                 ),
                 partial(_counts, workdir),
                 alpha=alpha,
@@ -77,9 +79,9 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
     return found
 
 
-def _protocols(board: Board) -> tuple[str, str]:
+def _protocols(matrix: ScoreMatrix) -> tuple[str, str]:
     """That of a board's models, and that under which their weights are chosen."""
-    return board.protocol, "train+clean" if "clean" in board.protocol else "train"
+    return matrix.protocol, "train+clean" if "clean" in matrix.protocol else "train"
 
 
 def _counts(workdir: Path, _label: str, row: Row) -> np.ndarray | None:
@@ -109,9 +111,9 @@ def published_subjects(alpha: float = 0.05, method: str = "nemenyi") -> list[Sub
     """The paper's seven tables as subjects."""
     found = []
     for number, title in paper.TITLES.items():
-        board = published(number)
-        table = tables.score_table(board, f"Table {number}. {title}", {})
-        found.append(Subject(f"table-{number}", board, table, alpha=alpha, method=method))
+        matrix = published(number)
+        table = tables.score_table(matrix, f"Table {number}. {title}", {})
+        found.append(Subject(f"table-{number}", matrix, table, alpha=alpha, method=method))
     return found
 
 
@@ -133,18 +135,18 @@ def compared_subjects(workdirs: Sequence[Path], alpha: float = 0.05, method: str
         names = [f"{path.resolve().parent.name}/{name}" for path, name in zip(workdirs, names, strict=True)]
     if names[0] == names[1]:
         names = ["first", "second"]
-    first, second = ({(s.board.experiment, s.board.protocol): s for s in subjects_of(w)} for w in workdirs)
+    first, second = ({(s.matrix.experiment, s.matrix.protocol): s for s in subjects_of(w)} for w in workdirs)
     both = [key for key in first if key in second]
     if not both:
         kinds = [" and ".join(" ".join(key) for key in found) for found in (first, second)]
         raise InputError(
             f"no experiment under the same protocol in both: {names[0]} has {kinds[0]}, {names[1]} {kinds[1]}"
         )
-    return [_compared(first[key].board, second[key].board, names, workdirs, alpha, method) for key in both]
+    return [_compared(first[key].matrix, second[key].matrix, names, workdirs, alpha, method) for key in both]
 
 
 def _compared(
-    first: Board, second: Board, names: Sequence[str], workdirs: Sequence[Path], alpha: float, method: str
+    first: ScoreMatrix, second: ScoreMatrix, names: Sequence[str], workdirs: Sequence[Path], alpha: float, method: str
 ) -> Subject:
     labels = [label for label in first.labels if label in second.labels]
     if not labels:
@@ -152,15 +154,15 @@ def _compared(
     alone = [label for label in dict.fromkeys((*first.labels, *second.labels)) if label not in labels]
     folders: dict[str, Path] = {}
     scores, rows = {}, {}
-    for board, name, workdir in zip((first, second), names, workdirs, strict=True):
-        for corpus, label in board.scores:
+    for matrix, name, workdir in zip((first, second), names, workdirs, strict=True):
+        for corpus, label in matrix.scores:
             if label in labels:
                 folders[f"{label} [{name}]"] = workdir
-                scores[corpus, f"{label} [{name}]"] = board.scores[corpus, label]
-                rows[corpus, f"{label} [{name}]"] = board.rows[corpus, label]
+                scores[corpus, f"{label} [{name}]"] = matrix.scores[corpus, label]
+                rows[corpus, f"{label} [{name}]"] = matrix.rows[corpus, label]
     pairs = tuple((f"{label} [{names[0]}]", f"{label} [{names[1]}]") for label in labels)
     corpora = tuple(dict.fromkeys((*first.corpora, *second.corpora)))
-    merged = Board(
+    merged = ScoreMatrix(
         first.experiment, first.protocol, corpora, tuple(m for pair in pairs for m in pair), scores, rows,
         apart=(*first.apart, *second.apart),
     )  # fmt: skip
@@ -221,7 +223,7 @@ def publish(
             shutil.rmtree(stale.parent)
     several = len(subjects) > 1
     said = [
-        f"{subject.board.experiment}: {sentence}" if several else sentence
+        f"{subject.matrix.experiment}: {sentence}" if several else sentence
         for subject, section in zip(subjects, sections, strict=True)
         for sentence in section.within
     ]

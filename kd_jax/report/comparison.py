@@ -14,7 +14,7 @@ from rich.text import Text
 from kd_jax.evaluation import significance
 from kd_jax.evaluation.results import Row
 from kd_jax.evaluation.significance import POSTHOCS, Friedman, Interval
-from kd_jax.report.score_matrix import Board, listed
+from kd_jax.report.score_matrix import ScoreMatrix, listed
 
 
 class Pair(NamedTuple):
@@ -146,9 +146,9 @@ def _limits(corpora: int, models: int, pairs: int, alpha: float, method: str) ->
         yield f"{corpora} corpora are too few for {tests}: p is {floor:.3g} at best, so it can't reach {alpha:g}."
 
 
-def _seed_limit(board: Board, alpha: float) -> Iterator[str]:
-    most = max((len(scores) for scores in board.scores.values()), default=0)
-    if board.rows and significance.smallest_p(most) >= alpha:
+def _seed_limit(matrix: ScoreMatrix, alpha: float) -> Iterator[str]:
+    most = max((len(scores) for scores in matrix.scores.values()), default=0)
+    if matrix.rows and significance.smallest_p(most) >= alpha:
         seeds = "one seed" if most == 1 else f"{most} seeds"
         yield (
             f"With {seeds} a two-sided Wilcoxon test over seeds gives p = {significance.smallest_p(most):.4g} at best "
@@ -157,12 +157,12 @@ def _seed_limit(board: Board, alpha: float) -> Iterator[str]:
 
 
 def compare(
-    board: Board, alpha: float = 0.05, method: str = "nemenyi", among: Sequence[tuple[str, str]] | None = None
+    matrix: ScoreMatrix, alpha: float = 0.05, method: str = "nemenyi", among: Sequence[tuple[str, str]] | None = None
 ) -> Comparison:
     """Tests over the corpora that every model was scored on, each corpus with its mean over seeds.
 
     Args:
-        board: the scores.
+        matrix: the scores.
         alpha: level of the tests.
         method: post hoc test, a key of `significance.POSTHOCS`.
         among: pairs of labels that are of interest; all of them by default.
@@ -170,10 +170,10 @@ def compare(
     Returns:
         The tests that the design allows, and words about those it does not.
     """
-    part = board.only(board.common)
-    labels, corpora, scores = board.labels, part.corpora, part.means
+    part = matrix.only(matrix.common)
+    labels, corpora, scores = matrix.labels, part.corpora, part.means
     wanted = list(among or combinations(labels, 2))
-    limits = (*_limits(len(corpora), len(labels), len(wanted), alpha, method), *_seed_limit(board, alpha))
+    limits = (*_limits(len(corpora), len(labels), len(wanted), alpha, method), *_seed_limit(matrix, alpha))
     if len(corpora) < 3 or len(labels) < 2:
         return Comparison(labels, corpora, alpha, method, None, None, None, (), limits)
     mean_ranks = significance.ranks(scores).mean(0)
@@ -202,7 +202,7 @@ def compare(
 
 
 def within_corpora(
-    board: Board,
+    matrix: ScoreMatrix,
     load: Callable[[str, Row], np.ndarray | None],
     among: Sequence[tuple[str, str]] | None = None,
     done: Callable[[str], object] | None = None,
@@ -210,7 +210,7 @@ def within_corpora(
     """Permutation tests over sentences between models, corpus by corpus.
 
     Args:
-        board: whose corpora and models.
+        matrix: whose corpora and models.
         load: counts by sentence of a label's row, int32 [N, 3], or None where they are missing.
         among: pairs of labels to test; all of them by default.
         done: is called with each corpus's name once it is done.
@@ -220,10 +220,10 @@ def within_corpora(
     """
     tests: list[Within] = []
     notes: list[str] = []
-    for corpus in board.corpora:
+    for corpus in matrix.corpora:
         counts: dict[str, np.ndarray] = {}
-        for label in board.labels:
-            loaded = [load(label, row) for row in board.rows.get((corpus, label), ())]
+        for label in matrix.labels:
+            loaded = [load(label, row) for row in matrix.rows.get((corpus, label), ())]
             present = [array for array in loaded if array is not None]
             if loaded and len(present) < len(loaded):
                 notes.append(f"No counts by sentence of {label} on {corpus}: not compared within this corpus.")
@@ -231,7 +231,7 @@ def within_corpora(
                 counts[label] = np.mean(present, axis=0)
             elif present:
                 notes.append(f"Seeds of {label} on {corpus} were scored on different sentences: not compared there.")
-        pairs = [pair for pair in among or combinations(board.labels, 2) if set(pair) <= set(counts)]
+        pairs = [pair for pair in among or combinations(matrix.labels, 2) if set(pair) <= set(counts)]
         alike = [pair for pair in pairs if _same_test(counts[pair[0]], counts[pair[1]])]
         if len(alike) < len(pairs):
             odd = listed([f"{a} and {b}" for a, b in pairs if (a, b) not in alike])

@@ -21,7 +21,7 @@ class Point(NamedTuple):
 
     experiment: str
     corpus: str
-    cell: str
+    group: str
     label: str
     seed: int
     epoch: int
@@ -89,7 +89,7 @@ def learning_curves(points: Sequence[Point], quantity: str) -> Figure | None:
     for point in points:
         value = getattr(point, quantity)
         if value is not None and math.isfinite(value):
-            curve = lanes.setdefault((point.corpus, point.label), {}).setdefault((point.cell, point.seed), {})
+            curve = lanes.setdefault((point.corpus, point.label), {}).setdefault((point.group, point.seed), {})
             for later in [epoch for epoch in curve if epoch >= point.epoch]:
                 del curve[later]
             curve[point.epoch] = value

@@ -11,7 +11,7 @@ from PIL import Image
 from kd_jax import __version__
 from kd_jax.evaluation.results import Row
 from kd_jax.report.comparison import PAIRS_CAPTION, Comparison, Within, numbers, p_text, pair_cells
-from kd_jax.report.score_matrix import Board, listed
+from kd_jax.report.score_matrix import ScoreMatrix, listed
 from kd_jax.report.tables import ScoreTable
 
 _STYLE = """
@@ -123,15 +123,15 @@ def within_corpora(tests: Sequence[Within], notes: Sequence[str], alpha: float) 
     )
 
 
-def cost(board: Board, choosing: Sequence[Row] = ()) -> str:
+def cost(matrix: ScoreMatrix, choosing: Sequence[Row] = ()) -> str:
     """Tokens and time that each model of a board took to train.
 
     Args:
-        board: the models of a table.
+        matrix: the models of a table.
         choosing: rows of the models that were trained to choose their weights.
     """
     groups = {
-        m: [row for (_, other), of_cell in board.rows.items() if other == m for row in of_cell] for m in board.labels
+        m: [row for (_, other), of_cell in matrix.rows.items() if other == m for row in of_cell] for m in matrix.labels
     }
     groups |= {"choosing weights": list(choosing)} if choosing else {}
     lines = []
@@ -155,17 +155,17 @@ def _spent(models: float, tokens: float, seconds: float) -> list[str]:
     return [f"{models:.0f}", f"{tokens / 1e6:,.2f}", clock, f"{tokens / seconds:,.0f}" if seconds else "–"]
 
 
-def chosen_weights(board: Board) -> str:
+def chosen_weights(matrix: ScoreMatrix) -> str:
     """Loss weights by corpus, of the models whose weights differ between corpora; nothing where none do."""
     symbols = ("alpha", "beta", "gamma", "kappa", "tau")
     weights = {
         cell: " ".join(f"{symbol} {getattr(rows[-1], symbol):g}" for symbol in symbols)
-        for cell, rows in board.rows.items()
+        for cell, rows in matrix.rows.items()
     }
-    tuned = [m for m in board.labels if len({text for (_, label), text in weights.items() if label == m}) > 1]
+    tuned = [m for m in matrix.labels if len({text for (_, label), text in weights.items() if label == m}) > 1]
     if not tuned:
         return ""
-    lines = [[corpus, *(weights.get((corpus, label), "–") for label in tuned)] for corpus in board.corpora]
+    lines = [[corpus, *(weights.get((corpus, label), "–") for label in tuned)] for corpus in matrix.corpora]
     return folded("Loss weights chosen for each corpus", grid(["", *tuned], lines, "plain"))
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kd_jax.evaluation.significance import POSTHOCS, Interval, mean_difference
 from kd_jax.report.comparison import Comparison, p_text
-from kd_jax.report.score_matrix import Board
+from kd_jax.report.score_matrix import ScoreMatrix
 from kd_jax.runtime.files import replace_file
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -176,9 +176,8 @@ def pairwise_matrix(comparison: Comparison) -> Figure:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         tall = min(cell * count, 2.2)
-        bar = figure.add_axes((
-            (margin + cell * count + 0.25) / width, (bottom + cell * count - tall) / height, 0.16 / width, tall / height
-        ))  # fmt: skip
+        beside, below = margin + cell * count + 0.25, bottom + cell * count - tall
+        bar = figure.add_axes((beside / width, below / height, 0.16 / width, tall / height))
         figure.colorbar(image, cax=bar, ticks=edges[:-1], spacing="uniform").set_label("p", rotation=0)
         bar.set_yticklabels(["0", ".001", ".01", ".05"])
         left = 0.08 / width
@@ -219,14 +218,14 @@ def panels(
     return figure, flat[: len(titles)]
 
 
-def corpus_scores(board: Board) -> Figure:
+def corpus_scores(matrix: ScoreMatrix) -> Figure:
     """F1 of every seed and the mean over seeds, a panel for each corpus with an axis of its own."""
     with mpl.rc_context(STYLE):
-        names, looks = board.labels, look(board.labels)
-        figure, grid = panels(board.corpora, names, 2.2, 0.62 + 0.2 * len(names), sharey=True)
-        for axes, corpus in zip(grid, board.corpora, strict=True):
+        names, looks = matrix.labels, look(matrix.labels)
+        figure, grid = panels(matrix.corpora, names, 2.2, 0.62 + 0.2 * len(names), sharey=True)
+        for axes, corpus in zip(grid, matrix.corpora, strict=True):
             for y, label in enumerate(names):
-                scores = list(board.scores.get((corpus, label), {}).values())
+                scores = list(matrix.scores.get((corpus, label), {}).values())
                 if scores:
                     colour, marker = looks[label]
                     axes.plot(scores, [y] * len(scores), marker, color=colour, ms=5, alpha=0.6, mew=0)
@@ -238,42 +237,44 @@ def corpus_scores(board: Board) -> Figure:
         return figure
 
 
-def baselines(board: Board) -> Mapping[str, str]:
+def baselines(matrix: ScoreMatrix) -> Mapping[str, str]:
     """The single-task model that each student stands against: the one of its own head, if any was run."""
     heads: dict[str, str] = {}
     single: dict[str, str] = {}
-    for (_, label), rows in board.rows.items():
+    for (_, label), rows in matrix.rows.items():
         heads[label] = rows[0].head
         if rows[0].model == "STM":
             single.setdefault(rows[0].head, label)
-    if not board.rows:
-        heads = {label: "crf" if "CRF" in label else "softmax" for label in board.labels}
-        single = {heads[label]: label for label in board.labels if label.startswith("STM")}
-    models = {label: rows[0].model for (_, label), rows in board.rows.items()}
-    students = [label for label in board.labels if models.get(label, label[:2]) == "SM"]
+    if not matrix.rows:
+        heads = {label: "crf" if "CRF" in label else "softmax" for label in matrix.labels}
+        single = {heads[label]: label for label in matrix.labels if label.startswith("STM")}
+    models = {label: rows[0].model for (_, label), rows in matrix.rows.items()}
+    students = [label for label in matrix.labels if models.get(label, label[:2]) == "SM"]
     fallback = next(iter(single.values()), None)
     found = {label: single.get(heads.get(label, ""), fallback) for label in students}
     return {label: base for label, base in found.items() if base is not None}
 
 
-def _gain(board: Board, corpus: str, label: str, base: str) -> Interval | None:
-    if (corpus, label) not in board.scores or (corpus, base) not in board.scores:
+def _gain(matrix: ScoreMatrix, corpus: str, label: str, base: str) -> Interval | None:
+    if (corpus, label) not in matrix.scores or (corpus, base) not in matrix.scores:
         return None
-    first, second = (np.array(list(board.scores[corpus, m].values())) for m in (label, base))
+    first, second = (np.array(list(matrix.scores[corpus, m].values())) for m in (label, base))
     return mean_difference(first, second)
 
 
-def gains(board: Board, against: Mapping[str, str]) -> Figure | None:
+def gains(matrix: ScoreMatrix, against: Mapping[str, str]) -> Figure | None:
     """What some models gain over others, corpus by corpus, with Welch's 95 % intervals over seeds.
 
     Args:
-        board: the scores.
+        matrix: the scores.
         against: the label that each label stands against, such as `baselines` finds them.
 
     Returns:
         The picture; None where no two of them were run on the same corpus.
     """
-    gained = {label: [_gain(board, corpus, label, base) for corpus in board.corpora] for label, base in against.items()}
+    gained = {
+        label: [_gain(matrix, corpus, label, base) for corpus in matrix.corpora] for label, base in against.items()
+    }
     known = [gain for row in gained.values() for gain in row if gain is not None]
     if not known:
         return None
@@ -282,7 +283,7 @@ def gains(board: Board, against: Mapping[str, str]) -> Figure | None:
     reach = 1.1 * max(reach, min(max(ends, default=0), 3 * reach)) + 0.1
     with mpl.rc_context(STYLE):
         titles = [f"{label} − {base}" for label, base in against.items()]
-        figure, grid = panels(titles, board.corpora, 2.2, 0.7 + 0.2 * len(board.corpora), sharex=True, sharey=True)
+        figure, grid = panels(titles, matrix.corpora, 2.2, 0.7 + 0.2 * len(matrix.corpora), sharex=True, sharey=True)
         for axes, row, (colour, marker) in zip(grid, gained.values(), look(titles).values(), strict=True):
             axes.axvline(0, color=INK, lw=1)
             for y, gain in enumerate(row):
@@ -290,8 +291,8 @@ def gains(board: Board, against: Mapping[str, str]) -> Figure | None:
                     if np.isfinite(gain.low):
                         axes.plot(gain[1:], [y, y], color=colour, lw=1.6)
                     axes.plot(gain.estimate, y, marker, color=colour, ms=6)
-            axes.set_yticks(range(len(board.corpora)), board.corpora)
-        grid[0].set(xlim=(-reach, reach), ylim=(len(board.corpora) - 0.5, -0.5))
+            axes.set_yticks(range(len(matrix.corpora)), matrix.corpora)
+        grid[0].set(xlim=(-reach, reach), ylim=(len(matrix.corpora) - 0.5, -0.5))
         said = ", with Welch's 95 % intervals over seeds" if ends else ""
         said += " (cut at the frame)" if ends and max(ends) > reach else ""
         figure.supxlabel(f"difference of F1{said}")

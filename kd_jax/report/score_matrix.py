@@ -13,7 +13,7 @@ Cell = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Board:
+class ScoreMatrix:
     """F1 on test files of the models of one experiment, trained under one protocol.
 
     Attributes:
@@ -60,7 +60,7 @@ class Board:
         scored = (c for c in self.corpora if all((c, label) in self.scores for label in self.labels))
         return tuple(c for c in scored if c not in self.apart)
 
-    def only(self, corpora: Iterable[str], labels: Iterable[str] | None = None) -> "Board":
+    def only(self, corpora: Iterable[str], labels: Iterable[str] | None = None) -> "ScoreMatrix":
         """The board of some of its corpora and labels, in its own order, without notes."""
         kept_corpora, kept_labels = set(corpora), set(self.labels if labels is None else labels)
         kept = [cell for cell in self.scores if cell[0] in kept_corpora and cell[1] in kept_labels]
@@ -120,32 +120,32 @@ def _apart(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(odd))
 
 
-def _notes(lost: Sequence[Row], ambiguous: Sequence[str], board: Board) -> list[str]:
+def _notes(lost: Sequence[Row], ambiguous: Sequence[str], matrix: ScoreMatrix) -> list[str]:
     notes = [f"{row.label} on {row.corpus}, seed {row.seed}, {row.status}: left out." for row in lost]
     notes += [f"{cell} was scored more than once; the last row of results.csv counts." for cell in ambiguous]
-    for label in board.labels:
-        seeds = {seed for (_, other), scores in board.scores.items() if other == label for seed in scores}
-        for corpus in board.corpora:
+    for label in matrix.labels:
+        seeds = {seed for (_, other), scores in matrix.scores.items() if other == label for seed in scores}
+        for corpus in matrix.corpora:
             known = {row.seed for row in lost if (row.corpus, row.label) == (corpus, label)}
-            missing = sorted(seeds - known - set(board.scores.get((corpus, label), seeds)))
+            missing = sorted(seeds - known - set(matrix.scores.get((corpus, label), seeds)))
             if missing:
                 notes.append(f"{label} on {corpus} lacks seed {listed(missing)}: its mean is over the others.")
-    if board.apart:
+    if matrix.apart:
         notes.append(
-            f"On {listed(board.apart)} models were made with other settings, or teachers of other corpora, than the"
+            f"On {listed(matrix.apart)} models were made with other settings, or teachers of other corpora, than the"
             " latest; run the experiment on all corpora together to compare them."
         )
-    if any(corpus not in board.common for corpus in board.corpora):
-        for corpus in board.corpora:
-            absent = [label for label in board.labels if (corpus, label) not in board.scores]
+    if any(corpus not in matrix.common for corpus in matrix.corpora):
+        for corpus in matrix.corpora:
+            absent = [label for label in matrix.labels if (corpus, label) not in matrix.scores]
             if absent:
                 notes.append(f"No score on {corpus} of {listed(absent)}.")
-        rest = f"only {listed(board.common)}" if board.common else "no corpus"
+        rest = f"only {listed(matrix.common)}" if matrix.common else "no corpus"
         notes.append(f"Averages and tests use {rest}: they compare models on the same corpora.")
     return notes
 
 
-def boards(rows: Iterable[Row]) -> list[Board]:
+def score_matrices(rows: Iterable[Row]) -> list[ScoreMatrix]:
     """Boards of the test scores in results.csv, one for each experiment and protocol.
 
     Args:
@@ -174,7 +174,7 @@ def boards(rows: Iterable[Row]) -> list[Board]:
             cell[seed] = row
         number = paper.NUMBERS.get(experiment)
         published = paper.tables()[number or 1]
-        board = Board(
+        matrix = ScoreMatrix(
             experiment,
             protocol,
             _ordered((row.corpus for row in members), published.corpora),
@@ -183,11 +183,11 @@ def boards(rows: Iterable[Row]) -> list[Board]:
             {cell: tuple(r for _, r in sorted(by.items())) for cell, by in cells.items() if by},
             apart=_apart(members),
         )
-        found.append(replace(board, notes=(*moved, *_notes(lost, list(ambiguous), board))))
+        found.append(replace(matrix, notes=(*moved, *_notes(lost, list(ambiguous), matrix))))
     return found
 
 
-def published(number: int) -> Board:
+def published(number: int) -> ScoreMatrix:
     """The board of one of the paper's tables: a single figure for every corpus and model."""
     table = paper.tables()[number]
     names = {number: name for name, number in paper.NUMBERS.items()}
@@ -196,4 +196,4 @@ def published(number: int) -> Board:
         for d, corpus in enumerate(table.corpora)
         for m, label in enumerate(table.labels)
     }
-    return Board(names[number], "", table.corpora, table.labels, scores, {})
+    return ScoreMatrix(names[number], "", table.corpora, table.labels, scores, {})

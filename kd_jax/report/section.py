@@ -16,7 +16,7 @@ from kd_jax.evaluation.results import Row
 from kd_jax.evaluation.significance import POSTHOCS
 from kd_jax.report import curves, formats, page, plots
 from kd_jax.report.comparison import Comparison, Within, compare, within_corpora
-from kd_jax.report.score_matrix import Board
+from kd_jax.report.score_matrix import ScoreMatrix
 from kd_jax.report.tables import ScoreTable
 from kd_jax.runtime.files import digest, replace_file, whole_folder
 
@@ -27,7 +27,7 @@ class Subject:
 
     Attributes:
         name: of its folder.
-        board: the scores.
+        matrix: the scores.
         table: its main table.
         more: tables to unfold, such as those by entity type.
         rows: of results.csv that belong to the experiment, other splits included.
@@ -39,7 +39,7 @@ class Subject:
     """
 
     name: str
-    board: Board
+    matrix: ScoreMatrix
     table: ScoreTable
     more: tuple[ScoreTable, ...] = ()
     rows: tuple[Row, ...] = ()
@@ -52,22 +52,22 @@ class Subject:
     @property
     def comparison(self) -> Comparison:
         """Its tests over corpora."""
-        return compare(self.board, self.alpha, self.method, self.among)
+        return compare(self.matrix, self.alpha, self.method, self.among)
 
     @property
     def steps(self) -> int:
         """How often `write_section` reports to have done something."""
-        return len(self.board.corpora) + 1
+        return len(self.matrix.corpora) + 1
 
     @property
     def identity(self) -> str:
         """Hash of everything that the section is made from."""
-        parts = (self.board, self.table, self.more, self.rows, self.points, self.among, self.alpha, self.method)
+        parts = (self.matrix, self.table, self.more, self.rows, self.points, self.among, self.alpha, self.method)
         return digest([__version__, *map(repr, parts)])
 
 
 def _figures(subject: Subject, comparison: Comparison) -> Iterator[tuple[str, Figure | None, str]]:
-    board = subject.board
+    matrix = subject.matrix
     if comparison.friedman is not None:
         test = POSTHOCS[subject.method][0]
         corpora = f"{len(comparison.corpora)} corpora"
@@ -78,17 +78,17 @@ def _figures(subject: Subject, comparison: Comparison) -> Iterator[tuple[str, Fi
             f"beats by {test}'s test at {subject.alpha:g}.",
         )
         yield "pairs", plots.pairwise_matrix(comparison), f"P-values of {test}'s test between all pairs of models."
-    yield "scores", plots.corpus_scores(board), "F1 of every seed on each corpus; every panel has an axis of its own."
+    yield "scores", plots.corpus_scores(matrix), "F1 of every seed on each corpus; every panel has an axis of its own."
     if subject.among is None:
-        against, gained = plots.baselines(board), "What a student gains over the model trained on that corpus alone"
+        against, gained = plots.baselines(matrix), "What a student gains over the model trained on that corpus alone"
     else:
         against, gained = {second: first for first, second in subject.among}, "What the second run gains over the first"
-    yield "gains", plots.gains(board, against), f"{gained}, by corpus."
+    yield "gains", plots.gains(matrix, against), f"{gained}, by corpus."
     for head, rows in curves.tuned(subject.rows).items():
         caption = f"Choosing for {head} students: F1 on the development files, trained on the training files alone,"
         yield f"weights-{head}", curves.weight_grid(rows), f"{caption} by the weights of the loss."
         yield f"temperature-{head}", curves.temperatures(rows), f"{caption} by the temperature of soft labels."
-    shown = [point for point in subject.points if point.label in board.labels]
+    shown = [point for point in subject.points if point.label in matrix.labels]
     yield "devel", curves.learning_curves(shown, "devel_f1"), "F1 on the development files while training."
     yield (
         "loss",
@@ -142,9 +142,9 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
             for _ in range(subject.steps):
                 done("")
             return Section(made["html"], made["within"])
-    comparison, board = subject.comparison, subject.board
+    comparison, matrix = subject.comparison, subject.matrix
     within, notes = within_corpora(
-        board, subject.load, subject.among, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
+        matrix, subject.load, subject.among, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
     )
     pictures = []
     with whole_folder(folder) as partial:
@@ -155,13 +155,13 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
         html = "".join([
             formats.html(subject.table),
             *(page.folded(table.title, formats.html(table)) for table in subject.more),
-            page.chosen_weights(board),
+            page.chosen_weights(matrix),
             "<h3>What the tests say</h3>",
             page.over_corpora(comparison),
             page.within_corpora(within, notes, subject.alpha),
             "<h3>Pictures</h3>",
             *pictures,
-            page.cost(board, [row for of_head in curves.tuned(subject.rows).values() for row in of_head]),
+            page.cost(matrix, [row for of_head in curves.tuned(subject.rows).values() for row in of_head]),
         ])  # fmt: skip
         section = Section(html, [*page.within_sentences(within, subject.alpha), *notes])
         content = json.dumps({"identity": subject.identity, **section._asdict()})

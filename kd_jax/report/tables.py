@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kd_jax.evaluation.results import Row, TypeRow
 from kd_jax.report import published as paper
-from kd_jax.report.score_matrix import Board, boards, listed
+from kd_jax.report.score_matrix import ScoreMatrix, listed, score_matrices
 
 PLACES = ("", "¹", "²")
 
@@ -78,26 +78,28 @@ def _cell(scores: Sequence[float], reference: float | None) -> Cell:
     return Cell(float(np.mean(scores)), sd, len(scores), reference=reference)
 
 
-def _average(board: Board, corpora: Sequence[str], reference: Mapping[tuple[str, str], float]) -> tuple[Cell, ...]:
+def _average(
+    matrix: ScoreMatrix, corpora: Sequence[str], reference: Mapping[tuple[str, str], float]
+) -> tuple[Cell, ...]:
     cells = []
-    for label in board.labels:
-        scores = [board.scores[corpus, label] for corpus in corpora]
+    for label in matrix.labels:
+        scores = [matrix.scores[corpus, label] for corpus in corpora]
         theirs = [reference[corpus, label] for corpus in corpora if (corpus, label) in reference]
         beside = float(np.mean(theirs)) if len(theirs) == len(corpora) else None
         if all(list(s) == list(scores[0]) for s in scores):
             cells.append(_cell([float(np.mean([s[seed] for s in scores])) for seed in scores[0]], beside))
         else:
-            cells.append(Cell(float(np.mean([board.mean(corpus, label) for corpus in corpora])), reference=beside))
+            cells.append(Cell(float(np.mean([matrix.mean(corpus, label) for corpus in corpora])), reference=beside))
     return tuple(cells)
 
 
 def score_table(
-    board: Board, title: str, reference: Mapping[tuple[str, str], float], name: str = "the paper"
+    matrix: ScoreMatrix, title: str, reference: Mapping[tuple[str, str], float], name: str = "the paper"
 ) -> ScoreTable:
     """The table of a board.
 
     Args:
-        board: the scores.
+        matrix: the scores.
         title: heading.
         reference: F1 in percent to stand beside ours, by (corpus, label).
         name: whose figures those are.
@@ -108,40 +110,40 @@ def score_table(
         those that it has.
     """
     rows = []
-    for corpus in board.corpora:
+    for corpus in matrix.corpora:
         cells = [
-            _cell(list(board.scores[corpus, label].values()), reference.get((corpus, label)))
-            if (corpus, label) in board.scores
+            _cell(list(matrix.scores[corpus, label].values()), reference.get((corpus, label)))
+            if (corpus, label) in matrix.scores
             else None
-            for label in board.labels
+            for label in matrix.labels
         ]
         rows.append((corpus, _placed(cells)))
-    common = board.common
-    known = [corpus for corpus in common if any((corpus, label) in reference for label in board.labels)]
+    common = matrix.common
+    known = [corpus for corpus in common if any((corpus, label) in reference for label in matrix.labels)]
     averages = []
     if len(common) > 1:
-        averages.append((f"Average of {len(common)}", _placed(_average(board, common, reference))))
+        averages.append((f"Average of {len(common)}", _placed(_average(matrix, common, reference))))
     if 1 < len(known) < len(common):
-        averages.append((f"Of {len(known)} in {name}", _placed(_average(board, known, reference))))
+        averages.append((f"Of {len(known)} in {name}", _placed(_average(matrix, known, reference))))
     beside = name if any(cell and cell.reference is not None for _, cells in rows for cell in cells) else ""
     return ScoreTable(
-        title, _caption(board, beside), board.labels, tuple(rows), tuple(averages), beside, tuple(board.notes)
+        title, _caption(matrix, beside), matrix.labels, tuple(rows), tuple(averages), beside, tuple(matrix.notes)
     )
 
 
-def _caption(board: Board, beside: str) -> str:
+def _caption(matrix: ScoreMatrix, beside: str) -> str:
     seeds: dict[tuple[int, ...], list[str]] = {}
-    for label in board.labels:
-        of_label = {seed for (_, other), by_seed in board.scores.items() if other == label for seed in by_seed}
+    for label in matrix.labels:
+        of_label = {seed for (_, other), by_seed in matrix.scores.items() if other == label for seed in by_seed}
         seeds.setdefault(tuple(sorted(of_label)), []).append(label)
     seeds.pop((), None)
-    schemes = sorted({row.scheme for rows in board.rows.values() for row in rows})
+    schemes = sorted({row.scheme for rows in matrix.rows.values() for row in rows})
     parts = ["Entity F1 in percent on test"]
     if schemes:
         parts[0] += f" (seqeval, {' / '.join(schemes)})"
-    if board.protocol:
-        parts.append(f"trained on {board.protocol}")
-    if board.rows and seeds:
+    if matrix.protocol:
+        parts.append(f"trained on {matrix.protocol}")
+    if matrix.rows and seeds:
         usual = max(seeds, key=lambda group: len(seeds[group]))
         text = f"mean ± sd over seeds {listed(usual)}" if len(usual) > 1 else f"seed {usual[0]}"
         others = [f"{listed(labels)}: {listed(group)}" for group, labels in seeds.items() if group != usual]
@@ -162,35 +164,35 @@ def experiment_tables(rows: Sequence[Row], number: int | None = None) -> list[Sc
         Tables with the paper's figures for those of its corpora and models that the paper has.
     """
     found = []
-    for board in boards(rows):
-        title = f"Table {number}. {paper.TITLES[number]}" if number else f"Experiment {board.experiment}"
-        found.append(score_table(board, title, paper.figures(number)))
+    for matrix in score_matrices(rows):
+        title = f"Table {number}. {paper.TITLES[number]}" if number else f"Experiment {matrix.experiment}"
+        found.append(score_table(matrix, title, paper.figures(number)))
     return found
 
 
-def type_tables(rows: Sequence[TypeRow], board: Board) -> list[ScoreTable]:
+def type_tables(rows: Sequence[TypeRow], matrix: ScoreMatrix) -> list[ScoreTable]:
     """F1 by entity type of each corpus that has several.
 
     Args:
         rows: rows of types.csv.
-        board: the experiment and protocol whose types are wanted.
+        matrix: the experiment and protocol whose types are wanted.
 
     Returns:
         A table a corpus; its rows are entity types with their gold entities in brackets.
     """
     found = []
-    for corpus in board.corpora:
+    for corpus in matrix.corpora:
         scores: dict[tuple[str, str], list[float]] = {}
         support: dict[str, int] = {}
         for row in rows:
             wanted = (row.experiment, row.protocol, row.split, row.corpus)
-            if wanted == (board.experiment, board.protocol, "test", corpus):
+            if wanted == (matrix.experiment, matrix.protocol, "test", corpus):
                 scores.setdefault((row.type, row.label), []).append(row.f1)
                 support[row.type] = max(row.support, support.get(row.type, 0))
         kinds = sorted(kind for kind, gold in support.items() if gold)
         if len(kinds) < 2:
             continue
-        labels = tuple(label for label in board.labels if any(other == label for _, other in scores))
+        labels = tuple(label for label in matrix.labels if any(other == label for _, other in scores))
         lines = []
         for kind in kinds:
             cells = [_cell(scores[kind, m], None) if (kind, m) in scores else None for m in labels]

@@ -29,7 +29,7 @@ def cache_folder() -> Path:
     return base / "kd_jax" / "compiled" / f"{platform.machine()}-{hashlib.sha256(kind.encode()).hexdigest()[:8]}"
 
 
-def keep_compiled() -> None:
+def enable_compilation_cache() -> None:
     """Keep compiled programs on disk from now on, so that the next start need not compile them.
 
     JAX's own variables go first: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false
@@ -123,7 +123,7 @@ def peak_bytes() -> tuple[int, str]:
     return told or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "process"
 
 
-def memory_at_hand() -> int | None:
+def available_memory() -> int | None:
     """Bytes that can still be used on all local devices together, as the least of them has; None where nobody tells."""
     if jax.default_backend() != "cpu":
         stats = [found.memory_stats() or {} for found in jax.local_devices()]

@@ -15,7 +15,7 @@ from kd_jax.errors import InputError
 PLAIN_EVERY = 20.0  # seconds between plain lines
 
 
-class Meter:
+class ProgressMeter:
     """Counts lane-tokens against a plan and shows how far a run is.
 
     Args:
@@ -80,14 +80,14 @@ class Meter:
         if not self._live and time.monotonic() - self._told > PLAIN_EVERY:
             self._told = time.monotonic()
             left = elapsed * max(self._total - done, 0) / max(done - self._skipped, 1)
-            self.say(f"{done / max(self._total, 1):4.0%}  {line}  ETA {clock(left)}")
+            self.log(f"{done / max(self._total, 1):4.0%}  {line}  ETA {clock(left)}")
 
     def skip(self, lane_tokens: int) -> None:
         """Count lane-tokens that were trained on before this run."""
         self._done += lane_tokens
         self._skipped += lane_tokens
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """A line that stays."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         self._console.file.flush()

@@ -7,151 +7,153 @@ import numpy as np
 from rich.table import Table
 
 from kd_jax.cost import flops as floor
-from kd_jax.cost.memory import Extent, room
+from kd_jax.cost.memory import ProblemSize, room
 from kd_jax.cost.timing import taken
 from kd_jax.data.pipeline import CHUNK
 from kd_jax.data.vocab import build_vocabulary, words_of
-from kd_jax.runtime.device import memory_at_hand
+from kd_jax.runtime.device import available_memory
 from kd_jax.structs import Sentence
-from kd_jax.sweep.job import Material, foreign_sentences, training_sentences
+from kd_jax.sweep.job import SweepData, out_of_corpus_sentences, training_sentences
 from kd_jax.sweep.lanes import fitting
-from kd_jax.sweep.plan import Cell, Plan
-from kd_jax.sweep.runner import cells_of, unfinished
+from kd_jax.sweep.plan import LaneGroup, Plan
+from kd_jax.sweep.runner import groups_of, missing_models
 
 ROOM = 1.2  # what a shape holds, beside what a usual batch has
 
 
-class Survey:
-    """How large cells are, by their shapes; what cells have in common is counted once.
+class CostModel:
+    """How large lane groups are, by their shapes; what lane groups have in common is counted once.
 
     Args:
-        material: the corpora that they work on.
+        sweep_data: the corpora that they work on.
     """
 
-    def __init__(self, material: Material) -> None:
-        self.material = material
-        self._extents: dict[Any, Extent] = {}
+    def __init__(self, sweep_data: SweepData) -> None:
+        self.sweep_data = sweep_data
+        self._extents: dict[Any, ProblemSize] = {}
         self._tokens: dict[Any, int] = {}
 
-    def tokens(self, cell: Cell) -> int:
+    def tokens(self, group: LaneGroup) -> int:
         """Tokens of one epoch."""
-        key = _text_of(cell)
+        key = _text_of(group)
         if key not in self._tokens:
-            self._tokens[key] = training_tokens(self.material, cell)
+            self._tokens[key] = training_tokens(self.sweep_data, group)
         return self._tokens[key]
 
-    def memory(self, cell: Cell, lanes: int) -> int:
-        """Bytes that a cell's arrays take while it trains, on all local devices together.
+    def memory(self, group: LaneGroup, lanes: int) -> int:
+        """Bytes that a lane group's arrays take while it trains, on all local devices together.
 
         Args:
-            cell: what is trained.
+            group: what is trained.
             lanes: of it at a time.
         """
-        return taken(cell.settings, self.extent(cell), cell.head, lanes)
+        return taken(group.settings, self.extent(group), group.head, lanes)
 
-    def at_once(self, cell: Cell, lanes: int) -> int:
-        """How many of some lanes of a cell train at the same time, as far as the settings and memory say."""
-        asked = cell.settings.lanes.at_once
-        return min(lanes, asked) if asked else fitting(lanes, lambda n: self.memory(cell, n), memory_at_hand())
+    def at_once(self, group: LaneGroup, lanes: int) -> int:
+        """How many of some lanes of a lane group train at the same time, as far as the settings and memory say."""
+        asked = group.settings.lanes.at_once
+        return min(lanes, asked) if asked else fitting(lanes, lambda n: self.memory(group, n), available_memory())
 
-    def extent(self, cell: Cell) -> Extent:
-        """How large the things are that a cell's program works on."""
-        train = cell.settings.train
-        key = (*_text_of(cell), cell.settings.model.words, train.rows, train.row_length)
+    def extent(self, group: LaneGroup) -> ProblemSize:
+        """How large the things are that a lane group's program works on."""
+        train = group.settings.train
+        key = (*_text_of(group), group.settings.model.words, train.rows, train.row_length)
         if key not in self._extents:
-            self._extents[key] = _extent(self.material, cell)
-        labels = len(self.material.corpora[cell.corpora[0]].labels)
-        size = 4 if cell.settings.distill.dtype == "float32" else 2
-        return self._extents[key]._replace(known=self.tokens(cell) * known_width(cell, labels) * size)
+            self._extents[key] = _extent(self.sweep_data, group)
+        labels = len(self.sweep_data.corpora[group.corpora[0]].labels)
+        size = 4 if group.settings.distill.dtype == "float32" else 2
+        return self._extents[key]._replace(known=self.tokens(group) * known_width(group, labels) * size)
 
-    def operations_a_token(self, cell: Cell) -> float:
+    def operations_a_token(self, group: LaneGroup) -> float:
         """Floating-point operations of the matmuls of a train step, for each real token."""
-        train, size = cell.settings.train, self.extent(cell)
+        train, size = group.settings.train, self.extent(group)
         tokens = train.rows * train.row_length
         distinct = round(size.batch_forms / ROOM)
-        at = floor.Places(tokens, train.row_length, distinct, distinct, size.labels)
-        return floor.operations(cell.settings.model, size.alphabet, at) / tokens
+        at = floor.BatchSize(tokens, train.row_length, distinct, distinct, size.labels)
+        return floor.operations(group.settings.model, size.alphabet, at) / tokens
 
 
-def _text_of(cell: Cell) -> tuple[Any, ...]:
-    """What decides the sentences that a cell works on."""
-    return cell.corpora, cell.protocol, cell.foreign, cell.settings.distill.foreign
+def _text_of(group: LaneGroup) -> tuple[Any, ...]:
+    """What decides the sentences that a lane group works on."""
+    return group.corpora, group.protocol, group.foreign, group.settings.distill.foreign
 
 
-def plan_table(plan: Plan, survey: Survey) -> Table:
-    """The plan for people: a row a cell."""
+def plan_table(plan: Plan, cost_model: CostModel) -> Table:
+    """The plan for people: a row a lane group."""
     table = Table(
         title=f"{plan.experiment.name}: {plan.experiment.title}",
-        caption=f"corpora {', '.join(survey.material.corpora)}; protocol {plan.protocol}; "
+        caption=f"corpora {', '.join(cost_model.sweep_data.corpora)}; protocol {plan.protocol}; "
         f"seeds {', '.join(map(str, plan.seeds))}; lane-tokens in millions, memory in MB",
     )
     for column in ("cell", "to train", "done", "epochs", "steps", "lane-tokens", "at once", "memory"):
         table.add_column(column, justify="left" if column == "cell" else "right")
-    for cell in cells_of(plan):
-        missing = len(unfinished(cell))
-        lanes = survey.at_once(cell, max(missing, 1))
-        tokens = survey.tokens(cell) * cell.epochs
+    for group in groups_of(plan):
+        missing = len(missing_models(group))
+        lanes = cost_model.at_once(group, max(missing, 1))
+        tokens = cost_model.tokens(group) * group.epochs
         batch = plan.settings.train.rows * plan.settings.train.row_length
         table.add_row(
-            cell.title,
+            group.title,
             str(missing),
-            str(len(cell.members) - missing),
-            str(cell.epochs),
+            str(len(group.specs) - missing),
+            str(group.epochs),
             f"{-(-tokens // batch):,}",
             f"{missing * tokens / 1e6:,.2f}",
             str(lanes),
-            f"{survey.memory(cell, lanes) / 1e6:,.0f}",
+            f"{cost_model.memory(group, lanes) / 1e6:,.0f}",
         )
     return table
 
 
-def training_tokens(material: Material, cell: Cell) -> int:
+def training_tokens(sweep_data: SweepData, group: LaneGroup) -> int:
     """Tokens of one epoch."""
     own = sum(
-        len(material.corpora[name].splits[split][i].tokens)
-        for name in cell.corpora
-        for split, chosen in training_sentences(material, cell, name).items()
+        len(sweep_data.corpora[name].splits[split][i].tokens)
+        for name in group.corpora
+        for split, chosen in training_sentences(sweep_data, group, name).items()
         for i in chosen
     )
-    return own + (foreign_tokens(material, cell) if cell.foreign else 0)
+    return own + (foreign_tokens(sweep_data, group) if group.foreign else 0)
 
 
-def foreign_tokens(material: Material, cell: Cell) -> int:
-    """Tokens of other corpora that a student of the cell is shown."""
-    return chosen_tokens(material, foreign_sentences(material, cell))
+def foreign_tokens(sweep_data: SweepData, group: LaneGroup) -> int:
+    """Tokens of other corpora that a student of the lane group is shown."""
+    return chosen_tokens(sweep_data, out_of_corpus_sentences(sweep_data, group))
 
 
-def chosen_tokens(material: Material, chosen: Mapping[tuple[str, str], np.ndarray]) -> int:
+def chosen_tokens(sweep_data: SweepData, chosen: Mapping[tuple[str, str], np.ndarray]) -> int:
     """Tokens of sentences, given as indices within each (corpus, split)."""
     return sum(
-        len(material.corpora[name].splits[split][i].tokens)
+        len(sweep_data.corpora[name].splits[split][i].tokens)
         for (name, split), indices in chosen.items()
         for i in indices
     )
 
 
-def _extent(material: Material, cell: Cell) -> Extent:
-    model = cell.settings.model
-    corpora = [material.corpora[name] for name in cell.corpora]
-    foreign = foreign_sentences(material, cell) if cell.foreign else {}
+def _extent(sweep_data: SweepData, group: LaneGroup) -> ProblemSize:
+    model = group.settings.model
+    corpora = [sweep_data.corpora[name] for name in group.corpora]
+    foreign = out_of_corpus_sentences(sweep_data, group) if group.foreign else {}
     own = [
         corpus.splits[split][i]
         for corpus in corpora
-        for split, chosen in training_sentences(material, cell, corpus.name).items()
+        for split, chosen in training_sentences(sweep_data, group, corpus.name).items()
         for i in chosen
     ]
-    seen = own + [material.corpora[name].splits[split][i] for (name, split), chosen in foreign.items() for i in chosen]
+    seen = own + [
+        sweep_data.corpora[name].splits[split][i] for (name, split), chosen in foreign.items() for i in chosen
+    ]
     vocabulary = build_vocabulary(seen, model.words)
-    pretrained = material.vectors.keys() & words_of(corpora, model.words) if material.vectors else set()
+    pretrained = sweep_data.vectors.keys() & words_of(corpora, model.words) if sweep_data.vectors else set()
     forms = {t for corpus in corpora for split in corpus.splits.values() for s in split for t in s.tokens}
     forms |= {token for sentence in seen for token in sentence.tokens}
-    train = cell.settings.train
+    train = group.settings.train
     trained = sum(len(sentence.tokens) for sentence in seen)
     of_batch = distinct_in_batch(seen, train.rows * train.row_length)
     steps = -(-trained // (train.rows * train.row_length))
-    return Extent(
+    return ProblemSize(
         tokens=sum(len(s.tokens) for c in corpora for split in c.splits.values() for s in split)
-        + chosen_tokens(material, foreign),
+        + chosen_tokens(sweep_data, foreign),
         forms=len(forms),
         word_rows=1 + len(pretrained | set(vocabulary.words)),
         alphabet=len(vocabulary.chars) + 2,
@@ -163,14 +165,14 @@ def _extent(material: Material, cell: Cell) -> Extent:
     )
 
 
-def known_width(cell: Cell, labels: int) -> int:
-    """Numbers that a token's knowledge has, of those that some lane of the cell reads."""
-    model = cell.settings.model
+def known_width(group: LaneGroup, labels: int) -> int:
+    """Numbers that a token's knowledge has, of those that some lane of the lane group reads."""
+    model = group.settings.model
     widths = {"beta": labels, "gamma": 2 * model.task_units, "kappa": 2 * model.shared_units}
     return sum(
         width
         for weight, width in widths.items()
-        if cell.teachers and any(getattr(member.weights, weight) for member in cell.members)
+        if group.teachers and any(getattr(spec.weights, weight) for spec in group.specs)
     )
 
 

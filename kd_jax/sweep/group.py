@@ -1,4 +1,4 @@
-"""One cell to its end: its lanes trained as one program, scored, and saved as models."""
+"""One lane group to its end: its lanes trained as one program, scored, and saved as models."""
 
 import time
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
 from kd_jax.runtime.files import digest
 from kd_jax.runtime.interrupt import Interrupt, InterruptedRunError
-from kd_jax.runtime.progress import Meter, clock
+from kd_jax.runtime.progress import ProgressMeter, clock
 from kd_jax.settings import to_dict
 from kd_jax.structs import Outputs
-from kd_jax.sweep.job import Material, make_job
-from kd_jax.sweep.plan import Cell, Member, matches
+from kd_jax.sweep.job import SweepData, make_job
+from kd_jax.sweep.plan import LaneGroup, ModelSpec, matches
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
-from kd_jax.training.loop import Job, Progress, failures, label_tokens, place, train
-from kd_jax.training.saved_model import TrainedModel, describe_model, save_model
+from kd_jax.training.loop import Job, Progress, divergences, label_tokens, place, train
+from kd_jax.training.saved_model import TrainedModel, read_manifest, save_model
 
 
-class Context(NamedTuple):
+class RunContext(NamedTuple):
     """Where a run works and whom it tells.
 
     Attributes:
@@ -35,7 +35,7 @@ class Context(NamedTuple):
     """
 
     workdir: Path
-    meter: Meter
+    meter: ProgressMeter
     stop: Interrupt
 
     @property
@@ -53,20 +53,20 @@ class Context(NamedTuple):
             raise end
 
 
-def checkpoint_folder(workdir: Path, cell: Cell) -> Path:
-    """Where a cell's lanes are kept while they are in training."""
-    return workdir / "checkpoints" / digest([member.identity for member in cell.members])[:12]
+def checkpoint_folder(workdir: Path, group: LaneGroup) -> Path:
+    """Where a lane group's lanes are kept while they are in training."""
+    return workdir / "checkpoints" / digest([spec.model_id for spec in group.specs])[:12]
 
 
-def train_cell(
-    material: Material, cell: Cell, members: Sequence[Member], knowledge: Outputs | None, context: Context
+def train_group(
+    sweep_data: SweepData, group: LaneGroup, specs: Sequence[ModelSpec], knowledge: Outputs | None, context: RunContext
 ) -> None:
-    """Train some lanes of a cell, going on from a checkpoint if there is one, score them, and save each as a model.
+    """Train some lanes of a group, resuming from a checkpoint if there is one, score them, and save each as a model.
 
     Args:
-        material: what the run works on.
-        cell: the cell.
-        members: the lanes to train; the models among them that are there already stay as they are.
+        sweep_data: what the run works on.
+        group: the lane group.
+        specs: the lanes to train; the models among them that are there already stay as they are.
         knowledge: the teacher's outputs for all training tokens, or None.
         context: where it works and whom it tells.
 
@@ -75,70 +75,75 @@ def train_cell(
         InterruptedRunError: where a signal asked for the end; the lanes are saved.
     """
     meter = context.meter
-    job, vocabulary = make_job(material, cell, members, knowledge)
-    folder = checkpoint_folder(context.workdir, cell)
-    checkpoints = Checkpoints(folder, [m.identity for m in members], cell.settings.saving.keep, meter.say)
+    job, vocabulary = make_job(sweep_data, group, specs, knowledge)
+    folder = checkpoint_folder(context.workdir, group)
+    checkpoints = Checkpoints(folder, [m.model_id for m in specs], group.settings.saving.keep, meter.log)
     try:
-        trained = _train(material, job, cell, members, checkpoints, context)
+        trained = _train(sweep_data, job, group, specs, checkpoints, context)
     finally:
         checkpoints.close()
     began = time.monotonic()
-    split = "devel" if cell.purpose == "tune" else "test"
-    scores = _scores(material, job, cell, trained.params, split)
+    split = "devel" if group.purpose == "tune" else "test"
+    scores = _scores(sweep_data, job, group, trained.params, split)
     seconds = trained.seconds + time.monotonic() - began
     host = jax.device_get(trained.params)
-    for i, member in enumerate(members):
-        if describe_model(member.folder) is not None:
+    for i, spec in enumerate(specs):
+        if read_manifest(spec.folder) is not None:
             continue
-        failed = trained.failed[i]
+        diverged_at = trained.diverged_at[i]
         outcome = {
             "split": split,
-            "status": "ok" if failed is None else f"diverged at step {failed}",
+            "status": "ok" if diverged_at is None else f"diverged at step {diverged_at}",
             "epochs": trained.epochs[i],
-            "tokens": job.lane_tokens // len(members),
-            "seconds": round(seconds / len(members), 3),
+            "tokens": job.lane_tokens // len(specs),
+            "seconds": round(seconds / len(specs), 3),
             "devel_f1": trained.devel_f1[i],
         }
         of_lane = {name: lanes[i] for name, lanes in scores.items()}
         model = TrainedModel(
-            about=_about(material, cell, member, outcome, of_lane),
+            about=_about(sweep_data, group, spec, outcome, of_lane),
             settings=job.settings.model,
             tasks=job.tokens.names,
             labels=job.tokens.labels,
             vocabulary=vocabulary,
             params=jax.tree.map(lambda x, lane=i: np.asarray(x[lane]), host),
         )
-        save_model(member.folder, model, {name: s.counts for name, s in of_lane.items()})
-        if failed is not None:
-            meter.say(
-                f"{cell.title}, {member.label} seed {member.seed}: loss or gradient was not finite at step {failed};"
+        save_model(spec.folder, model, {name: s.counts for name, s in of_lane.items()})
+        if diverged_at is not None:
+            meter.log(
+                f"{group.title}, {spec.label} seed {spec.seed}: loss or gradient was not finite at step {diverged_at};"
                 " this lane was frozen there and has no score, the others went on"
             )
     checkpoints.remove()
     rate = job.lane_tokens / seconds
-    meter.say(f"{cell.title}: {len(members)} lanes in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included")
+    meter.log(f"{group.title}: {len(specs)} lanes in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included")
 
 
 class _Trained(NamedTuple):
     """Lanes at the end: parameters [L, ...]; the step each failed at, its epochs and F1 on devel; seconds of all."""
 
     params: Any
-    failed: list[int | None]
+    diverged_at: list[int | None]
     epochs: list[int]
     devel_f1: Sequence[float | None]
     seconds: float
 
 
 def _train(
-    material: Material, job: Job, cell: Cell, members: Sequence[Member], checkpoints: Checkpoints, context: Context
+    sweep_data: SweepData,
+    job: Job,
+    group: LaneGroup,
+    specs: Sequence[ModelSpec],
+    checkpoints: Checkpoints,
+    context: RunContext,
 ) -> _Trained:
-    best = _Best(len(members)) if "devel" not in cell.splits else None
+    best = _Best(len(specs)) if "devel" not in group.splits else None
     saved = checkpoints.newest()
     start = None
     if saved is not None:
         start = saved.position, place(job, saved.state)
-        context.meter.say(
-            f"{cell.title}: going on after {saved.position.epoch} epochs and {saved.position.chunk} chunks"
+        context.meter.log(
+            f"{group.title}: going on after {saved.position.epoch} epochs and {saved.position.chunk} chunks"
         )
         context.meter.skip(saved.position.epoch * job.lane_tokens // job.epochs + int(saved.position.tokens.sum()))
         if best is not None and saved.best is not None:
@@ -150,19 +155,19 @@ def _train(
     for progress in train(job, start):
         state = progress.state
         of_epoch = [of_epoch[0] + progress.lane_tokens, of_epoch[1] + progress.seconds]
-        where = f"{cell.title} ({len(members)} lanes) epoch {progress.epoch}/{cell.epochs}"
+        where = f"{group.title} ({len(specs)} lanes) epoch {progress.epoch}/{group.epochs}"
         context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
         if progress.ends_epoch:
-            devel = None if best is None else _devel_f1(material, job, cell, progress.state.params)
+            devel = None if best is None else _devel_f1(sweep_data, job, group, progress.state.params)
             if best is not None and devel is not None:
                 best.offer(progress.epoch, devel, progress.state.params)
-            _record(cell, members, progress, of_epoch[0] / of_epoch[1], devel, context.meter)
+            _record(group, specs, progress, of_epoch[0] / of_epoch[1], devel, context.meter)
             of_epoch = [0, 0.0]
-        saving, end = cell.settings.saving, context.end
+        saving, end = group.settings.saving, context.end
         due = time.monotonic() - saved_at >= 60 * saving.minutes
         due |= bool(saving.every_epochs) and progress.ends_epoch and progress.epoch % saving.every_epochs == 0
         if due or end is not None:
-            own = jax.tree.map(lambda x: np.asarray(x)[: len(members)], progress.state)
+            own = jax.tree.map(lambda x: np.asarray(x)[: len(specs)], progress.state)
             number = progress.position.epoch * 1_000_000 + progress.position.chunk
             so_far = seconds + time.monotonic() - began
             kept = None if best is None else best.saved(own.params)
@@ -172,33 +177,33 @@ def _train(
             checkpoints.wait()
             raise end
     if state is None:
-        raise InputError(f"{cell.title}: nothing to train on")
+        raise InputError(f"{group.title}: nothing to train on")
     seconds += time.monotonic() - began
-    failed = failures(state, len(members))
+    diverged_at = divergences(state, len(specs))
     if best is None:
-        return _Trained(state.params, failed, [cell.epochs] * len(members), [None] * len(members), seconds)
-    return _Trained(best.stacked(state.params), failed, best.epoch, best.f1, seconds)
+        return _Trained(state.params, diverged_at, [group.epochs] * len(specs), [None] * len(specs), seconds)
+    return _Trained(best.stacked(state.params), diverged_at, best.epoch, best.f1, seconds)
 
 
 def _record(
-    cell: Cell,
-    members: Sequence[Member],
+    group: LaneGroup,
+    specs: Sequence[ModelSpec],
     progress: Progress,
     rate: float,
     devel: Sequence[float] | None,
-    meter: Meter,
+    meter: ProgressMeter,
 ) -> None:
     """One line of metrics.jsonl for each lane; the rate is the epoch's, in lane-tokens a second."""
     steps = np.asarray(progress.state.step)
-    for i, member in enumerate(members):
+    for i, spec in enumerate(specs):
         meter.record(
-            experiment=cell.experiment,
-            stage=cell.kind,
-            protocol=cell.protocol,
-            corpus="+".join(cell.corpora),
-            cell=cell.title,
-            label=member.label,
-            seed=member.seed,
+            experiment=group.experiment,
+            stage=group.kind,
+            protocol=group.protocol,
+            corpus="+".join(group.corpora),
+            cell=group.title,
+            label=spec.label,
+            seed=spec.seed,
             epoch=progress.epoch,
             step=int(steps[i]),
             loss=float(progress.loss[i]),
@@ -208,20 +213,20 @@ def _record(
 
 
 def _about(
-    material: Material, cell: Cell, member: Member, outcome: dict[str, Any], scores: dict[str, EntityScores]
+    sweep_data: SweepData, group: LaneGroup, spec: ModelSpec, outcome: dict[str, Any], scores: dict[str, EntityScores]
 ) -> dict[str, Any]:
     """What a model's folder says of it, in plain JSON types."""
     return {
-        "model": member.kind,
-        "label": member.label,
-        "head": cell.head,
-        "seed": member.seed,
-        "weights": dict(zip(member.weights._fields, map(float, member.weights), strict=True)),
-        "protocol": cell.protocol,
-        "identity": member.identity,
-        "teachers": [t.folder.name for t in cell.teachers if matches(member.weights) or cell.foreign],
-        "settings": to_dict(cell.settings),
-        "corpora": {name: material.hashes[name] for name in cell.corpora},
+        "model": spec.kind,
+        "label": spec.label,
+        "head": group.head,
+        "seed": spec.seed,
+        "weights": dict(zip(spec.weights._fields, map(float, spec.weights), strict=True)),
+        "protocol": group.protocol,
+        "identity": spec.model_id,
+        "teachers": [t.folder.name for t in group.teachers if matches(spec.weights) or group.foreign],
+        "settings": to_dict(group.settings),
+        "corpora": {name: sweep_data.hashes[name] for name in group.corpora},
         **outcome,
         "scores": {
             name: {
@@ -235,11 +240,13 @@ def _about(
     }
 
 
-def _scores(material: Material, job: Job, cell: Cell, params: Any, split: str) -> dict[str, list[EntityScores]]:
-    """Scores of every lane on a split, of every corpus of the cell that has it."""
+def _scores(
+    sweep_data: SweepData, job: Job, group: LaneGroup, params: Any, split: str
+) -> dict[str, list[EntityScores]]:
+    """Scores of every lane on a split, of every corpus of the lane group that has it."""
     found = {}
-    for task, name in enumerate(cell.corpora):
-        gold = material.corpora[name].splits.get(split)
+    for task, name in enumerate(group.corpora):
+        gold = sweep_data.corpora[name].splits.get(split)
         if gold is not None:
             sentences = job.tokens.sentences(name, (split,))
             labels = label_tokens(job, params, task, sentences)
@@ -252,9 +259,9 @@ def _tags(tokens: Tokens, task: int, labels: np.ndarray, sentences: np.ndarray) 
     return [[names[k] for k in of_sentence] for of_sentence in tokens.per_sentence(labels, sentences)]
 
 
-def _devel_f1(material: Material, job: Job, cell: Cell, params: Any) -> list[float]:
-    """Each lane's F1 on devel, the mean over the cell's corpora."""
-    scores = _scores(material, job, cell, params, "devel")
+def _devel_f1(sweep_data: SweepData, job: Job, group: LaneGroup, params: Any) -> list[float]:
+    """Each lane's F1 on devel, the mean over the lane group's corpora."""
+    scores = _scores(sweep_data, job, group, params, "devel")
     return [float(np.mean([lanes[i].f1 for lanes in scores.values()])) for i in range(len(job.lanes))]
 
 

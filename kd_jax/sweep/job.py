@@ -1,4 +1,4 @@
-"""What cells work on: corpora, the sentences that a cell trains on, and the program they make."""
+"""What lane groups work on: corpora, the sentences that a lane group trains on, and the program they make."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 
 from kd_jax.corpora.overlap import without_overlap
-from kd_jax.data.dataset import FOREIGN, Tokens, read_tokens
+from kd_jax.data.dataset import UNLABELLED, Tokens, read_tokens
 from kd_jax.data.vocab import Vocabulary, build_vocabulary, words_of
 from kd_jax.structs import Corpus, Outputs, Sentence
-from kd_jax.sweep.plan import Cell, Member
+from kd_jax.sweep.plan import LaneGroup, ModelSpec
 from kd_jax.training.loop import Job, Lane
 
 
-class Material(NamedTuple):
-    """What every cell of a run works on.
+class SweepData(NamedTuple):
+    """What every lane group of a run works on.
 
     Attributes:
         corpora: by name.
@@ -30,61 +30,63 @@ class Material(NamedTuple):
 
 
 def make_job(
-    material: Material, cell: Cell, members: Sequence[Member], knowledge: Outputs | None = None
+    sweep_data: SweepData, group: LaneGroup, specs: Sequence[ModelSpec], knowledge: Outputs | None = None
 ) -> tuple[Job, Vocabulary]:
-    """The program of some lanes of a cell, and the words its models know."""
-    corpora = [with_foreign(material, cell) if cell.foreign else material.corpora[name] for name in cell.corpora]
-    trained = {name: training_sentences(material, cell, name) for name in cell.corpora}
+    """The program of some lanes of a lane group, and the words its models know."""
+    corpora = [
+        with_unlabelled(sweep_data, group) if group.foreign else sweep_data.corpora[name] for name in group.corpora
+    ]
+    trained = {name: training_sentences(sweep_data, group, name) for name in group.corpora}
     seen = [
         corpus.splits[split][i] for corpus in corpora for split, chosen in trained[corpus.name].items() for i in chosen
     ]
-    if cell.foreign:
-        seen += corpora[0].splits[FOREIGN]
-    of_words = cell.settings.model.words
-    pretrained = material.vectors.keys() & (words_of(corpora, of_words) if material.vectors else set())
+    if group.foreign:
+        seen += corpora[0].splits[UNLABELLED]
+    of_words = group.settings.model.words
+    pretrained = sweep_data.vectors.keys() & (words_of(corpora, of_words) if sweep_data.vectors else set())
     vocabulary = build_vocabulary(seen, of_words, pretrained)
-    tokens = read_tokens(corpora, vocabulary, cell.settings)
+    tokens = read_tokens(corpora, vocabulary, group.settings)
     job = Job(
-        settings=cell.settings,
+        settings=group.settings,
         tokens=tokens,
-        sentences=tuple(_positions(tokens, name, trained[name], foreign=cell.foreign) for name in cell.corpora),
-        lanes=tuple(Lane(member.seed, member.weights) for member in members),
-        epochs=cell.epochs,
+        sentences=tuple(_positions(tokens, name, trained[name], foreign=group.foreign) for name in group.corpora),
+        lanes=tuple(Lane(spec.seed, spec.weights) for spec in specs),
+        epochs=group.epochs,
         alphabet=len(vocabulary.chars) + 2,
-        head=cell.head,
+        head=group.head,
         knowledge=knowledge,
-        vectors=_word_table(material, vocabulary, of_words.dim) if material.vectors else None,
+        vectors=_word_table(sweep_data, vocabulary, of_words.dim) if sweep_data.vectors else None,
     )
     return job, vocabulary
 
 
-def training_sentences(material: Material, cell: Cell, name: str) -> dict[str, np.ndarray]:
-    """The sentences of a corpus that a cell trains on, as indices within each split.
+def training_sentences(sweep_data: SweepData, group: LaneGroup, name: str) -> dict[str, np.ndarray]:
+    """The sentences of a corpus that a lane group trains on, as indices within each split.
 
-    Under a protocol with "clean", sentences that stand in the test split of any of the cell's corpora are left out.
+    Under a protocol with "clean", sentences that occur in the test split of any of the group's corpora are left out.
     """
-    splits = {split: material.corpora[name].splits.get(split, ()) for split in cell.splits}
-    if "clean" not in cell.protocol.split("+"):
+    splits = {split: sweep_data.corpora[name].splits.get(split, ()) for split in group.splits}
+    if "clean" not in group.protocol.split("+"):
         return {split: np.arange(len(sentences)) for split, sentences in splits.items()}
-    tests = [material.corpora[corpus].splits["test"] for corpus in cell.corpora]
+    tests = [sweep_data.corpora[corpus].splits["test"] for corpus in group.corpora]
     return {split: without_overlap(sentences, tests) for split, sentences in splits.items()}
 
 
 def _positions(tokens: Tokens, name: str, chosen: dict[str, np.ndarray], *, foreign: bool) -> np.ndarray:
     """Sentences of splits, and the foreign ones, as a model's tokens count them."""
     own = [tokens.sentences(name, (split,))[indices] for split, indices in chosen.items() if len(indices)]
-    return np.concatenate([*own, tokens.sentences(name, (FOREIGN,))] if foreign else own)
+    return np.concatenate([*own, tokens.sentences(name, (UNLABELLED,))] if foreign else own)
 
 
-def _word_table(material: Material, vocabulary: Vocabulary, dim: int) -> tuple[np.ndarray, np.ndarray]:
+def _word_table(sweep_data: SweepData, vocabulary: Vocabulary, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Pretrained rows of a word table, [W, D], and which there are, [W]."""
-    there = np.array([False, *(word in material.vectors for word in vocabulary.words)])
+    there = np.array([False, *(word in sweep_data.vectors for word in vocabulary.words)])
     zero = np.zeros(dim, np.float32)
-    return np.stack([zero, *(material.vectors.get(word, zero) for word in vocabulary.words)]), there
+    return np.stack([zero, *(sweep_data.vectors.get(word, zero) for word in vocabulary.words)]), there
 
 
-def foreign_sentences(material: Material, cell: Cell) -> dict[tuple[str, str], np.ndarray]:
-    """Other corpora's training sentences that a student of this cell is shown.
+def out_of_corpus_sentences(sweep_data: SweepData, group: LaneGroup) -> dict[tuple[str, str], np.ndarray]:
+    """Other corpora's training sentences that a student of this lane group is shown.
 
     None of them stands in the test split of the student's own corpus. Where fewer are wanted than there are, they are
     drawn at random, the same for every student.
@@ -92,15 +94,15 @@ def foreign_sentences(material: Material, cell: Cell) -> dict[tuple[str, str], n
     Returns:
         Indices within each (corpus, split), in file order.
     """
-    own = material.corpora[cell.corpora[0]]
+    own = sweep_data.corpora[group.corpora[0]]
     found = [
         (name, split, i)
-        for name, corpus in material.corpora.items()
+        for name, corpus in sweep_data.corpora.items()
         if name != own.name
-        for split in cell.splits
+        for split in group.splits
         for i in without_overlap(corpus.splits.get(split, ()), [own.splits["test"]]).tolist()
     ]
-    wanted = cell.settings.distill.foreign
+    wanted = group.settings.distill.foreign
     if 0 < wanted < len(found):
         drawn = np.random.default_rng(0).choice(len(found), wanted, replace=False)
         found = [found[i] for i in sorted(drawn.tolist())]
@@ -110,14 +112,14 @@ def foreign_sentences(material: Material, cell: Cell) -> dict[tuple[str, str], n
     return {place: np.array(indices) for place, indices in groups.items()}
 
 
-def with_foreign(material: Material, cell: Cell) -> Corpus:
-    """The cell's corpus with the split FOREIGN, whose tags mean nothing, before its test split."""
-    own = material.corpora[cell.corpora[0]]
+def with_unlabelled(sweep_data: SweepData, group: LaneGroup) -> Corpus:
+    """The lane group's corpus with the split FOREIGN, whose tags mean nothing, before its test split."""
+    own = sweep_data.corpora[group.corpora[0]]
     shown = [
         Sentence(sentence.tokens, ("O",) * len(sentence.tokens))
-        for (name, split), indices in foreign_sentences(material, cell).items()
-        for sentence in (material.corpora[name].splits[split][i] for i in indices)
+        for (name, split), indices in out_of_corpus_sentences(sweep_data, group).items()
+        for sentence in (sweep_data.corpora[name].splits[split][i] for i in indices)
     ]
-    splits = {split: own.splits[split] for split in cell.splits if split in own.splits}
+    splits = {split: own.splits[split] for split in group.splits if split in own.splits}
     rest = {split: sentences for split, sentences in own.splits.items() if split not in splits}
-    return replace(own, splits=splits | {FOREIGN: tuple(shown)} | rest)
+    return replace(own, splits=splits | {UNLABELLED: tuple(shown)} | rest)

@@ -1,7 +1,7 @@
-"""How many lanes of a cell train at the same time: as many as fit and pay, chosen once, recorded, and kept.
+"""How many lanes of a lane group train at the same time: as many as fit and pay, chosen once, recorded, and kept.
 
-A cell whose lanes do not all fit in memory trains them in groups, one after the other. What fits is known from shapes
-before anything is compiled. On an accelerator a few steps are timed too: of as many lanes as fit, then of half as many,
+A lane group whose lanes do not all fit in memory trains them in parts, one after the other. What fits is known from
+shapes before anything is compiled. On an accelerator a few steps are timed too: of as many lanes as fit, then of half as many,
 for as long as fewer are no slower. On a CPU lanes run in turn, and more at a time are as fast as fewer.
 """
 
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-from kd_jax.cost.timing import Timing, extent, shortened, taken
+from kd_jax.cost.timing import StepTimer, extent, shortened, taken
 from kd_jax.errors import InputError, brief
 from kd_jax.runtime import device
 from kd_jax.runtime.files import digest, replace_file
 from kd_jax.settings import to_dict
-from kd_jax.sweep.plan import Cell, Member
+from kd_jax.sweep.plan import LaneGroup, ModelSpec
 from kd_jax.training.loop import Job
 
 FORMAT = 1
@@ -29,91 +29,93 @@ NO_SLOWER = 0.97  # of the rate of more lanes: within what a timing errs by
 
 
 class Choice(NamedTuple):
-    """How a cell's lanes are trained.
+    """How a lane group's lanes are trained.
 
     Attributes:
         at_once: lanes of one group.
         predicted: bytes of the arrays of a group, on all devices together.
-        at_hand: bytes that there were when it was chosen; None where the device does not tell.
+        available: bytes that there were when it was chosen; None where the device does not tell.
         rates: lane-tokens a second of the numbers of lanes that were timed.
     """
 
     at_once: int
     predicted: int
-    at_hand: int | None
+    available: int | None
     rates: dict[str, float]
 
 
-def split_lanes(cell: Cell, at_once: int) -> list[Cell]:
-    """A cell's models, each once, in groups of nearly equal size that do not depend on which are finished."""
-    models = tuple({member.folder: member for member in cell.members}.values())
+def split_lanes(group: LaneGroup, at_once: int) -> list[LaneGroup]:
+    """A lane group's models, each once, in groups of nearly equal size that do not depend on which are finished."""
+    models = tuple({spec.folder: spec for spec in group.specs}.values())
     if len(models) <= at_once:
-        return [cell]
+        return [group]
     number = -(-len(models) // at_once)
     bounds = [len(models) * i // number for i in range(number + 1)]
-    return [replace(cell, members=models[a:b]) for a, b in pairwise(bounds)]
+    return [replace(group, specs=models[a:b]) for a, b in pairwise(bounds)]
 
 
-def fitting(lanes: int, takes: Callable[[int], int], at_hand: int | None) -> int:
+def fitting(lanes: int, takes: Callable[[int], int], available: int | None) -> int:
     """The most lanes that are predicted to fit in memory; 1 where even one may not.
 
     Args:
         lanes: that there are.
         takes: bytes of so many lanes, rising.
-        at_hand: bytes that there are; None for no bound.
+        available: bytes that there are; None for no bound.
     """
-    if at_hand is None:
+    if available is None:
         return lanes
-    return next((n for n in range(lanes, 1, -1) if takes(n) <= SAFE * at_hand), 1)
+    return next((n for n in range(lanes, 1, -1) if takes(n) <= SAFE * available), 1)
 
 
-def at_once(cell: Cell, workdir: Path, job: Callable[[], Job], say: Callable[[str], None]) -> int:
-    """How many of a cell's lanes train at the same time.
+def at_once(group: LaneGroup, workdir: Path, job: Callable[[], Job], log: Callable[[str], None]) -> int:
+    """How many of a lane group's lanes train at the same time.
 
     Args:
-        cell: all of it; the settings' `lanes.at_once` is followed where it is not 0.
+        group: all of it; the settings' `lanes.at_once` is followed where it is not 0.
         workdir: its lanes.json tells what was chosen before on this device, and is told what is chosen now.
         job: of all lanes, called only where something is to be chosen.
-        say: is told the choice.
+        log: is told the choice.
 
     Raises:
         InputError: where not even one lane fits, or lanes.json can't be used.
     """
-    lanes = len({member.folder for member in cell.members})
-    if cell.settings.lanes.at_once:
-        return min(lanes, cell.settings.lanes.at_once)
-    key, file = _key(cell.members), workdir / "lanes.json"
+    lanes = len({spec.folder for spec in group.specs})
+    if group.settings.lanes.at_once:
+        return min(lanes, group.settings.lanes.at_once)
+    key, file = _key(group.specs), workdir / "lanes.json"
     known = _read(file)
     before = known.get(key)
     if before is not None and before["device"] == device.devices():
         return int(before["at_once"])
     whole = job()
-    program = digest([device.devices(), to_dict(cell.settings.model), to_dict(cell.settings.train), cell.head, lanes])
+    program = digest(
+        [device.devices(), to_dict(group.settings.model), to_dict(group.settings.train), group.head, lanes]
+    )
     timed = {} if (same := _of_program(known, program)) is None else same["lane_tokens_per_s"]
-    chosen = choose(whole, device.memory_at_hand(), timed, cell.title)
+    chosen = choose(whole, device.available_memory(), timed, group.title)
     entry = {
-        "cell": cell.title,
+        "cell": group.title,
         "device": device.devices(),
         "program": program,
         "lanes": lanes,
         "at_once": chosen.at_once,
         "predicted_bytes": chosen.predicted,
-        "bytes_at_hand": chosen.at_hand,
+        "bytes_at_hand": chosen.available,
         "lane_tokens_per_s": chosen.rates,
     }
     _write(file, known | {key: entry})
-    say(f"{cell.title}: {describe(chosen, lanes)}")
+    log(f"{group.title}: {describe(chosen, lanes)}")
     return chosen.at_once
 
 
-def choose(job: Job, at_hand: int | None, timed: dict[str, float], title: str) -> Choice:
+def choose(job: Job, available: int | None, timed: dict[str, float], title: str) -> Choice:
     """Choose from memory and, on an accelerator, by timing.
 
     Args:
         job: of all lanes.
-        at_hand: bytes of memory; None where nobody knows.
+        available: bytes of memory; None where nobody knows.
         timed: rates of the same program that are known already, by the number of lanes.
-        title: of the cell, for people.
+        title: of the lane group, for people.
 
     Raises:
         InputError: where not even one lane fits.
@@ -124,12 +126,12 @@ def choose(job: Job, at_hand: int | None, timed: dict[str, float], title: str) -
         return taken(job.settings, size, job.head, n)
 
     devices = 1 if jax.default_backend() == "cpu" else jax.local_device_count()
-    if at_hand is not None and takes(1) > at_hand // devices:
+    if available is not None and takes(1) > available // devices:
         raise InputError(
-            f"{title}: one lane takes about {takes(1) / 1e6:,.0f} MB and {at_hand // devices / 1e6:,.0f} MB are free;"
+            f"{title}: one lane takes about {takes(1) / 1e6:,.0f} MB and {available // devices / 1e6:,.0f} MB are free;"
             " make it smaller (--set train.rows=...), or try all the same with --set lanes.at_once=1"
         )
-    best, rates = fitting(len(job.lanes), takes, at_hand), dict(timed)
+    best, rates = fitting(len(job.lanes), takes, available), dict(timed)
     while jax.default_backend() != "cpu" and best > jax.local_device_count():
         half = -(-best // 2)
         for n in (best, half):
@@ -138,12 +140,12 @@ def choose(job: Job, at_hand: int | None, timed: dict[str, float], title: str) -
         if rates[str(half)] < NO_SLOWER * rates[str(best)]:
             break
         best = half
-    return Choice(best, takes(best), at_hand, rates)
+    return Choice(best, takes(best), available, rates)
 
 
 def rate(job: Job, lanes: int) -> float:
     """Lane-tokens a second of some steps of a job's first lanes, without knowledge."""
-    timing = Timing(shortened(replace(job, lanes=job.lanes[:lanes], knowledge=None), STEPS))
+    timing = StepTimer(shortened(replace(job, lanes=job.lanes[:lanes], knowledge=None), STEPS))
     timing.epoch()
     found = timing.epoch()
     timing.close()
@@ -152,21 +154,21 @@ def rate(job: Job, lanes: int) -> float:
 
 def describe(chosen: Choice, lanes: int) -> str:
     """The choice for people."""
-    free = "" if chosen.at_hand is None else f" of {chosen.at_hand / 1e6:,.0f} MB at hand"
+    free = "" if chosen.available is None else f" of {chosen.available / 1e6:,.0f} MB at hand"
     timed = "".join(f"; {n} lanes {r:,.0f} lane-tokens/s" for n, r in chosen.rates.items())
     return f"{chosen.at_once} of {lanes} lanes at once, about {chosen.predicted / 1e6:,.0f} MB{free}{timed}"
 
 
-def _key(members: Sequence[Member]) -> str:
-    return digest([member.identity for member in members])[:12]
+def _key(specs: Sequence[ModelSpec]) -> str:
+    return digest([spec.model_id for spec in specs])[:12]
 
 
 def _of_program(known: dict[str, Any], program: str) -> dict[str, Any] | None:
     return next((entry for entry in known.values() if entry["program"] == program), None)
 
 
-def _write(file: Path, cells: dict[str, Any]) -> None:
-    replace_file(file, json.dumps({"format": FORMAT, "cells": cells}, indent=1).encode())
+def _write(file: Path, groups: dict[str, Any]) -> None:
+    replace_file(file, json.dumps({"format": FORMAT, "cells": groups}, indent=1).encode())
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -184,11 +186,11 @@ def _cells(found: Any) -> dict[str, Any]:
     version = found.get("format") if isinstance(found, dict) else None
     if version != FORMAT:
         raise ValueError(f"format {version!s:.40}, this version writes {FORMAT}")
-    cells = found.get("cells")
-    broken = [key for key, entry in cells.items() if not _whole(entry)] if isinstance(cells, dict) else ["cells"]
+    groups = found.get("cells")
+    broken = [key for key, entry in groups.items() if not _whole(entry)] if isinstance(groups, dict) else ["cells"]
     if broken:
         raise ValueError(f"damaged at {broken[0][:40]!r}")
-    return dict(cells)
+    return dict(groups)
 
 
 def _whole(entry: Any) -> bool:

@@ -16,17 +16,17 @@ from kd_jax.evaluation import results
 from kd_jax.experiment import load_experiment, sample_corpora
 from kd_jax.report.build import write_report
 from kd_jax.report.tables import experiment_table
-from kd_jax.runtime.device import keep_compiled
+from kd_jax.runtime.device import enable_compilation_cache
 from kd_jax.runtime.files import clear_partial, digest_file, locked
 from kd_jax.runtime.interrupt import Interrupt
-from kd_jax.runtime.progress import Meter
-from kd_jax.settings import SMALL, Settings, Words, override
+from kd_jax.runtime.progress import ProgressMeter
+from kd_jax.settings import SMALL, Settings, WordConfig, override
 from kd_jax.structs import Corpus
-from kd_jax.sweep.forecast import Survey, plan_table
-from kd_jax.sweep.group import Context
-from kd_jax.sweep.job import Material
+from kd_jax.sweep.forecast import CostModel, plan_table
+from kd_jax.sweep.group import RunContext
+from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.runner import cells_of, hashes_of, open_workdir, run, unfinished
+from kd_jax.sweep.runner import groups_of, hashes_of, missing_models, open_workdir, run
 from kd_jax.sweep.totals import totals_table
 from kd_jax.training.mesh import use_all_cores
 
@@ -72,7 +72,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def prepare(request: Request) -> tuple[list[Plan], Material]:
+def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     """The plans of a request.
 
     Returns:
@@ -104,7 +104,7 @@ def prepare(request: Request) -> tuple[list[Plan], Material]:
             if needed and "devel" not in corpus.splits:
                 why = "weights are chosen" if "devel" in request.protocol else "--protocol=train chooses the best epoch"
                 raise InputError(f"{corpus.name}: has no devel split, on which {why}; add devel.tsv, or leave it out")
-    return plans, Material({c.name: c for c in corpora}, hashes, vectors)
+    return plans, SweepData({c.name: c for c in corpora}, hashes, vectors)
 
 
 def _targets(asked: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ def _targets(asked: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tu
 
 def _check(plan: Plan) -> None:
     """Refuse what could not be taught, before anything is trained."""
-    teachers = max((len(cell.teachers) for cell in plan.students(None)), default=0)
+    teachers = max((len(group.teachers) for group in plan.students(None)), default=0)
     weights = [weights for student in plan.experiment.students for weights in student.choices]
     if teachers > 1 and any(w.gamma or w.kappa for w in weights):
         raise InputError(
@@ -139,7 +139,7 @@ def _epochs(asked: int | None, base: Settings) -> list[str]:
     return [f"train.epochs={asked}", f"teacher_epochs={asked}", f"tuning_epochs={tuning}"]
 
 
-def _read_vectors(words: Words, corpora: Sequence[Corpus]) -> tuple[dict[str, np.ndarray], str]:
+def _read_vectors(words: WordConfig, corpora: Sequence[Corpus]) -> tuple[dict[str, np.ndarray], str]:
     """Pretrained vectors of the corpora's words, by key, and the file's hash; nothing where none are asked for."""
     if not words.vectors:
         return {}, ""
@@ -164,23 +164,23 @@ def execute(request: Request, console: Console) -> None:
         InterruptedRunError: where a signal asked for the end; everything is saved.
     """
     use_all_cores()
-    keep_compiled()
-    plans, material = prepare(request)
-    survey, workdir = Survey(material), request.place
+    enable_compilation_cache()
+    plans, sweep_data = prepare(request)
+    cost_model, workdir = CostModel(sweep_data), request.place
     for plan in plans:
-        console.print(plan_table(plan, survey))
+        console.print(plan_table(plan, cost_model))
     if request.dry_run:
-        console.print(totals_table(plans, survey))
+        console.print(totals_table(plans, cost_model))
         return
     open_workdir(workdir)
-    missing = {member.folder: cell for plan in plans for cell in cells_of(plan) for member in unfinished(cell)}
-    total = sum(cell.epochs * survey.tokens(cell) for cell in missing.values())
-    with locked(workdir), Interrupt() as stop, Meter(total, workdir / "metrics.jsonl", console) as meter:
+    missing = {spec.folder: group for plan in plans for group in groups_of(plan) for spec in missing_models(group)}
+    total = sum(group.epochs * cost_model.tokens(group) for group in missing.values())
+    with locked(workdir), Interrupt() as stop, ProgressMeter(total, workdir / "metrics.jsonl", console) as meter:
         clear_partial(workdir)
         if not total:
-            meter.say("every model is there already: nothing to train")
+            meter.log("every model is there already: nothing to train")
         for plan in plans:
-            run(plan, material, Context(workdir, meter, stop))
+            run(plan, sweep_data, RunContext(workdir, meter, stop))
     rows = results.read(workdir / "results.csv")
     for plan in plans:
         mine = [row for row in rows if row.experiment == plan.experiment.name and row.protocol == plan.protocol]

@@ -1,4 +1,4 @@
-"""An experiment to its end: stages of cells, finished models skipped, results written as they come.
+"""An experiment to its end: stages of lane groups, finished models skipped, results written as they come.
 
 A stage begins when the one before is finished: single-task models and teachers, then what is tuned, then students.
 """
@@ -22,14 +22,14 @@ from kd_jax.runtime import device
 from kd_jax.runtime.files import replace_file
 from kd_jax.settings import to_dict
 from kd_jax.structs import Corpus, LossWeights, Outputs
-from kd_jax.sweep.group import Context, checkpoint_folder, train_cell
-from kd_jax.sweep.job import Material, make_job
+from kd_jax.sweep.group import RunContext, checkpoint_folder, train_group
+from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.lanes import at_once, split_lanes
-from kd_jax.sweep.plan import Cell, Chosen, Member, Plan, describe
+from kd_jax.sweep.plan import Chosen, LaneGroup, ModelSpec, Plan, describe
 from kd_jax.sweep.teachers import devel_f1, knowledge
-from kd_jax.training.checkpoints import begun_together
+from kd_jax.training.checkpoints import started_together
 from kd_jax.training.loop import Job
-from kd_jax.training.saved_model import describe_model, load_counts
+from kd_jax.training.saved_model import load_counts, read_manifest
 
 
 def hashes_of(corpora: Sequence[Corpus]) -> dict[str, str]:
@@ -37,20 +37,20 @@ def hashes_of(corpora: Sequence[Corpus]) -> dict[str, str]:
     return {corpus.name: corpus_hash(corpus) for corpus in corpora}
 
 
-def unfinished(cell: Cell) -> list[Member]:
-    """Those of a cell's models that are not there yet; two columns of one model count once."""
-    models = {member.folder: member for member in cell.members}
-    return [member for member in models.values() if describe_model(member.folder) is None]
+def missing_models(group: LaneGroup) -> list[ModelSpec]:
+    """Those of a lane group's models that are not there yet; two columns of one model count once."""
+    models = {spec.folder: spec for spec in group.specs}
+    return [spec for spec in models.values() if read_manifest(spec.folder) is None]
 
 
-def lanes_of(cell: Cell, workdir: Path) -> list[Member]:
-    """The lanes to train for a cell's missing models: these, and those that were begun in one program with them."""
-    missing = unfinished(cell)
+def lanes_to_train(group: LaneGroup, workdir: Path) -> list[ModelSpec]:
+    """The lanes to train for a group's missing models: these, and those that started in one program with them."""
+    missing = missing_models(group)
     if not missing:
         return []
-    known = {member.identity: member for member in cell.members}
-    begun = begun_together(checkpoint_folder(workdir, cell), list(known), [member.identity for member in missing])
-    return [known[identity] for identity in begun]
+    known = {spec.model_id: spec for spec in group.specs}
+    begun = started_together(checkpoint_folder(workdir, group), list(known), [spec.model_id for spec in missing])
+    return [known[model_id] for model_id in begun]
 
 
 def open_workdir(workdir: Path) -> None:
@@ -68,12 +68,12 @@ def open_workdir(workdir: Path) -> None:
         raise InputError(f"--workdir={workdir}: can't be written ({fault.strerror}); name a folder that can") from None
 
 
-def run(plan: Plan, material: Material, context: Context) -> None:
+def run(plan: Plan, sweep_data: SweepData, context: RunContext) -> None:
     """Train what is missing of a plan and write its rows.
 
     Args:
-        plan: the cells.
-        material: the corpora and settings they work on.
+        plan: the lane groups.
+        sweep_data: the corpora and settings they work on.
         context: its work folder gets results.csv, types.csv, counts/, metrics.jsonl, settings.json, lanes.json,
             chosen/ and the folders students/, teachers/, tuning/ and knowledge/.
 
@@ -81,59 +81,59 @@ def run(plan: Plan, material: Material, context: Context) -> None:
         InputError: where the disk refuses; models finished before stay.
         InterruptedRunError: where a signal asked for the end.
     """
-    for name in changed_corpora(material, context.workdir):
-        context.meter.say(
+    for name in changed_corpora(sweep_data, context.workdir):
+        context.meter.log(
             f"{name}: not the text that this folder's last run read; models of that text stay, and are not used"
         )
-    write_settings(plan, material, context)
-    untaught = [cell for cell in plan.fixed if not cell.teachers]
-    finish(plan, material, untaught, context)
-    finish(plan, material, plan.tuning, context)
+    write_settings(plan, sweep_data, context)
+    untaught = [group for group in plan.fixed if not group.teachers]
+    finish(plan, sweep_data, untaught, context)
+    finish(plan, sweep_data, plan.tuning, context)
     chosen = choose(plan)
     if chosen:
         write_choices(chosen, context.workdir, plan.experiment.name)
         for (corpus, label), weights in chosen.items():
-            context.meter.say(f"{label} on {corpus}: devel chose {describe(weights).removeprefix('SM ')}")
-    finish(plan, material, plan.students(chosen), context)
+            context.meter.log(f"{label} on {corpus}: devel chose {describe(weights).removeprefix('SM ')}")
+    finish(plan, sweep_data, plan.students(chosen), context)
 
 
-def finish(plan: Plan, material: Material, cells: Sequence[Cell], context: Context) -> None:
-    """Train those models of a stage's cells that are missing, and publish the rows of all as they come."""
-    for cell in cells:
-        mine = train(plan, material, cell, context)
-        if cell.purpose != "teach":
-            publish(plan, cell, context.workdir)
-        if cell.purpose == "table" and cell.kind != "MTM":
-            write_cards(material.corpora[cell.corpora[0]], mine, context)
+def finish(plan: Plan, sweep_data: SweepData, groups: Sequence[LaneGroup], context: RunContext) -> None:
+    """Train those models of a stage's lane groups that are missing, and publish the rows of all as they come."""
+    for group in groups:
+        mine = train(plan, sweep_data, group, context)
+        if group.purpose != "teach":
+            publish(plan, group, context.workdir)
+        if group.purpose == "table" and group.kind != "MTM":
+            write_cards(sweep_data.corpora[group.corpora[0]], mine, context)
 
 
-def train(plan: Plan, material: Material, cell: Cell, context: Context) -> list[Member]:
-    """Train those models of a cell that are missing, and give all of them."""
-    taught = cache(lambda: knowledge(plan, material, cell, context))
-    for part in portions(cell):
+def train(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunContext) -> list[ModelSpec]:
+    """Train those models of a lane group that are missing, and give all of them."""
+    taught = cache(lambda: knowledge(plan, sweep_data, group, context))
+    for part in work_units(group):
         context.go_on()
-        if not unfinished(part):
+        if not missing_models(part):
             continue
-        lanes = at_once(part, context.workdir, partial(_job, material, part, taught), context.meter.say)
+        lanes = at_once(part, context.workdir, partial(_job, sweep_data, part, taught), context.meter.log)
         for lanes_together in split_lanes(part, lanes):
-            if begun := lanes_of(lanes_together, context.workdir):
-                train_cell(material, lanes_together, begun, taught(), context)
-    return list(cell.members)
+            if begun := lanes_to_train(lanes_together, context.workdir):
+                train_group(sweep_data, lanes_together, begun, taught(), context)
+    return list(group.specs)
 
 
-def portions(cell: Cell) -> list[Cell]:
-    """Groups of a cell's lanes where the settings say how many train at once, else all of it."""
-    return split_lanes(cell, cell.settings.lanes.at_once or len(cell.members))
+def work_units(group: LaneGroup) -> list[LaneGroup]:
+    """Groups of a lane group's lanes where the settings say how many train at once, else all of it."""
+    return split_lanes(group, group.settings.lanes.at_once or len(group.specs))
 
 
-def _job(material: Material, part: Cell, taught: Callable[[], Outputs | None]) -> Job:
-    models = tuple({member.folder: member for member in part.members}.values())
-    return make_job(material, part, models, taught())[0]
+def _job(sweep_data: SweepData, part: LaneGroup, taught: Callable[[], Outputs | None]) -> Job:
+    models = tuple({spec.folder: spec for spec in part.specs}.values())
+    return make_job(sweep_data, part, models, taught())[0]
 
 
-def write_cards(corpus: Corpus, members: Sequence[Member], context: Context) -> None:
+def write_cards(corpus: Corpus, specs: Sequence[ModelSpec], context: RunContext) -> None:
     """Write the cards that finished students lack, and say each column's in a line; a diverged one gets none."""
-    lacking = {m.folder: m.label for m in members if not (m.folder / CARD).exists() and _is_ok(m)}
+    lacking = {m.folder: m.label for m in specs if not (m.folder / CARD).exists() and _is_ok(m)}
     if not lacking:
         return
     said, speeds = teachers_of(context.workdir, corpus), known_speeds(context.workdir)
@@ -142,28 +142,28 @@ def write_cards(corpus: Corpus, members: Sequence[Member], context: Context) -> 
         context.go_on()
         cards.setdefault(label, []).append(write_card(folder, corpus, said, speeds))
     for of_label in cards.values():
-        context.meter.say(f"cards of {summary(of_label)}")
+        context.meter.log(f"cards of {summary(of_label)}")
 
 
-def _is_ok(member: Member) -> bool:
-    found = describe_model(member.folder)
+def _is_ok(spec: ModelSpec) -> bool:
+    found = read_manifest(spec.folder)
     return found is not None and found["about"]["status"] == "ok"
 
 
 def choose(plan: Plan) -> Chosen:
     """The weights of every student that has something to choose, by F1 on devel; of equals the first in the grid."""
     chosen: dict[tuple[str, str], LossWeights] = {}
-    for cell in plan.tuning:
-        f1 = {member.weights: devel_f1(member) for member in cell.members}
+    for group in plan.tuning:
+        f1 = {spec.weights: devel_f1(spec) for spec in group.specs}
         for student in plan.experiment.students:
-            if len(student.choices) > 1 and student.foreign == cell.foreign:
-                chosen[cell.corpora[0], student.label] = max(student.choices, key=f1.__getitem__)
+            if len(student.choices) > 1 and student.foreign == group.foreign:
+                chosen[group.corpora[0], student.label] = max(student.choices, key=f1.__getitem__)
     return chosen
 
 
-def cells_of(plan: Plan) -> tuple[Cell, ...]:
-    """All cells of a plan in order; students have the first weights of their grid until all of it has been tried."""
-    chosen = None if any(unfinished(cell) for cell in plan.tuning) else choose(plan)
+def groups_of(plan: Plan) -> tuple[LaneGroup, ...]:
+    """All groups of a plan in order; students have the first weights of their grid until all of it has been tried."""
+    chosen = None if any(missing_models(group) for group in plan.tuning) else choose(plan)
     return (*plan.fixed, *plan.students(chosen))
 
 
@@ -173,18 +173,18 @@ def write_choices(chosen: Chosen, workdir: Path, experiment: str) -> None:
     replace_file(workdir / "chosen" / f"{experiment}.json", json.dumps(content, indent=1).encode())
 
 
-def publish(plan: Plan, cell: Cell, workdir: Path) -> None:
-    """Write the rows of a finished cell into results.csv, types.csv and counts/."""
+def publish(plan: Plan, group: LaneGroup, workdir: Path) -> None:
+    """Write the rows of a finished lane group into results.csv, types.csv and counts/."""
     rows: list[Row] = []
     types: list[TypeRow] = []
-    for member in cell.members:
-        found = describe_model(member.folder)
+    for spec in group.specs:
+        found = read_manifest(spec.folder)
         if found is None:
-            raise InputError(f"{member.folder}: vanished while the experiment ran; run the same command again")
-        counts = load_counts(member.folder)
-        for name in [name for name in cell.corpora if name in plan.targets]:
+            raise InputError(f"{spec.folder}: vanished while the experiment ran; run the same command again")
+        counts = load_counts(spec.folder)
+        for name in [name for name in group.corpora if name in plan.targets]:
             scores = found["about"]["scores"][name]
-            row = _row(plan, cell, member, name, found["about"])
+            row = _row(plan, group, spec, name, found["about"])
             rows.append(row)
             if row.status != "ok":
                 continue
@@ -199,40 +199,40 @@ def publish(plan: Plan, cell: Cell, workdir: Path) -> None:
     results.publish(workdir, rows, types)
 
 
-def _row(plan: Plan, cell: Cell, member: Member, corpus: str, about: dict[str, Any]) -> Row:
+def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, about: dict[str, Any]) -> Row:
     scores = about["scores"][corpus] if about["status"] == "ok" else dict.fromkeys(("precision", "recall", "f1"))
     return Row(
         experiment=plan.experiment.name,
         corpus=corpus,
-        model=member.kind,
-        head=cell.head,
+        model=spec.kind,
+        head=group.head,
         **about["weights"],
-        seed=member.seed,
+        seed=spec.seed,
         split=about["split"],
         precision=scores["precision"],
         recall=scores["recall"],
         f1=scores["f1"],
-        protocol=cell.protocol,
+        protocol=group.protocol,
         epochs=about["epochs"],
         tokens=about["tokens"],
         seconds=about["seconds"],
-        label=member.label,
+        label=spec.label,
         status=about["status"],
-        settings=member.config_hash,
-        recipe=plan.recipe(cell),
+        settings=spec.config_hash,
+        recipe=plan.comparison_key(group),
     )
 
 
-def changed_corpora(material: Material, workdir: Path) -> list[str]:
+def changed_corpora(sweep_data: SweepData, workdir: Path) -> list[str]:
     """Names of the corpora whose content is another than in the work folder's last run; none where nobody can tell."""
     try:
         before = json.loads((workdir / "settings.json").read_text(encoding="utf-8"))["corpora"]
-        return [name for name, now in material.hashes.items() if name in before and before[name]["hash"] != now]
+        return [name for name, now in sweep_data.hashes.items() if name in before and before[name]["hash"] != now]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 
-def write_settings(plan: Plan, material: Material, context: Context) -> None:
+def write_settings(plan: Plan, sweep_data: SweepData, context: RunContext) -> None:
     """Write what is run, on what and with what, into settings.json."""
     content = {
         "experiment": to_dict(plan.experiment),
@@ -241,11 +241,11 @@ def write_settings(plan: Plan, material: Material, context: Context) -> None:
         "seeds": list(plan.seeds),
         "corpora": {
             name: {
-                "hash": material.hashes[name],
+                "hash": sweep_data.hashes[name],
                 "sentences": {split: len(sentences) for split, sentences in corpus.splits.items()},
                 "tokens": {split: sum(len(s.tokens) for s in ss) for split, ss in corpus.splits.items()},
             }
-            for name, corpus in material.corpora.items()
+            for name, corpus in sweep_data.corpora.items()
         },
         "versions": {"kd_jax": __version__, "python": platform.python_version()}
         | {name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "seqeval")},

@@ -10,26 +10,26 @@ from typing import NamedTuple
 import jax
 from rich.table import Table
 
-from kd_jax.cost.timing import Timing, shortened
+from kd_jax.cost.timing import StepTimer, shortened
 from kd_jax.runtime import device
 from kd_jax.runtime.progress import clock
 from kd_jax.settings import Head, to_dict
-from kd_jax.sweep.forecast import Survey, chosen_tokens
-from kd_jax.sweep.job import Material, foreign_sentences, make_job
-from kd_jax.sweep.plan import Cell, Member, Plan, matches
-from kd_jax.sweep.runner import cells_of, unfinished
+from kd_jax.sweep.forecast import CostModel, chosen_tokens
+from kd_jax.sweep.job import SweepData, make_job, out_of_corpus_sentences
+from kd_jax.sweep.plan import LaneGroup, ModelSpec, Plan, matches
+from kd_jax.sweep.runner import groups_of, missing_models
 
 MEASURED_STEPS = 4
 LINES_READ = 200  # of metrics.jsonl, from its end
 FASTEST = 1e15  # lane-tokens a second: more is no rate
 
 
-class Share(NamedTuple):
-    """A cell's models that are trained for its plan and no earlier one."""
+class PendingGroup(NamedTuple):
+    """A lane group's models that are trained for its plan and no earlier one."""
 
     plan: Plan
-    cell: Cell
-    members: tuple[Member, ...]
+    group: LaneGroup
+    specs: tuple[ModelSpec, ...]
     lane_tokens: int
 
 
@@ -41,8 +41,8 @@ class Totals(NamedTuple):
         lane_tokens: real tokens of all epochs of all of them, by output layer.
         operations: floating-point operations of the matmuls of that.
         knowledge: bytes on disk of all that teachers are asked, whether it is there already or not.
-        memory: bytes of the largest cell's arrays.
-        largest: that cell, for people; "" where nothing is to train.
+        memory: bytes of the largest lane group's arrays.
+        largest: that lane group, for people; "" where nothing is to train.
     """
 
     models: int
@@ -60,56 +60,56 @@ class Rate(NamedTuple):
     source: str
 
 
-def shares(plans: Sequence[Plan], survey: Survey) -> list[Share]:
-    """What is still to train, cell by cell."""
+def shares(plans: Sequence[Plan], cost_model: CostModel) -> list[PendingGroup]:
+    """What is still to train, lane group by lane group."""
     taken: set[Path] = set()
     found = []
     for plan in plans:
-        for cell in cells_of(plan):
-            mine = tuple(member for member in unfinished(cell) if member.folder not in taken)
-            taken |= {member.folder for member in mine}
+        for group in groups_of(plan):
+            mine = tuple(spec for spec in missing_models(group) if spec.folder not in taken)
+            taken |= {spec.folder for spec in mine}
             if mine:
-                found.append(Share(plan, cell, mine, len(mine) * cell.epochs * survey.tokens(cell)))
+                found.append(PendingGroup(plan, group, mine, len(mine) * group.epochs * cost_model.tokens(group)))
     return found
 
 
-def totals(plans: Sequence[Plan], survey: Survey) -> Totals:
+def totals(plans: Sequence[Plan], cost_model: CostModel) -> Totals:
     """What some plans take together."""
     lane_tokens: dict[Head, int] = {}
     operations, largest, most = 0.0, "", 0
-    open_shares = shares(plans, survey)
+    open_shares = shares(plans, cost_model)
     for share in open_shares:
-        cell = share.cell
-        lane_tokens[cell.head] = lane_tokens.get(cell.head, 0) + share.lane_tokens
-        operations += share.lane_tokens * survey.operations_a_token(cell)
-        lanes = survey.at_once(cell, len(share.members))
-        takes = survey.memory(cell, lanes)
+        group = share.group
+        lane_tokens[group.head] = lane_tokens.get(group.head, 0) + share.lane_tokens
+        operations += share.lane_tokens * cost_model.operations_a_token(group)
+        lanes = cost_model.at_once(group, len(share.specs))
+        takes = cost_model.memory(group, lanes)
         if takes > most:
-            largest, most = f"{cell.title}, {lanes} lanes", takes
-    knowledge = sum(dict(piece for plan in plans for piece in knowledge_bytes(plan, survey.material)).values())
-    return Totals(sum(len(share.members) for share in open_shares), lane_tokens, operations, knowledge, most, largest)
+            largest, most = f"{group.title}, {lanes} lanes", takes
+    knowledge = sum(dict(stored for plan in plans for stored in knowledge_bytes(plan, cost_model.sweep_data)).values())
+    return Totals(sum(len(share.specs) for share in open_shares), lane_tokens, operations, knowledge, most, largest)
 
 
-def knowledge_bytes(plan: Plan, material: Material) -> Iterator[tuple[tuple[str, ...], int]]:
+def knowledge_bytes(plan: Plan, sweep_data: SweepData) -> Iterator[tuple[tuple[str, ...], int]]:
     """Every piece of knowledge that a plan's students ask for: what names it, and its bytes on disk."""
     model, distill = plan.settings.model, plan.settings.distill
     size = 4 if distill.dtype == "float32" else 2
-    for cell in (*plan.tuning, *plan.students(None)):
-        if not cell.teachers or not any(matches(member.weights) for member in cell.members):
+    for group in (*plan.tuning, *plan.students(None)):
+        if not group.teachers or not any(matches(spec.weights) for spec in group.specs):
             continue
-        own = material.corpora[cell.corpora[0]]
+        own = sweep_data.corpora[group.corpora[0]]
         width = len(own.labels) + 2 * model.task_units + 2 * model.shared_units
         asked = {
             (own.name, split): sum(len(sentence.tokens) for sentence in own.splits[split])
-            for split in cell.splits
+            for split in group.splits
             if split in own.splits
         }
-        if cell.foreign:
-            foreign = foreign_sentences(material, cell)
-            asked |= {place: chosen_tokens(material, {place: indices}) for place, indices in foreign.items()}
-        for teacher in cell.teachers:
+        if group.foreign:
+            foreign = out_of_corpus_sentences(sweep_data, group)
+            asked |= {place: chosen_tokens(sweep_data, {place: indices}) for place, indices in foreign.items()}
+        for teacher in group.teachers:
             for (name, split), tokens in asked.items():
-                yield (teacher.identity, own.name, name, split), tokens * width * size
+                yield (teacher.model_id, own.name, name, split), tokens * width * size
 
 
 def recorded_rate(plans: Sequence[Plan]) -> Rate | None:
@@ -139,26 +139,26 @@ def _rate_of(line: str) -> float | None:
     return float(rate) if type(rate) in {int, float} and 0 < rate < FASTEST else None
 
 
-def measured_rate(open_shares: Sequence[Share], material: Material) -> Rate:
-    """The rate of a few real steps of the largest cell of one corpus for each output layer."""
+def measured_rate(open_shares: Sequence[PendingGroup], sweep_data: SweepData) -> Rate:
+    """The rate of a few real steps of the largest lane group of one corpus for each output layer."""
     rates: dict[Head, float] = {}
-    for head in dict.fromkeys(share.cell.head for share in open_shares):
-        of_head = [share for share in open_shares if share.cell.head == head]
-        share = max(of_head, key=lambda s: (len(s.cell.corpora) == 1, s.lane_tokens))
-        lanes = share.members
+    for head in dict.fromkeys(share.group.head for share in open_shares):
+        of_head = [share for share in open_shares if share.group.head == head]
+        share = max(of_head, key=lambda s: (len(s.group.corpora) == 1, s.lane_tokens))
+        lanes = share.specs
         if jax.default_backend() == "cpu":
             lanes = lanes[: jax.local_device_count()]
-        plain = replace(share.cell, teachers=(), foreign=False)
-        timing = Timing(shortened(make_job(material, plain, lanes)[0], MEASURED_STEPS))
+        plain = replace(share.group, teachers=(), foreign=False)
+        timing = StepTimer(shortened(make_job(sweep_data, plain, lanes)[0], MEASURED_STEPS))
         timing.epoch()
         rates[head] = timing.epoch()
         timing.close()
     return Rate(rates, f"as {MEASURED_STEPS} steps were measured on this device just now")
 
 
-def totals_table(plans: Sequence[Plan], survey: Survey) -> Table:
+def totals_table(plans: Sequence[Plan], cost_model: CostModel) -> Table:
     """The totals for people, with a time at this device's rate."""
-    found = totals(plans, survey)
+    found = totals(plans, cost_model)
     table = Table(title="All together", show_header=False, min_width=60)
     table.add_column("what")
     table.add_column("how much", justify="right")
@@ -169,7 +169,7 @@ def totals_table(plans: Sequence[Plan], survey: Survey) -> Table:
     if not found.models:
         return table
     table.add_row(f"memory at most ({found.largest})", f"{found.memory / 1e6:,.0f} MB")
-    rate = recorded_rate(plans) or measured_rate(shares(plans, survey), survey.material)
+    rate = recorded_rate(plans) or measured_rate(shares(plans, cost_model), cost_model.sweep_data)
     seconds = sum(tokens / rate.of_head[head] for head, tokens in found.lane_tokens.items())
     told = ", ".join(f"{head} {rate.of_head[head]:,.0f}" for head in found.lane_tokens)
     table.add_row(f"training, on {device.devices()}", clock(seconds))

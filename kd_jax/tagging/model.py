@@ -9,9 +9,9 @@ import numpy as np
 
 from kd_jax.data.vocab import UNKNOWN, UNKNOWN_CHAR, Forms, Vocabulary, normalise
 from kd_jax.models.crf import Transitions, constrain
-from kd_jax.settings import Chars, Words
+from kd_jax.settings import CharConfig, WordConfig
 from kd_jax.structs import Array
-from kd_jax.tagging.rows import Found, Rows, label_sentences
+from kd_jax.tagging.rows import Prediction, Rows, label_sentences
 from kd_jax.tagging.tokenizer import Style, ascii_form, style_of
 
 Penalty = tuple[Array, Array, Array]
@@ -37,8 +37,8 @@ class TextModel:
     name: str
     labels: tuple[str, ...]
     vocabulary: Vocabulary
-    words: Words
-    chars: Chars
+    words: WordConfig
+    chars: CharConfig
     constrained: bool
     about: Mapping[str, Any]
     params: Any
@@ -76,7 +76,7 @@ class TextModel:
         strange = any(self.vocabulary.char_ids.get(char, UNKNOWN_CHAR) == UNKNOWN_CHAR for char in form)
         return ascii_form(form) if word == UNKNOWN or strange else form
 
-    def label(self, sentences: Sequence[Sequence[str]], *, raw: bool) -> list[Found]:
+    def label(self, sentences: Sequence[Sequence[str]], *, raw: bool) -> list[Prediction]:
         """Label ids and their probabilities of every token of some sentences.
 
         Args:

@@ -16,7 +16,7 @@ from kd_jax.tagging.rows import Rows
 def emit(tagger: Tagger, params: Any, rows: Rows) -> Array:
     """The network's logits, [R, T, K]; arguments as of `label_rows`."""
     places = jnp.arange(rows.word.shape[0])
-    batch = Batch(rows.mask, rows.starts, rows.slot, places, Forms(rows.word, rows.chars, rows.word < 0))
+    batch = Batch(rows.mask, rows.starts, rows.form_index, places, Forms(rows.word, rows.chars, rows.word < 0))
     network = {"params": {"encoder": params["encoder"], "branch": params["branch"]}}
     outputs: Any = tagger.apply(network, batch, params["words"][rows.word])
     return outputs.logits.swapaxes(0, 1)
@@ -40,8 +40,8 @@ def label_rows(tagger: Tagger, params: Any, rows: Rows, penalty: Penalty) -> tup
         transitions = Transitions(**params["crf"])
         labels = decode(emissions, transitions, ruled_out, rows.starts, rows.mask)
         allowed = jax.tree.map(jnp.add, transitions, ruled_out)
-        chances = marginals(emissions, allowed, rows.starts, rows.mask)
+        probabilities = marginals(emissions, allowed, rows.starts, rows.mask)
     else:
         labels = decode(emissions, None, ruled_out, rows.starts, rows.mask)
-        chances = jax.nn.softmax(emissions)
-    return labels, jnp.take_along_axis(chances, labels[..., None], -1)[..., 0]
+        probabilities = jax.nn.softmax(emissions)
+    return labels, jnp.take_along_axis(probabilities, labels[..., None], -1)[..., 0]

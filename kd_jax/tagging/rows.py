@@ -27,23 +27,23 @@ class Rows(NamedTuple):
     Attributes:
         word: row of the word table of each distinct form, [U] int32.
         chars: characters of each distinct form, 0 after its end, [U, C] int32.
-        slot: which distinct form a token is, [R, T] int32.
+        form_index: which distinct form a token is, [R, T] int32.
         starts: whether a sentence starts here; True on padding, [R, T] bool.
         mask: whether a token is real, [R, T] bool.
     """
 
     word: Array
     chars: Array
-    slot: Array
+    form_index: Array
     starts: Array
     mask: Array
 
 
-class Found(NamedTuple):
+class Prediction(NamedTuple):
     """What a model found in a sentence of n tokens: label ids, [n] int32, and their probabilities, [n] float32."""
 
     labels: np.ndarray
-    chances: np.ndarray
+    probabilities: np.ndarray
 
 
 Program = Callable[[Rows], tuple[Array, Array]]
@@ -52,7 +52,7 @@ Program = Callable[[Rows], tuple[Array, Array]]
 
 def label_sentences(
     sentences: Sequence[Sequence[str]], describe: Callable[[Sequence[str]], Forms], run: Program
-) -> list[Found]:
+) -> list[Prediction]:
     """Labels of every token of some sentences.
 
     Args:
@@ -70,18 +70,18 @@ def label_sentences(
     form = np.array([ids.setdefault(t, len(ids)) for n, a, b in windows for t in sentences[n][a:b]], np.int32)
     forms = describe(list(ids))
     offsets = np.concatenate([[0], np.cumsum([last - first for _, first, last in windows])]).astype(np.int64)
-    labels, chances = np.zeros(len(form), np.int32), np.zeros(len(form), np.float32)
+    labels, probabilities = np.zeros(len(form), np.int32), np.zeros(len(form), np.float32)
     running = [(token, run(rows)) for token, rows in _batches(form, forms, offsets)]  # all are started before one ends
     for token, (found, chance) in running:
         real = token != NO_TOKEN
-        labels[token[real]], chances[token[real]] = np.asarray(found)[real], np.asarray(chance)[real]
+        labels[token[real]], probabilities[token[real]] = np.asarray(found)[real], np.asarray(chance)[real]
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in sentences]
     for w, (number, first, last) in enumerate(windows):
         begin = first + (CONTEXT if first else 0)
         end = last - (CONTEXT if last < len(sentences[number]) else 0)
         kept = slice(offsets[w] + begin - first, offsets[w] + end - first)
-        parts[number].append((labels[kept], chances[kept]))
-    return [Found(*map(np.concatenate, zip(*part, strict=True))) for part in parts]
+        parts[number].append((labels[kept], probabilities[kept]))
+    return [Prediction(*map(np.concatenate, zip(*part, strict=True))) for part in parts]
 
 
 def _windows(length: int) -> Iterator[tuple[int, int]]:
@@ -122,6 +122,6 @@ def _read(positions: np.ndarray, starts: np.ndarray, form: np.ndarray, forms: Fo
     room = places // 2 if positions.shape == BATCH and len(distinct) <= places // 2 else places
     word, chars = np.zeros(room, np.int32), np.zeros((room, forms.chars.shape[1]), np.int32)
     word[: len(distinct)], chars[: len(distinct)] = forms.word[distinct], forms.chars[distinct]
-    slot = np.zeros(positions.shape, np.int32)
-    slot[mask] = slot_of
-    return Rows(word, chars, slot, starts, mask)
+    form_index = np.zeros(positions.shape, np.int32)
+    form_index[mask] = slot_of
+    return Rows(word, chars, form_index, starts, mask)

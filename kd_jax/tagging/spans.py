@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kd_jax.tagging.rows import Found
+from kd_jax.tagging.rows import Prediction
 from kd_jax.tagging.tokenizer import Token
 
 
@@ -43,7 +43,7 @@ def runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
             kind, first = tag[2:], i
 
 
-def spans(text: str, tokens: Sequence[Token], names: Sequence[str], found: Found) -> list[Span]:
+def spans(text: str, tokens: Sequence[Token], names: Sequence[str], found: Prediction) -> list[Span]:
     """Entities of a sentence.
 
     Args:
@@ -58,7 +58,7 @@ def spans(text: str, tokens: Sequence[Token], names: Sequence[str], found: Found
             kind,
             tokens[first].start,
             tokens[last - 1].end,
-            round(float(found.chances[first:last].min()), 4),
+            round(float(found.probabilities[first:last].min()), 4),
         )
         for kind, first, last in runs([names[k] for k in found.labels])
     ]

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from kd_jax.tagging.model import TextModel
-from kd_jax.tagging.rows import Found
+from kd_jax.tagging.rows import Prediction
 from kd_jax.tagging.spans import Span, spans
 from kd_jax.tagging.tokenizer import Style, Token, tokenize
 
@@ -57,7 +57,7 @@ class Tagged(NamedTuple):
     """
 
     record: Record
-    found: list[list[Found]]
+    found: list[list[Prediction]]
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ class TextTagger:
         yield from self._tag(waiting)
 
     def _tag(self, records: Sequence[Record]) -> Iterator[Tagged]:
-        found: list[list[list[Found]]] = [[] for _ in records]
+        found: list[list[list[Prediction]]] = [[] for _ in records]
         for model in self.models:
-            of_each: list[list[Found]] = [[] for _ in records]
+            of_each: list[list[Prediction]] = [[] for _ in records]
             for raw in (True, False):
                 mine = [i for i, record in enumerate(records) if record.raw == raw]
                 sentences = [records[i].sentences[model.style] for i in mine]

@@ -44,15 +44,15 @@ class Saved(NamedTuple):
     seconds: float = 0.0
 
 
-def begun_together(folder: Path, lanes: Sequence[str], missing: Sequence[str]) -> list[str]:
+def started_together(folder: Path, lanes: Sequence[str], missing: Sequence[str]) -> list[str]:
     """The lanes to train so that those that are missing get the same bits as in a run that was never interrupted.
 
     A lane's last bits depend on the lanes beside it, whose batches decide the shapes of its program. So lanes that were
     begun together are finished together, although a kill between two saved models may have left some of them behind.
 
     Args:
-        folder: of the cell's checkpoints; says in lanes.json what was begun.
-        lanes: identities of all models of the cell.
+        folder: of the lane group's checkpoints; says in lanes.json what was begun.
+        lanes: identities of all models of the lane group.
         missing: of these the ones that are not there yet.
 
     Raises:
@@ -68,17 +68,17 @@ def begun_together(folder: Path, lanes: Sequence[str], missing: Sequence[str]) -
 
 
 class Checkpoints:
-    """Checkpoints of one cell's lanes.
+    """Checkpoints of one lane group's lanes.
 
     Args:
-        folder: of the cell; made when first needed.
+        folder: of the lane group; made when first needed.
         lanes: identity of each lane's model.
         keep: how many checkpoints stay.
-        say: is told of damaged ones.
+        log: is told of damaged ones.
     """
 
-    def __init__(self, folder: Path, lanes: Sequence[str], keep: int, say: Callable[[str], None]) -> None:
-        self._folder, self._lanes, self._keep, self._say = folder.absolute(), list(lanes), keep, say
+    def __init__(self, folder: Path, lanes: Sequence[str], keep: int, log: Callable[[str], None]) -> None:
+        self._folder, self._lanes, self._keep, self._say = folder.absolute(), list(lanes), keep, log
         self._writer: ocp.CheckpointManager | None = None
 
     def save(self, saved: Saved, number: int) -> None:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from kd_jax.data.dataset import Tokens, pieces
+from kd_jax.data.dataset import Tokens, make_batches
 from kd_jax.data.packing import NO_TOKEN, Batches, stack
-from kd_jax.data.pipeline import Sizes, by_shape, feed, stack_lanes
+from kd_jax.data.pipeline import ShapeCache, by_shape, input_pipeline, stack_lanes
 from kd_jax.models.crf import Transitions, constrain
 from kd_jax.models.tagger import Tagger
 from kd_jax.settings import Head, Settings
@@ -128,7 +128,7 @@ def token_data(job: Job) -> TokenData:
     return TokenData(tokens.forms, tokens.label, tokens.labelled, tokens.valid, ruled_out)
 
 
-def _words_move(job: Job, epoch: int) -> np.bool_ | None:
+def _train_words_now(job: Job, epoch: int) -> np.bool_ | None:
     """Whether word vectors are trained in an epoch, counted from 0; None where that is the same in all."""
     after = job.settings.model.words.train_after
     return np.bool_(epoch >= after) if after else None
@@ -173,12 +173,12 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
     else:
         position, state = start
     seeds = [lane.seed for lane in lanes]
-    coming = feed(job.tokens, job.sentences, job.settings.train, seeds, job.epochs, position.epoch)
+    coming = input_pipeline(job.tokens, job.sentences, job.settings.train, seeds, job.epochs, position.epoch)
     for epoch, chunks in enumerate(coming, start=position.epoch):
-        words_move = meshes.replicate(_words_move(job, epoch), mesh)
+        train_words_now = meshes.replicate(_train_words_now(job, epoch), mesh)
         for number in range(position.chunk, len(chunks)):
             began = time.monotonic()
-            state, sums = run(state, meshes.shard(chunks[number], mesh), (*shared, words_move))
+            state, sums = run(state, meshes.shard(chunks[number], mesh), (*shared, train_words_now))
             loss = position.loss + np.asarray(sums.loss, np.float64)[:own]
             tokens = position.tokens + np.asarray(sums.tokens, np.float64)[:own]
             last = number + 1 == len(chunks)
@@ -202,8 +202,8 @@ def lowered(job: Job) -> Any:
     """The program that trains a job's first chunk, lowered and not compiled: what it would cost can be read off it."""
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up(job.lanes, mesh)
-    chunk = next(feed(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], 1))[0]
-    shared = meshes.replicate((token_data(job), job.knowledge, _words_move(job, 0)), mesh)
+    chunk = next(input_pipeline(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], 1))[0]
+    shared = meshes.replicate((token_data(job), job.knowledge, _train_words_now(job, 0)), mesh)
     states = jax.eval_shape(lambda: initial_states(job, lanes, mesh))
     run: Any = _trainer(job.tagger, job.settings, mesh)
     return run.lower(states, meshes.shard(chunk, mesh), shared)
@@ -257,13 +257,13 @@ def label_tokens(job: Job, params: Any, task: int, sentences: np.ndarray) -> np.
 
 def reading_batches(job: Job, task: int, sentences: np.ndarray) -> Iterator[Batches]:
     """Sentences as batches of few shapes, without shuffling, for reading."""
-    sizes = Sizes()
-    found = pieces(job.tokens, sentences, task, job.settings.train, None)
+    sizes = ShapeCache()
+    found = make_batches(job.tokens, sentences, task, job.settings.train, None)
     for group in by_shape(found).values():
         for part, shape in sizes.chunks([group]):
             yield stack(part[0], [0.0] * len(part[0]), shape, job.tokens.word_rows)
 
 
-def failures(state: TrainState, lanes: int) -> list[int | None]:
+def divergences(state: TrainState, lanes: int) -> list[int | None]:
     """The step at which each lane stopped being finite, or None."""
-    return [None if step == FINITE else int(step) for step in np.asarray(state.failed)[:lanes]]
+    return [None if step == FINITE else int(step) for step in np.asarray(state.diverged_at)[:lanes]]

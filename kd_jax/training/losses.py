@@ -9,7 +9,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from kd_jax.settings import Distill
+from kd_jax.settings import DistillConfig
 from kd_jax.structs import Array, LossWeights, Outputs
 
 Error = Literal["mean", "sum"]
@@ -96,7 +96,7 @@ def entropy(logits: Array, mask: Array, tau: Array | float) -> Array:
 
 
 def total(
-    supervised: Array, student: Outputs, teacher: Outputs | None, weights: LossWeights, mask: Array, how: Distill
+    supervised: Array, student: Outputs, teacher: Outputs | None, weights: LossWeights, mask: Array, how: DistillConfig
 ) -> Array:
     """alpha L + beta D(logits) + gamma MSE(task BiLSTM) + kappa MSE(shared BiLSTM), summed over tokens.
 
@@ -129,7 +129,7 @@ def total(
     return loss
 
 
-def _of_logits(student: Array, teacher: Array, tau: Array, mask: Array, how: Distill) -> Array:
+def _of_logits(student: Array, teacher: Array, tau: Array, mask: Array, how: DistillConfig) -> Array:
     teacher = teacher.astype(student.dtype)
     if how.match == "mse" and how.logits_error != "relative":
         return squared_error(student, teacher, mask, how.logits_error)

@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
 from kd_jax.runtime.files import DAMAGED_ARRAYS, digest, digest_file, whole_folder
-from kd_jax.settings import Model, from_dict, to_dict
+from kd_jax.settings import ModelConfig, from_dict, to_dict
 
 FORMAT = 1
 
@@ -34,24 +34,24 @@ class TrainedModel:
     """
 
     about: dict[str, Any]
-    settings: Model
+    settings: ModelConfig
     tasks: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
     vocabulary: Vocabulary
     params: Any
 
 
-def hush_threads() -> None:
+def silence_tensorstore_threads() -> None:
     """Let threads of tensorstore not print that an event loop is closed.
 
     Where one of several arrays can't be read or written, orbax raises, and closes the loop that the threads of the
     others would report to.
     """
-    say = sys.unraisablehook
+    log = sys.unraisablehook
 
     def say_others(unraisable: Any) -> None:
         if not (unraisable.exc_type is RuntimeError and str(unraisable.exc_value) == "Event loop is closed"):
-            say(unraisable)
+            log(unraisable)
 
     sys.unraisablehook = say_others
 
@@ -111,7 +111,7 @@ def _check_files(folder: Path, expected: dict[str, str]) -> None:
             raise InputError(f"{name} is missing" if name not in now else f"the checksum of {name} differs")
 
 
-def describe_model(folder: Path) -> dict[str, Any] | None:
+def read_manifest(folder: Path) -> dict[str, Any] | None:
     """What a finished model's folder says of itself; None where there is none."""
     try:
         found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -139,12 +139,12 @@ def load_model(folder: Path) -> TrainedModel:
     Raises:
         InputError: where it is missing, of another version, or damaged.
     """
-    found = describe_model(folder)
+    found = read_manifest(folder)
     if found is None:
         raise InputError(f"{folder}: no model here (no model.json); give the folder of a trained model")
     try:
         _check_files(folder, found.get("files", {}))  # models of before do not list them
-        settings = from_dict(Model, found["settings"], "settings.")
+        settings = from_dict(ModelConfig, found["settings"], "settings.")
         tasks, labels = tuple(found["tasks"]), tuple(tuple(names) for names in found["labels"])
         words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         vocabulary = Vocabulary(tuple(words["words"]), frozenset(words["singles"]), words["chars"])

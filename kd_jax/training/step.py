@@ -46,7 +46,7 @@ class TrainState(NamedTuple):
         moments: Adam's state, of the parameters' shapes.
         key: the lane's random key; a step's randomness is a function of (key, step).
         weights: of the loss terms.
-        failed: the step at which loss or gradient was not finite, after which nothing changes; else FINITE.
+        diverged_at: the step at which loss or gradient was not finite, after which nothing changes; else FINITE.
     """
 
     step: Array
@@ -54,7 +54,7 @@ class TrainState(NamedTuple):
     moments: optax.ScaleByAdamState
     key: Array
     weights: LossWeights
-    failed: Array
+    diverged_at: Array
 
 
 class Sums(NamedTuple):
@@ -105,7 +105,7 @@ def init_state(
         moments=ADAM.init(params),
         key=jax.random.key_data(key),
         weights=weights,
-        failed=jnp.full((), FINITE, jnp.int32),
+        diverged_at=jnp.full((), FINITE, jnp.int32),
     )
 
 
@@ -114,8 +114,8 @@ def read_batch(batch: Batches, data: TokenData) -> Batch:
     return Batch(
         mask=batch.token != NO_TOKEN,
         starts=batch.starts,
-        slot=batch.slot,
-        form_word=batch.form_word,
+        form_index=batch.form_index,
+        form_to_word=batch.form_to_word,
         forms=jax.tree.map(lambda table: table[batch.form], data.forms),
     )
 
@@ -154,7 +154,7 @@ def train_step(
     batch: Batches,
     data: TokenData,
     knowledge: Outputs | None,
-    words_move: Array | None = None,
+    train_words_now: Array | None = None,
 ) -> tuple[TrainState, Sums]:
     """One update of one lane by one batch of one corpus.
 
@@ -168,7 +168,7 @@ def train_step(
         batch: one step of `Batches`.
         data: tokens on the device.
         knowledge: the teacher's outputs of all N tokens, fields [N, ...] or None; or None.
-        words_move: whether word vectors are trained yet, bool scalar; None where they are from the start or never.
+        train_words_now: whether word vectors are trained yet, bool scalar; None where they are from the start or never.
 
     Returns:
         The next state and the batch's sums.
@@ -196,11 +196,11 @@ def train_step(
 
     part = _select(state.params, batch)
     mean_loss, gradient = jax.value_and_grad(loss_of)(part)
-    if words_move is not None:  # Adam leaves rows without any gradient so far exactly as they are
-        gradient["words"] = jnp.where(words_move, gradient["words"], 0.0)
+    if train_words_now is not None:  # Adam leaves rows without any gradient so far exactly as they are
+        gradient["words"] = jnp.where(train_words_now, gradient["words"], 0.0)
     norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(mean_loss) & jnp.isfinite(norm)
-    wanted = (batch.rate > 0) & (state.failed == FINITE)
+    wanted = (batch.rate > 0) & (state.diverged_at == FINITE)
     scale = jnp.minimum(1.0, settings.train.clip_norm / jnp.maximum(norm, 1e-12))
     before = optax.ScaleByAdamState(
         state.moments.count, _select(state.moments.mu, batch), _select(state.moments.nu, batch)
@@ -220,7 +220,7 @@ def train_step(
             _insert(state.moments.mu, mu, batch, not train_words),
             _insert(state.moments.nu, nu, batch, not train_words),
         ),
-        failed=jnp.where(wanted & ~finite, state.step, state.failed),
+        diverged_at=jnp.where(wanted & ~finite, state.step, state.diverged_at),
     )
     return next_state, Sums(jnp.where(go, mean_loss * count, 0.0), jnp.where(go, count, 0))
 
@@ -232,12 +232,12 @@ def train_steps(
     batches: Batches,
     data: TokenData,
     knowledge: Outputs | None,
-    words_move: Array | None = None,
+    train_words_now: Array | None = None,
 ) -> tuple[TrainState, Sums]:
     """S updates of one lane in one scan; arguments as of `train_step`, batches with a leading S."""
 
     def body(carry: TrainState, batch: Batches) -> tuple[TrainState, Sums]:
-        return train_step(tagger, settings, carry, batch, data, knowledge, words_move)
+        return train_step(tagger, settings, carry, batch, data, knowledge, train_words_now)
 
     state, sums = lax.scan(body, state, batches)
     return state, jax.tree.map(lambda x: x.sum(0), sums)

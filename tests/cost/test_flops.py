@@ -11,7 +11,7 @@ from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost import flops as floor
 from kd_jax.cost.timing import GOLD_ONLY, timing_job
-from kd_jax.data.pipeline import feed
+from kd_jax.data.pipeline import input_pipeline
 from kd_jax.settings import Settings, override
 from kd_jax.training import loop
 from kd_jax.training.step import init_state, train_step
@@ -27,11 +27,11 @@ SIZES = [
 def one_step(settings, corpus=None):
     """A train step as a function of its state, that state, and what the batch holds with its padding."""
     job = timing_job([corpus or tiny_corpus(sizes=(60, 8, 8))], settings, 1, 100)
-    chunk = next(feed(job.tokens, job.sentences, job.settings.train, [0], 1))[0]
+    chunk = next(input_pipeline(job.tokens, job.sentences, job.settings.train, [0], 1))[0]
     batch = jax.tree.map(lambda x: jnp.asarray(x[0, 0]), chunk)
     data = jax.tree.map(jnp.asarray, loop.token_data(job))
     state = jax.eval_shape(lambda: init_state(job.tagger, job.head, np.int32(0), GOLD_ONLY, 1, job.tokens.word_rows))
-    at = floor.Places(
+    at = floor.BatchSize(
         tokens=batch.token.size,
         steps=batch.token.shape[1],
         forms=len(batch.form),
@@ -83,7 +83,7 @@ def test_operations_are_those_of_the_compiled_program():
 
 
 def test_real_sizes():
-    at = floor.Places(tokens=900, steps=128, forms=380, words=350, labels=3)
+    at = floor.BatchSize(tokens=900, steps=128, forms=380, words=350, labels=3)
     layers = {layer.name: layer for layer in floor.layers(Settings().model, 80, at)}
     assert layers["shared BiLSTM"].operations == 3 * 2 * 900 * 2 * 800 * (250 + 200)
     assert layers["task BiLSTM"].parameters == 2 * 800 * (400 + 200 + 1)
@@ -92,6 +92,6 @@ def test_real_sizes():
 
 
 def test_frozen_words_have_no_traffic_of_adam():
-    at = floor.Places(900, 128, 380, 350, 3)
+    at = floor.BatchSize(900, 128, 380, 350, 3)
     settings = override(Settings(), ["words.update=frozen"])
     assert floor.layers(settings.model, 80, at)[0].weights == 0 < floor.layers(Settings().model, 80, at)[0].weights

@@ -5,7 +5,7 @@ import pytest
 from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.bench.synthetic import synthetic_corpus
-from kd_jax.cost.timing import Timing, operations_a_token, shortened, timing_job, usual_batch
+from kd_jax.cost.timing import StepTimer, operations_a_token, shortened, timing_job, usual_batch
 
 
 def test_job_has_the_steps_asked_for_and_the_vocabulary_of_all():
@@ -30,7 +30,7 @@ def test_shortened_leaves_out_what_does_not_fit_a_row():
 
 
 def test_timing_trains_on():
-    timing = Timing(timing_job([tiny_corpus()], tiny_settings(), 1, 4))
+    timing = StepTimer(timing_job([tiny_corpus()], tiny_settings(), 1, 4))
     rates, losses = [], []
     for _ in range(8):
         rates.append(timing.epoch())

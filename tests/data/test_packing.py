@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_corpus, tiny_settings
 
-from kd_jax.data.dataset import pieces, read_tokens, real_share
+from kd_jax.data.dataset import make_batches, read_tokens, real_share
 from kd_jax.data.packing import NO_TOKEN, Shape, lay_out, pack, stack
-from kd_jax.data.pipeline import feed
+from kd_jax.data.pipeline import input_pipeline
 from kd_jax.data.vocab import UNKNOWN, build_vocabulary, normalise
-from kd_jax.settings import Train
+from kd_jax.settings import TrainConfig
 
 
 @settings(deadline=None)
@@ -50,18 +50,18 @@ def test_flat_arrays_are_the_corpora(tokens):
 def test_batches_name_the_forms_and_words_of_their_tokens(tokens):
     flat, _ = tokens
     sentences = flat.sentences("B", ("train", "test"))
-    found = pieces(flat, sentences, 1, Train(rows=2, row_length=8), np.random.default_rng(0))
-    assert len({piece.token.shape for piece in found}) == 2
+    found = make_batches(flat, sentences, 1, TrainConfig(rows=2, row_length=8), np.random.default_rng(0))
+    assert len({host_batch.token.shape for host_batch in found}) == 2
     seen = []
-    for piece in found:
-        shape = Shape(1, *piece.token.shape, 64, 64)
-        batch = stack([piece], [0.5], shape, flat.word_rows)
+    for host_batch in found:
+        shape = Shape(1, *host_batch.token.shape, 64, 64)
+        batch = stack([host_batch], [0.5], shape, flat.word_rows)
         real = batch.token[0] != NO_TOKEN
         where = batch.token[0][real]
         seen += where.tolist()
-        form = batch.form[0][batch.slot[0][real]]
+        form = batch.form[0][batch.form_index[0][real]]
         np.testing.assert_array_equal(form, flat.form[where])
-        word = batch.word[0][batch.form_word[0][batch.slot[0][real]]]
+        word = batch.word[0][batch.form_to_word[0][batch.form_index[0][real]]]
         np.testing.assert_array_equal(word, flat.forms.word[flat.form[where]])
         assert batch.word[0, 0] == UNKNOWN
         distinct = batch.word[0][batch.word[0] < flat.word_rows]
@@ -74,10 +74,10 @@ def test_batches_name_the_forms_and_words_of_their_tokens(tokens):
 def test_feed_is_a_function_of_the_seed_and_resumes(tokens):
     flat, _ = tokens
     sentences = [flat.sentences("A", ("train",)), flat.sentences("B", ("train",))]
-    train = Train(rows=2, row_length=16, schedule="linear")
-    whole = list(feed(flat, sentences, train, [3, 4], 3))
-    alone = list(feed(flat, sentences, train, [4], 3))
-    later = list(feed(flat, sentences, train, [3, 4], 3, first=1))
+    train = TrainConfig(rows=2, row_length=16, schedule="linear")
+    whole = list(input_pipeline(flat, sentences, train, [3, 4], 3))
+    alone = list(input_pipeline(flat, sentences, train, [4], 3))
+    later = list(input_pipeline(flat, sentences, train, [3, 4], 3, first=1))
     assert len(later) == 2
     for again, epoch in zip(later, whole[1:], strict=True):
         for a, b in zip(again, epoch, strict=True):

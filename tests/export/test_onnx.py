@@ -39,7 +39,7 @@ def test_the_same_tags_and_chances(tmp_path, head, constrained):
         for one, two in zip(*(m.label(sentences, raw=False) for m in (model, other)), strict=True):
             assert one.labels.tolist() == two.labels.tolist()
             if head == "softmax":
-                np.testing.assert_allclose(one.chances, two.chances, atol=1e-5)
+                np.testing.assert_allclose(one.probabilities, two.probabilities, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_what_the_folder_says_is_enough_to_tag(tmp_path):
     feed = {
         "word": word,
         "chars": chars,
-        "slot": np.arange(n, dtype=np.int32)[None],
+        "form_index": np.arange(n, dtype=np.int32)[None],
         "starts": np.arange(n)[None] == 0,
         "mask": np.ones((1, n), bool),
     }

@@ -48,7 +48,7 @@ def test_round_trip(tmp_path, head, constrained):
     (trained,), (shipped,) = (kd_jax.load(tmp_path / name).models for name in ("model", "out"))
     for one, other in zip(*(m.label(sentences, raw=False) for m in (trained, shipped)), strict=True):
         assert one.labels.tolist() == other.labels.tolist()
-        np.testing.assert_allclose(one.chances, other.chances, atol=1e-5)
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     assert shipped.labels == trained.labels
     assert shipped.constrained == constrained
 

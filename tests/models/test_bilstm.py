@@ -40,7 +40,7 @@ class ScanBiLSTM(nn.Module):
 def as_cells(params):
     """Parameters of BiLSTM as those of ScanBiLSTM: gates i, f, o, g as cell layers ii, if, io, ig, hi, ..."""
 
-    def cell(d):
+    def group(d):
         kernels = jnp.split(params["kernel"][d], 4, -1)
         recurrents = jnp.split(params["recurrent"][d], 4, -1)
         biases = jnp.split(params["bias"][d], 4, -1)
@@ -50,7 +50,7 @@ def as_cells(params):
             layers["h" + gate] = {"kernel": recurrent, "bias": bias}
         return {"cell": layers}
 
-    return {"params": {"forward": cell(0), "backward": cell(1)}}
+    return {"params": {"forward": group(0), "backward": group(1)}}
 
 
 @pytest.fixture(params=[one_by_one, stacked])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import tiny_corpus, tiny_settings
 
-from kd_jax.cost.timing import Timing, timing_job
+from kd_jax.cost.timing import StepTimer, timing_job
 from kd_jax.models import bilstm
 from kd_jax.models.precision import dense, dot_general, product
 from kd_jax.settings import Settings, from_dict, override, to_dict
@@ -70,7 +70,7 @@ def test_a_tagger_in_bfloat16_learns_and_keeps_float32():
     assert {x.dtype for x in jax.tree.leaves((shapes.params, shapes.moments.mu))} == {jnp.dtype(jnp.float32)}
     text = str(loop.lowered(job).as_text())
     assert "bf16" in text
-    timing, losses = Timing(job), []
+    timing, losses = StepTimer(job), []
     for _ in range(8):
         timing.epoch()
         losses.append(float(timing.loss[0]))

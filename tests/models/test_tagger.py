@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from tiny import tiny_corpus, tiny_settings
 
-from kd_jax.data.dataset import pieces, read_tokens
+from kd_jax.data.dataset import make_batches, read_tokens
 from kd_jax.data.packing import NO_TOKEN, Shape, stack
 from kd_jax.data.vocab import PADDING, build_vocabulary
 from kd_jax.distill.extract import extract, widths
 from kd_jax.models.features import CharEncoder, highest
 from kd_jax.models.tagger import Tagger, dropout, init_params, replace_singles
-from kd_jax.settings import Chars, Train, override
+from kd_jax.settings import CharConfig, TrainConfig, override
 from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Job, Lane, initial_states, label_tokens, token_data
 from kd_jax.training.mesh import lane_mesh
@@ -38,7 +38,7 @@ def params_of(job):
 
 @pytest.mark.parametrize("encoder", ["cnn", "bilstm"])
 def test_padding_of_words_has_no_influence_on_their_characters(encoder):
-    module = CharEncoder(Chars(encoder=encoder, dim=4, units=6, width=3, longest=8), 12)
+    module = CharEncoder(CharConfig(encoder=encoder, dim=4, units=6, width=3, longest=8), 12)
     chars = jnp.array([[3, 4, 5, PADDING, PADDING, PADDING], [7, PADDING, PADDING, PADDING, PADDING, PADDING]])
     params = jax.jit(module.init)(jax.random.key(0), chars)
     run = jax.jit(module.apply)
@@ -81,8 +81,8 @@ def test_packed_rows_give_what_single_sentences_give(encoder):
     seen = {}
     for rows, row_length in ((2, 16), (1, 12)):
         for sentences in [job.sentences[1]] if rows == 2 else [np.array([s]) for s in job.sentences[1][:6]]:
-            for piece in pieces(tokens, sentences, 1, Train(rows=rows, row_length=row_length), None):
-                batch = stack([piece], [0.0], Shape(1, *piece.token.shape, 64, 64), tokens.word_rows)
+            for host_batch in make_batches(tokens, sentences, 1, TrainConfig(rows=rows, row_length=row_length), None):
+                batch = stack([host_batch], [0.0], Shape(1, *host_batch.token.shape, 64, 64), tokens.word_rows)
                 batch = jax.tree.map(lambda x: jnp.asarray(x[0]), batch)
                 logits = run(batch).logits.swapaxes(0, 1)
                 for position, value in zip(
@@ -125,8 +125,8 @@ def test_extraction_gives_every_token_once_and_equals_the_forward_pass():
         assert np.isnan(found[rows]).all()
         found[rows] = np.concatenate(outputs, -1)
     assert np.isfinite(found).all()
-    piece = pieces(job.tokens, sentences[:1], 1, Train(rows=1, row_length=16), None)[0]
-    batch = stack([piece], [0.0], Shape(1, *piece.token.shape, 64, 64), job.tokens.word_rows)
+    host_batch = make_batches(job.tokens, sentences[:1], 1, TrainConfig(rows=1, row_length=16), None)[0]
+    batch = stack([host_batch], [0.0], Shape(1, *host_batch.token.shape, 64, 64), job.tokens.word_rows)
     data = jax.tree.map(jnp.asarray, token_data(job))
     batch = jax.tree.map(lambda x: jnp.asarray(x[0]), batch)
     outputs = jax.jit(lambda batch: apply(job.tagger, params, batch, data))(batch)
@@ -144,12 +144,12 @@ def test_dropout_keeps_the_mean_and_the_rate():
 
 def test_only_singles_are_replaced():
     job = make_job()
-    piece = pieces(job.tokens, job.sentences[0], 0, job.settings.train, None)[0]
-    batch = stack([piece], [0.0], Shape(1, *piece.token.shape, 64, 64), job.tokens.word_rows)
+    host_batch = make_batches(job.tokens, job.sentences[0], 0, job.settings.train, None)[0]
+    batch = stack([host_batch], [0.0], Shape(1, *host_batch.token.shape, 64, 64), job.tokens.word_rows)
     read = read_batch(jax.tree.map(lambda x: jnp.asarray(x[0]), batch), jax.tree.map(jnp.asarray, token_data(job)))
-    always = replace_singles(jax.random.key(0), read, 1.0).form_word
-    np.testing.assert_array_equal(always, jnp.where(read.forms.single, 0, read.form_word))
-    np.testing.assert_array_equal(replace_singles(jax.random.key(0), read, 0.0).form_word, read.form_word)
+    always = replace_singles(jax.random.key(0), read, 1.0).form_to_word
+    np.testing.assert_array_equal(always, jnp.where(read.forms.single, 0, read.form_to_word))
+    np.testing.assert_array_equal(replace_singles(jax.random.key(0), read, 0.0).form_to_word, read.form_to_word)
 
 
 def test_branches_start_apart_and_the_first_does_not_depend_on_the_others():

@@ -10,7 +10,7 @@ from scipy import stats
 
 from kd_jax.evaluation import significance
 from kd_jax.report.comparison import compare, numbers, terminal, within_corpora
-from kd_jax.report.score_matrix import boards, published
+from kd_jax.report.score_matrix import published, score_matrices
 
 
 def shown(renderable, width=100):
@@ -20,19 +20,19 @@ def shown(renderable, width=100):
 
 
 def test_pairs_of_a_published_table_are_the_tests_own():
-    board = published(4)
-    found = compare(board)
+    matrix = published(4)
+    found = compare(matrix)
     assert len(found.pairs) == 6
     for pair in found.pairs:
-        a, b = board.labels.index(pair.better), board.labels.index(pair.other)
-        difference = board.means[:, a] - board.means[:, b]
+        a, b = matrix.labels.index(pair.better), matrix.labels.index(pair.other)
+        difference = matrix.means[:, a] - matrix.means[:, b]
         assert pair.wins == np.sum(difference > 0)
         assert pair.losses == np.sum(difference < 0)
         assert pair.ranks == (found.friedman.mean_ranks[a], found.friedman.mean_ranks[b])
         assert pair.ranks[0] <= pair.ranks[1]
         assert pair.posthoc == found.posthoc[a, b]
         assert pair.difference.estimate == pytest.approx(np.median(difference))
-    column = {label: board.means[:, m] for m, label in enumerate(board.labels)}
+    column = {label: matrix.means[:, m] for m, label in enumerate(matrix.labels)}
     single = [significance.signed_ranks(column[pair.better] - column[pair.other]).p for pair in found.pairs]
     np.testing.assert_allclose([p.wilcoxon for p in found.pairs], significance.holm(np.array(single)))
 
@@ -68,8 +68,8 @@ def test_conover_takes_nemenyis_place():
     (["NCBI", "CRAFT"], "2 corpora with scores of every model: too few for a test over corpora, which takes 3."),
 ])  # fmt: skip
 def test_too_few_corpora_are_said_and_nothing_is_tested(corpora, said):
-    (board,) = boards(made_rows(1, corpora))
-    found = compare(board)
+    (matrix,) = score_matrices(made_rows(1, corpora))
+    found = compare(matrix)
     assert (found.pairs, found.friedman, found.sentences) == ((), None, [])
     assert said in found.limits
     assert "Friedman" not in shown(terminal(found))
@@ -77,17 +77,17 @@ def test_too_few_corpora_are_said_and_nothing_is_tested(corpora, said):
 
 def test_a_design_that_cannot_reach_alpha_is_said_so():
     five = ["NCBI", "CRAFT", "ExPTM", "JNLPBA", "AnatEM"]
-    (board,) = boards(made_rows(1, five, seeds=(1, 2, 3, 4, 5)))
-    pair = compare(board.only(five, ["STM", "MTM"]))
+    (matrix,) = score_matrices(made_rows(1, five, seeds=(1, 2, 3, 4, 5)))
+    pair = compare(matrix.only(five, ["STM", "MTM"]))
     assert "5 corpora are too few for Wilcoxon: p is 0.0625 at best, so it can't reach 0.05." in pair.limits
     assert "Two models: Friedman's test takes three, Wilcoxon's compares them." in pair.limits
-    everything = compare(board)
+    everything = compare(matrix)
     assert "5 corpora are too few for Holm-Wilcoxon over 10 pairs: p is 0.625 at best, so it can't reach 0.05." in (
         everything.limits
     )
     assert any(limit.startswith("With 5 seeds a two-sided Wilcoxon test over seeds gives p = 0.0625 at best")
                for limit in everything.limits)  # fmt: skip
-    three = compare(board.only(five[:3]), alpha=0.001)
+    three = compare(matrix.only(five[:3]), alpha=0.001)
     assert any("too few for Nemenyi" in limit for limit in three.limits)
     assert not compare(published(1)).limits
 
@@ -102,18 +102,18 @@ def test_limits_are_true():
 def test_models_are_compared_on_the_same_corpora_only():
     rows = made_rows(1)
     dropped = [row for row in rows if (row.corpus, row.label) != ("ExPTM", "MTM")]
-    (board,) = boards(dropped)
-    found = compare(board)
+    (matrix,) = score_matrices(dropped)
+    found = compare(matrix)
     assert "ExPTM" not in found.corpora
-    (same,) = boards([row for row in rows if row.corpus != "ExPTM"])
+    (same,) = score_matrices([row for row in rows if row.corpus != "ExPTM"])
     assert found.friedman.chi2 == compare(same).friedman.chi2
 
 
-def counts_of(board, better="MTM"):
+def counts_of(matrix, better="MTM"):
     draw = np.random.default_rng(0)
     gold = draw.integers(0, 4, 300)
     tables = {}
-    for label in board.labels:
+    for label in matrix.labels:
         for seed in (1, 2, 3):
             correct = draw.binomial(gold, 0.75 if label == better else 0.6)
             tables[label, seed] = np.stack([correct, gold, gold], 1).astype(np.int32)
@@ -121,14 +121,14 @@ def counts_of(board, better="MTM"):
 
 
 def test_within_a_corpus_every_pair_is_tested_and_corrected():
-    (board,) = boards(made_rows(7, ["NCBI", "CRAFT"]))
-    load = counts_of(board)
+    (matrix,) = score_matrices(made_rows(7, ["NCBI", "CRAFT"]))
+    load = counts_of(matrix)
     done = []
-    tests, notes = within_corpora(board, load, done=done.append)
+    tests, notes = within_corpora(matrix, load, done=done.append)
     assert notes == []
     assert done == ["CRAFT", "NCBI"]
     assert len(tests) == 2 * 3
-    mean = {m: np.mean([load(m, row) for row in board.rows["NCBI", m]], axis=0) for m in board.labels}
+    mean = {m: np.mean([load(m, row) for row in matrix.rows["NCBI", m]], axis=0) for m in matrix.labels}
     single = [significance.permutation_test(mean[t.first], mean[t.second]).p for t in tests[3:]]
     np.testing.assert_allclose([t.p for t in tests[3:]], significance.holm(np.array(single)), atol=1e-12)
     assert {(t.first, t.p < 0.05) for t in tests if "MTM" in t[1:3]} == {("MTM", True)}
@@ -136,35 +136,35 @@ def test_within_a_corpus_every_pair_is_tested_and_corrected():
 
 
 def test_missing_or_different_sentences_are_said():
-    (board,) = boards(made_rows(7, ["NCBI"]))
-    load = counts_of(board)
-    tests, notes = within_corpora(board, lambda label, row: None if label == "MTM" else load(label, row))
+    (matrix,) = score_matrices(made_rows(7, ["NCBI"]))
+    load = counts_of(matrix)
+    tests, notes = within_corpora(matrix, lambda label, row: None if label == "MTM" else load(label, row))
     assert [(t.first, t.second) for t in tests] in ([("STM", "SM soft")], [("SM soft", "STM")])
     assert notes == ["No counts by sentence of MTM on NCBI: not compared within this corpus."]
-    tests, notes = within_corpora(board, lambda label, row: load(label, row)[: 200 if label == "MTM" else None])
+    tests, notes = within_corpora(matrix, lambda label, row: load(label, row)[: 200 if label == "MTM" else None])
     assert len(tests) == 1
     assert notes == ["Not compared on NCBI, since scored on different sentences: STM and MTM and MTM and SM soft."]
-    tests, notes = within_corpora(board, lambda label, row: load(label, row)[: 100 * row.seed])
+    tests, notes = within_corpora(matrix, lambda label, row: load(label, row)[: 100 * row.seed])
     assert tests == []
     assert "Seeds of STM on NCBI were scored on different sentences: not compared there." in notes
 
 
 def test_two_models_get_wilcoxon_alone():
-    (board,) = boards(made_rows(1))
-    pair = compare(board.only(board.corpora, ["STM", "SM a=0.5"]))
-    difference = board.means[:, board.labels.index("SM a=0.5")] - board.means[:, 0]
+    (matrix,) = score_matrices(made_rows(1))
+    pair = compare(matrix.only(matrix.corpora, ["STM", "SM a=0.5"]))
+    difference = matrix.means[:, matrix.labels.index("SM a=0.5")] - matrix.means[:, 0]
     assert pair.pairs[0].wilcoxon == pytest.approx(stats.wilcoxon(difference, method="exact").pvalue)
     assert pair.friedman is None
     assert "beats STM" in pair.sentences[0]
 
 
 def test_pairs_of_interest_alone_are_corrected_for():
-    board = published(1)
+    matrix = published(1)
     among = [("STM", "MTM"), ("STM", "SM a=1")]
-    found = compare(board, among=among)
+    found = compare(matrix, among=among)
     assert [{p.better, p.other} for p in found.pairs] == [set(pair) for pair in among]
-    assert found.friedman[:4] == compare(board).friedman[:4]
-    for few, many in zip(found.pairs, (compare(board).pairs[0], compare(board).pairs[3]), strict=True):
+    assert found.friedman[:4] == compare(matrix).friedman[:4]
+    for few, many in zip(found.pairs, (compare(matrix).pairs[0], compare(matrix).pairs[3]), strict=True):
         assert few.wilcoxon <= many.wilcoxon
         assert few == many._replace(wilcoxon=few.wilcoxon)
 
@@ -172,5 +172,5 @@ def test_pairs_of_interest_alone_are_corrected_for():
 def test_a_board_without_common_corpora_is_answered():
     rows = [row for row in made_rows(7, ["NCBI", "CRAFT"]) if (row.corpus, row.label) not in
             {("NCBI", "MTM"), ("CRAFT", "STM")}]  # fmt: skip
-    (board,) = boards(rows)
-    assert compare(board).limits[0].startswith("0 corpora with scores of every model")
+    (matrix,) = score_matrices(rows)
+    assert compare(matrix).limits[0].startswith("0 corpora with scores of every model")

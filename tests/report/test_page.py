@@ -9,7 +9,7 @@ from made_results import made_rows
 
 from kd_jax.report import page
 from kd_jax.report.comparison import Within, compare
-from kd_jax.report.score_matrix import boards, published
+from kd_jax.report.score_matrix import published, score_matrices
 from kd_jax.report.tables import score_table
 
 VOID = {"meta", "img", "br", "link"}
@@ -41,8 +41,8 @@ class Checked(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_needs_nothing_else():
-    board = published(4)
-    content = page.over_corpora(compare(board)) + page.grid(["", "<b>"], [["a&b", "1"]])
+    matrix = published(4)
+    content = page.over_corpora(compare(matrix)) + page.grid(["", "<b>"], [["a&b", "1"]])
     document = Checked(page.page("A <title>", "<p>lead</p>", [("One & two", content)]))
     assert "A <title>" in document.text
     assert "SM task beats STM on 15 of 15 corpora" in document.text
@@ -59,8 +59,8 @@ def test_a_table_at_a_glance_names_the_best_first():
 
 
 def test_cost_counts_a_teacher_once_and_students_by_corpus():
-    (board,) = boards(made_rows(7, ["NCBI", "CRAFT"], seeds=(1, 2)))
-    text = page.cost(board)
+    (matrix,) = score_matrices(made_rows(7, ["NCBI", "CRAFT"], seeds=(1, 2)))
+    text = page.cost(matrix)
     lines = {row[0]: row[1:] for row in (re.findall(r">([^<>]+)</t[hd]>", line) for line in text.split("<tr>")[1:])}
     assert lines["STM"] == ["4", "0.40", "0:04:02", "1,653"]
     assert lines["MTM"] == ["2", "0.20", "0:02:01", "1,653"]
@@ -69,16 +69,16 @@ def test_cost_counts_a_teacher_once_and_students_by_corpus():
     choosing = [
         replace(row, split="devel", label=f"SM tau={k}") for k in (1, 2) for row in made_rows(7, ["NCBI"], (1,))[2:]
     ]
-    text = Checked(page.cost(board, choosing)).text
+    text = Checked(page.cost(matrix, choosing)).text
     assert re.search(r"choosing weights +2 +0.20 +0:02:01", text)
     assert re.search(r"all +12 +1.20", text)
 
 
 def test_chosen_weights_are_shown_where_they_differ_between_corpora():
     rows = made_rows(7, ["NCBI", "CRAFT"])
-    assert page.chosen_weights(boards(rows)[0]) == ""
+    assert page.chosen_weights(score_matrices(rows)[0]) == ""
     rows = [replace(row, tau=3.0) if (row.label, row.corpus) == ("SM soft", "NCBI") else row for row in rows]
-    text = Checked(page.chosen_weights(boards(rows)[0])).text
+    text = Checked(page.chosen_weights(score_matrices(rows)[0])).text
     assert "tau 3" in text
     assert "tau 1" in text
     assert "SM soft" in text

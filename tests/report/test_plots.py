@@ -14,7 +14,7 @@ from PIL import Image
 from kd_jax.report import plots
 from kd_jax.report import published as paper
 from kd_jax.report.comparison import compare
-from kd_jax.report.score_matrix import boards, published
+from kd_jax.report.score_matrix import published, score_matrices
 
 
 def made_board(models, corpora=4, seeds=3, long_names=False, step=0.35):
@@ -31,7 +31,7 @@ def made_board(models, corpora=4, seeds=3, long_names=False, step=0.35):
                 name = f"{corpus}-with-a-long-name" if long_names else corpus
                 kind = ("STM", "MTM", "SM")[min(k, 2)]
                 rows.append(replace(base, corpus=name, label=label, model=kind, seed=seed, f1=f1))
-    return boards(rows)[0]
+    return score_matrices(rows)[0]
 
 
 def beyond_the_axes(figure):
@@ -72,9 +72,9 @@ def test_pictures_of_tests_are_legible(picture, models, long_names):
 
 @pytest.mark.parametrize(("models", "long_names"), MANY)
 def test_pictures_of_scores_are_legible(models, long_names):
-    board = made_board(models, long_names=long_names)
-    assert_legible(plots.corpus_scores(board))
-    assert_legible(plots.gains(board, plots.baselines(board)))
+    matrix = made_board(models, long_names=long_names)
+    assert_legible(plots.corpus_scores(matrix))
+    assert_legible(plots.gains(matrix, plots.baselines(matrix)))
 
 
 @pytest.mark.parametrize("number", list(paper.TITLES))
@@ -116,48 +116,48 @@ def test_the_matrix_shows_the_p_values_in_the_order_of_ranks():
 
 
 def test_every_seed_is_a_point_and_the_bar_is_their_mean():
-    board = made_board(3, corpora=2, seeds=4)
-    for axes, corpus in zip(plots.corpus_scores(board).axes, board.corpora, strict=True):
+    matrix = made_board(3, corpora=2, seeds=4)
+    for axes, corpus in zip(plots.corpus_scores(matrix).axes, matrix.corpora, strict=True):
         points = [line for line in axes.lines if line.get_marker() not in {"None", None, ""}]
         bars = [line for line in axes.lines if line not in points]
         assert sorted(x for line in points for x in line.get_xdata()) == pytest.approx(
-            sorted(f1 for label in board.labels for f1 in board.scores[corpus, label].values())
+            sorted(f1 for label in matrix.labels for f1 in matrix.scores[corpus, label].values())
         )
-        assert [bar.get_xdata()[0] for bar in bars] == pytest.approx([board.mean(corpus, m) for m in board.labels])
+        assert [bar.get_xdata()[0] for bar in bars] == pytest.approx([matrix.mean(corpus, m) for m in matrix.labels])
 
 
 def test_students_stand_against_the_single_task_model_of_their_head():
     rows = made_rows(1, ["NCBI"]) + [replace(r, experiment="logits") for r in made_rows(5, ["NCBI"])]
-    (board,) = boards(rows)
-    against = plots.baselines(board)
-    assert against == {label: "STM-CRF" if "CRF" in label else "STM" for label in board.labels if "SM" in label[:2]}
-    (board,) = boards([row for row in rows if row.label != "STM-CRF"])
-    assert set(plots.baselines(board).values()) == {"STM"}
-    (board,) = boards([row for row in rows if row.model != "STM"])
-    assert plots.gains(board, plots.baselines(board)) is None
+    (matrix,) = score_matrices(rows)
+    against = plots.baselines(matrix)
+    assert against == {label: "STM-CRF" if "CRF" in label else "STM" for label in matrix.labels if "SM" in label[:2]}
+    (matrix,) = score_matrices([row for row in rows if row.label != "STM-CRF"])
+    assert set(plots.baselines(matrix).values()) == {"STM"}
+    (matrix,) = score_matrices([row for row in rows if row.model != "STM"])
+    assert plots.gains(matrix, plots.baselines(matrix)) is None
     assert plots.baselines(published(5)) == {f"SM-CRF a={a}": "STM-CRF" for a in ("0", "0.5", "1")}
 
 
 def test_gains_are_differences_of_means():
-    board = made_board(4, corpora=3)
-    figure = plots.gains(board, {"SM a=0": "STM"})
+    matrix = made_board(4, corpora=3)
+    figure = plots.gains(matrix, {"SM a=0": "STM"})
     points = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert points == pytest.approx([board.mean(c, "SM a=0") - board.mean(c, "STM") for c in board.corpora])
+    assert points == pytest.approx([matrix.mean(c, "SM a=0") - matrix.mean(c, "STM") for c in matrix.corpora])
 
 
 def test_one_seed_or_a_corpus_not_run_needs_no_interval():
     rows = made_rows(1, ["NCBI", "CRAFT"], seeds=(1,))
-    (board,) = boards([row for row in rows if (row.corpus, row.label) != ("NCBI", "STM")])
-    figure = plots.gains(board, plots.baselines(board))
+    (matrix,) = score_matrices([row for row in rows if (row.corpus, row.label) != ("NCBI", "STM")])
+    figure = plots.gains(matrix, plots.baselines(matrix))
     assert "interval" not in figure.get_supxlabel()
-    assert_legible(plots.corpus_scores(board))
+    assert_legible(plots.corpus_scores(matrix))
 
 
 def test_intervals_wider_than_the_frame_are_said_to_be_cut():
-    board = made_board(4, corpora=3, seeds=2, step=0)
-    assert plots.gains(board, {"SM a=0": "STM"}).get_supxlabel().endswith("(cut at the frame)")
-    board = made_board(4, corpora=3, seeds=9, step=5)
-    assert plots.gains(board, {"SM a=0": "STM"}).get_supxlabel().endswith("over seeds")
+    matrix = made_board(4, corpora=3, seeds=2, step=0)
+    assert plots.gains(matrix, {"SM a=0": "STM"}).get_supxlabel().endswith("(cut at the frame)")
+    matrix = made_board(4, corpora=3, seeds=9, step=5)
+    assert plots.gains(matrix, {"SM a=0": "STM"}).get_supxlabel().endswith("over seeds")
 
 
 def test_every_model_has_a_look_of_its_own():

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from kd_jax.evaluation.results import TypeRow
 from kd_jax.report import formats
-from kd_jax.report.score_matrix import boards, published
+from kd_jax.report.score_matrix import published, score_matrices
 from kd_jax.report.tables import experiment_table, experiment_tables, score_table, type_tables
 
 
@@ -115,18 +115,18 @@ def test_the_caption_names_scorer_protocol_and_seeds():
 
 
 def test_types_of_corpora_with_several():
-    (board,) = boards(made_rows(1, ["NCBI", "CRAFT"]))
+    (matrix,) = score_matrices(made_rows(1, ["NCBI", "CRAFT"]))
     rows = [
         TypeRow("logits", corpus, label, "softmax", seed, "test", "train+devel", kind, 50.0, 50.0, 50.0 + seed + m, 7)
         for corpus, kinds in (("NCBI", ["Disease"]), ("CRAFT", ["Gene", "Species"]))
-        for m, label in enumerate(board.labels)
+        for m, label in enumerate(matrix.labels)
         for kind in kinds
         for seed in (1, 2)
     ]
     others = [replace(row, protocol="train", f1=1.0) for row in rows] + [
         replace(r, split="devel", f1=2.0) for r in rows
     ]
-    (table,) = type_tables(rows + others, board)
+    (table,) = type_tables(rows + others, matrix)
     assert table.title == "CRAFT by entity type"
     assert [name for name, _ in table.rows] == ["Gene (7)", "Species (7)"]
     assert [cell.mean for cell in table.rows[0][1]] == [51.5, 52.5, 53.5, 54.5, 55.5]
@@ -179,7 +179,7 @@ def test_html_is_well_formed_and_escaped():
     (table,) = experiment_tables([replace(r, corpus="<b>&") for r in made_rows(1, ["NCBI"])], 1)
     text = formats.html(table)
     checker = Checker()
-    checker.feed(text)
+    checker.input_pipeline(text)
     assert checker.open == []
     assert checker.cells == 5
     assert "&lt;b&gt;&amp;" in text

@@ -17,7 +17,7 @@ from kd_jax.distill import store
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.runtime.files import clear_partial, locked, replace_file
-from kd_jax.runtime.progress import Meter
+from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.structs import Outputs
 from kd_jax.sweep.runner import open_workdir
 
@@ -51,7 +51,7 @@ def test_knowledge_on_a_full_disk_is_an_error_and_not_the_end_of_the_process(sma
 
 
 def test_metrics_on_a_full_disk_go_on_after_the_half_line(small_disk):
-    meter = Meter(1, small_disk / "metrics.jsonl", Console(file=io.StringIO()))
+    meter = ProgressMeter(1, small_disk / "metrics.jsonl", Console(file=io.StringIO()))
     meter.record(a=1)
     fill(small_disk)
     with pytest.raises(InputError, match=r"metrics\.jsonl: can't be written \(No space"):

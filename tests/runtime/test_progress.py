@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from kd_jax.runtime import progress
-from kd_jax.runtime.progress import Meter
+from kd_jax.runtime.progress import ProgressMeter
 
 
 class Terminal(io.StringIO):
@@ -20,7 +20,7 @@ def test_a_bar_on_a_terminal_only_whatever_force_color_says(tmp_path, monkeypatc
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(progress, "PLAIN_EVERY", -1.0)
     console = Console(file=file(), width=120)
-    with Meter(100, tmp_path / "metrics.jsonl", console) as meter:
+    with ProgressMeter(100, tmp_path / "metrics.jsonl", console) as meter:
         for _ in range(3):
             meter.advance("STM on First epoch 1/1", 10, 1.0, 0.5)
     text = console.file.getvalue()

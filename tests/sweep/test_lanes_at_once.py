@@ -17,18 +17,18 @@ from kd_jax.errors import InputError
 from kd_jax.experiment import load_experiment
 from kd_jax.runtime import device
 from kd_jax.runtime.interrupt import Interrupt
-from kd_jax.runtime.progress import Meter
+from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.settings import override
 from kd_jax.sweep import lanes as lane_groups
-from kd_jax.sweep.group import Context
-from kd_jax.sweep.job import Material, make_job
+from kd_jax.sweep.group import RunContext
+from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.lanes import at_once, choose, fitting, split_lanes
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.runner import finish, hashes_of
 from kd_jax.training.saved_model import load_model
 
 CORPUS = tiny_corpus("A")
-MATERIAL = Material({"A": CORPUS}, hashes_of([CORPUS]))
+MATERIAL = SweepData({"A": CORPUS}, hashes_of([CORPUS]))
 
 
 def plan_of(workdir, *changes, seeds=(1, 2, 3, 4, 5)):
@@ -42,11 +42,11 @@ def cell_of(workdir, *changes):
 
 @pytest.mark.parametrize(("limit", "sizes"), [(1, [1] * 5), (2, [1, 2, 2]), (3, [2, 3]), (4, [2, 3]), (5, [5])])
 def test_groups_hold_every_model_once_and_no_more_than_asked(tmp_path, limit, sizes):
-    cell = cell_of(tmp_path)
-    twice = replace(cell, members=(*cell.members, cell.members[0]))
+    group = cell_of(tmp_path)
+    twice = replace(group, specs=(*group.specs, group.specs[0]))
     found = split_lanes(twice, limit)
-    assert sorted(len({m.folder for m in g.members}) for g in found) == sizes
-    assert [m for g in found for m in dict.fromkeys(g.members)] == list(cell.members)
+    assert sorted(len({m.folder for m in g.specs}) for g in found) == sizes
+    assert [m for g in found for m in dict.fromkeys(g.specs)] == list(group.specs)
 
 
 def test_what_fits_is_the_most_that_fits():
@@ -63,9 +63,9 @@ def test_groups_train_what_all_lanes_train_together(tmp_path):
         plan = plan_of(tmp_path / folder, f"at_once={size}", seeds=(1, 2))
         (tmp_path / folder).mkdir()
         told = Console(file=io.StringIO(), width=200)
-        with Meter(1, tmp_path / folder / "metrics.jsonl", told) as meter:
-            finish(plan, MATERIAL, plan.fixed[:1], Context(tmp_path / folder, meter, Interrupt()))
-        models.append([load_model(member.folder).params for member in plan.fixed[0].members])
+        with ProgressMeter(1, tmp_path / folder / "metrics.jsonl", told) as meter:
+            finish(plan, MATERIAL, plan.fixed[:1], RunContext(tmp_path / folder, meter, Interrupt()))
+        models.append([load_model(spec.folder).params for spec in plan.fixed[0].specs])
         assert told.file.getvalue().count("lane-tokens/s, scoring included") == {"0": 1, "1": 2}[size]
     for together, alone in zip(*models, strict=True):
         for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
@@ -73,42 +73,42 @@ def test_groups_train_what_all_lanes_train_together(tmp_path):
 
 
 def test_a_run_too_large_for_memory_is_split_and_the_choice_is_kept(tmp_path, monkeypatch):
-    cell, told = cell_of(tmp_path), []
+    group, told = cell_of(tmp_path), []
 
     def job():
-        return make_job(MATERIAL, cell, cell.members)[0]
+        return make_job(MATERIAL, group, group.specs)[0]
 
     whole = choose(job(), None, {}, "t")
     assert whole.at_once == 5
     one = choose(job(), whole.predicted // 2, {}, "t")
     assert 1 <= one.at_once < 5
     assert one.predicted <= lane_groups.SAFE * (whole.predicted // 2)
-    monkeypatch.setattr(device, "memory_at_hand", lambda: whole.predicted // 2)
-    assert at_once(cell, tmp_path, job, told.append) == one.at_once
+    monkeypatch.setattr(device, "available_memory", lambda: whole.predicted // 2)
+    assert at_once(group, tmp_path, job, told.append) == one.at_once
     assert f"{one.at_once} of 5 lanes at once" in told[0]
-    monkeypatch.setattr(device, "memory_at_hand", lambda: None)
+    monkeypatch.setattr(device, "available_memory", lambda: None)
 
     def never():
         raise AssertionError("chosen already")
 
-    assert at_once(cell, tmp_path, never, told.append) == one.at_once
+    assert at_once(group, tmp_path, never, told.append) == one.at_once
     assert at_once(cell_of(tmp_path, "lanes.at_once=3"), tmp_path, never, told.append) == 3
     assert len(told) == 1
     monkeypatch.setattr(device, "devices", lambda: "another")
-    assert at_once(cell, tmp_path, job, told.append) == 5
+    assert at_once(group, tmp_path, job, told.append) == 5
     (tmp_path / "lanes.json").write_text("{")
     with pytest.raises(InputError, match=r"lanes.json: can't be used"):
-        at_once(cell, tmp_path, job, told.append)
+        at_once(group, tmp_path, job, told.append)
 
 
 def test_not_even_one_lane_is_said(tmp_path, monkeypatch):
     job = timing_job([CORPUS], tiny_settings(), 2, 4)
     with pytest.raises(InputError, match="one lane takes about"):
         choose(job, 1000, {}, "STM on A")
-    monkeypatch.setattr(device, "memory_at_hand", lambda: 1000)
+    monkeypatch.setattr(device, "available_memory", lambda: 1000)
     alone = plan_of(tmp_path, "at_once=0", seeds=(1,)).fixed[0]
     with pytest.raises(InputError, match="one lane takes about"):
-        at_once(alone, tmp_path, lambda: make_job(MATERIAL, alone, alone.members)[0], [].append)
+        at_once(alone, tmp_path, lambda: make_job(MATERIAL, alone, alone.specs)[0], [].append)
 
 
 KEPT = {
@@ -131,12 +131,12 @@ KEPT = {
 @given(harmed(KEPT))
 def test_any_lanes_json_is_used_or_refused_in_one_line(tmp_path_factory, content):
     workdir = tmp_path_factory.mktemp("work")
-    cell, file = cell_of(workdir), workdir / "lanes.json"
-    of_cell = lane_groups._key(cell.members)
+    group, file = cell_of(workdir), workdir / "lanes.json"
+    of_cell = lane_groups._key(group.specs)
     text = json.dumps(content).replace("of another cell", of_cell).replace('"another"', json.dumps(device.devices()))
     file.write_text(text)
     try:
-        lanes = at_once(cell, workdir, lambda: make_job(MATERIAL, cell, cell.members)[0], [].append)
+        lanes = at_once(group, workdir, lambda: make_job(MATERIAL, group, group.specs)[0], [].append)
     except InputError as refused:
         told = str(refused)
         assert told.startswith(f"{file}: can't be used (")
@@ -145,7 +145,7 @@ def test_any_lanes_json_is_used_or_refused_in_one_line(tmp_path_factory, content
         assert file.read_text() == text
     else:
         assert lanes >= 1
-        assert len(split_lanes(cell, lanes)) <= 5
+        assert len(split_lanes(group, lanes)) <= 5
 
 
 @pytest.mark.parametrize(
@@ -191,4 +191,4 @@ def test_memory_at_hand_is_bounded_by_every_control_group(tmp_path, monkeypatch)
         device.Path, "read_text", lambda p, **k: "0::/job\n" if str(p) == "/proc/self/cgroup" else own(p, **k)
     )
     assert device._left_in_groups(tmp_path) == [3000]
-    assert 0 < device.memory_at_hand() < 2**50
+    assert 0 < device.available_memory() < 2**50

@@ -12,7 +12,7 @@ from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
 from kd_jax.sweep import runner as run
 from kd_jax.sweep import teachers as teaching
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.runner import cells_of, unfinished
+from kd_jax.sweep.runner import groups_of, missing_models
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
 SEEDS = (1, 2, 3)
@@ -24,8 +24,8 @@ def plan(name, seeds=SEEDS, protocol="train+devel", corpora=CORPORA, assignments
     return Plan(experiment, settings, corpora, seeds, protocol, Path("work"), tuple(targets or corpora))
 
 
-def members(a_plan, kind):
-    return {m for cell in cells_of(a_plan) if cell.kind == kind for m in cell.members}
+def specs(a_plan, kind):
+    return {m for group in groups_of(a_plan) if group.kind == kind for m in group.specs}
 
 
 @pytest.mark.parametrize("name", experiments())
@@ -40,7 +40,7 @@ def test_every_shipped_experiment_reads_and_plans(name):
     ]
     for part in experiment.parts or (name,):
         found = plan(part)
-        folders = [m.folder for cell in cells_of(found) for m in cell.members]
+        folders = [m.folder for group in groups_of(found) for m in group.specs]
         assert len(set(folders)) == len(folders)
 
 
@@ -50,12 +50,12 @@ def test_paper_has_all_seven_tables():
 
 
 def test_experiments_share_what_two_of_them_need():
-    assert members(plan("logits"), "STM") == members(plan("ensemble"), "STM")
-    assert members(plan("logits"), "MTM") == members(plan("intermediate"), "MTM")
-    assert members(plan("crf"), "STM") == members(plan("crf_softmax"), "STM")
-    softmax = plan("crf_softmax").multi["softmax"].members[0]
-    assert softmax in plan("logits").multi["softmax"].members
-    taught = [{m for m in members(plan(name), "SM") if m.weights.beta} for name in ("logits", "ensemble")]
+    assert specs(plan("logits"), "STM") == specs(plan("ensemble"), "STM")
+    assert specs(plan("logits"), "MTM") == specs(plan("intermediate"), "MTM")
+    assert specs(plan("crf"), "STM") == specs(plan("crf_softmax"), "STM")
+    softmax = plan("crf_softmax").multi["softmax"].specs[0]
+    assert softmax in plan("logits").multi["softmax"].specs
+    taught = [{m for m in specs(plan(name), "SM") if m.weights.beta} for name in ("logits", "ensemble")]
     assert not taught[0] & taught[1]
     for name in ("ensemble", "ensemble_crf"):
         assert alpha_one(plan(name)) == alpha_one(plan("logits"))
@@ -63,23 +63,23 @@ def test_experiments_share_what_two_of_them_need():
 
 
 def alpha_one(a_plan):
-    return {m.folder for m in members(a_plan, "SM") if m.label.endswith("a=1")}
+    return {m.folder for m in specs(a_plan, "SM") if m.label.endswith("a=1")}
 
 
 def test_columns_that_devel_gave_the_same_weights_are_one_model():
     found = plan("intermediate")
     same = LossWeights(1.0, 0.5, 0.5, 0.0, 1.0)
-    cells = found.students({(c, s.label): same for c in CORPORA for s in found.experiment.students})
-    assert {m.label for m in cells[0].members} == {"SM task", "SM task+shared"}
-    assert len({m.folder for m in cells[0].members}) == len(SEEDS)
-    assert len(unfinished(cells[0])) == len(SEEDS)
+    groups = found.students({(c, s.label): same for c in CORPORA for s in found.experiment.students})
+    assert {m.label for m in groups[0].specs} == {"SM task", "SM task+shared"}
+    assert len({m.folder for m in groups[0].specs}) == len(SEEDS)
+    assert len(missing_models(groups[0])) == len(SEEDS)
 
 
 def test_targets_get_students_and_teachers_learn_from_all():
     found = plan("logits", targets=("B",))
-    assert {c.corpora for c in cells_of(found) if c.kind != "MTM"} == {("B",)}
-    assert members(found, "MTM") == members(plan("logits"), "MTM")
-    assert members(found, "SM") < members(plan("logits"), "SM")
+    assert {c.corpora for c in groups_of(found) if c.kind != "MTM"} == {("B",)}
+    assert specs(found, "MTM") == specs(plan("logits"), "MTM")
+    assert specs(found, "SM") < specs(plan("logits"), "SM")
 
 
 def test_weights_are_chosen_by_runs_as_short_as_wanted():
@@ -90,7 +90,7 @@ def test_weights_are_chosen_by_runs_as_short_as_wanted():
 
 def test_more_seeds_keep_the_models_of_fewer():
     for kind in ("STM", "MTM", "SM"):
-        assert members(plan("logits", (1, 2)), kind) < members(plan("logits", (1, 2, 3)), kind)
+        assert specs(plan("logits", (1, 2)), kind) < specs(plan("logits", (1, 2, 3)), kind)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_more_seeds_keep_the_models_of_fewer():
 )
 def test_identity_is_what_decides_a_model_and_nothing_else(change, same):
     for kind in ("STM", "MTM", "SM"):
-        assert (members(plan("logits"), kind) == members(plan("logits", **change), kind)) == (kind in same)
+        assert (specs(plan("logits"), kind) == specs(plan("logits", **change), kind)) == (kind in same)
 
 
 def taught(a_plan):
-    return {m.config_hash for m in members(a_plan, "SM") if m.weights.beta}
+    return {m.config_hash for m in specs(a_plan, "SM") if m.weights.beta}
 
 
 def test_students_of_other_teachers_are_not_averaged():
@@ -130,8 +130,8 @@ def test_students_of_other_teachers_are_not_averaged():
 
 def recipes(a_plan):
     found = {}
-    for cell in cells_of(a_plan):
-        found.setdefault(cell.kind, set()).add(a_plan.recipe(cell))
+    for group in groups_of(a_plan):
+        found.setdefault(group.kind, set()).add(a_plan.comparison_key(group))
     return found
 
 
@@ -139,7 +139,7 @@ def recipes(a_plan):
 def test_corpora_of_one_run_share_their_recipes_and_those_of_another_do_not(assignments):
     both = recipes(plan("logits", assignments=assignments))
     assert [len(of_kind) for of_kind in both.values()] == [1, 1, 1]
-    assert len({recipe.split(".")[0] for of_kind in both.values() for recipe in of_kind}) == 1
+    assert len({comparison_key.split(".")[0] for of_kind in both.values() for comparison_key in of_kind}) == 1
     assert recipes(plan("logits", assignments=assignments, targets=("B",))) == both
     fewer = recipes(plan("logits", assignments=assignments, corpora={"A": "hash of A"}))
     assert {kind for kind in both if fewer[kind] == both[kind]} == {"STM"}
@@ -150,8 +150,8 @@ def test_corpora_of_one_run_share_their_recipes_and_those_of_another_do_not(assi
 
 
 def test_alpha_one_has_seeds_of_its_own():
-    seeds = {m.label: set() for m in members(plan("logits"), "SM")}
-    for m in members(plan("logits"), "SM"):
+    seeds = {m.label: set() for m in specs(plan("logits"), "SM")}
+    for m in specs(plan("logits"), "SM"):
         seeds[m.label].add(m.seed)
     assert seeds["SM a=1"] == {seed + ALPHA_ONE_SEEDS for seed in SEEDS}
     assert seeds["SM a=0.5"] == set(SEEDS)
@@ -163,48 +163,48 @@ def test_teachers():
     crf = plan("ensemble_crf").students(None)[0].teachers
     assert [t.label for t in crf] == ["MTM", "MTM-CRF"]
     own = plan("logits", assignments=("distill.teacher=own",)).students(None)
-    assert [[t.seed for t in cell.teachers] for cell in own if cell.corpora == ("A",)] == [[1], [2], [3]]
+    assert [[t.seed for t in group.teachers] for group in own if group.corpora == ("A",)] == [[1], [2], [3]]
     hidden = plan("crf_softmax").multi["softmax"]
-    assert (hidden.purpose, len(hidden.members)) == ("teach", 1)
+    assert (hidden.purpose, len(hidden.specs)) == ("teach", 1)
 
 
 def test_cells_have_the_chosen_weights_once_all_of_the_grid_was_tried(monkeypatch):
     found = plan("soft_labels")
-    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
+    assert {m.weights.tau for m in groups_of(found)[-1].specs} == {1.0}
     best = LossWeights(0.5, 0.5, 0.0, 0.0, 3.0)
     tried = {
-        m.folder: {"devel_f1": float(m.weights == best), "status": "ok"} for cell in found.tuning for m in cell.members
+        m.folder: {"devel_f1": float(m.weights == best), "status": "ok"} for group in found.tuning for m in group.specs
     }
     for module in (run, teaching):
-        monkeypatch.setattr(module, "describe_model", lambda f: {"about": tried[f]} if f in tried else None)
-    assert {m.weights for m in cells_of(found)[-1].members} == {best}
+        monkeypatch.setattr(module, "read_manifest", lambda f: {"about": tried[f]} if f in tried else None)
+    assert {m.weights for m in groups_of(found)[-1].specs} == {best}
     for about in tried.values():  # what diverged is chosen last
         about["status"] = "diverged at step 3" if about["devel_f1"] else "ok"
-    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
-    del tried[found.tuning[0].members[0].folder]
-    assert {m.weights.tau for m in cells_of(found)[-1].members} == {1.0}
+    assert {m.weights.tau for m in groups_of(found)[-1].specs} == {1.0}
+    del tried[found.tuning[0].specs[0].folder]
+    assert {m.weights.tau for m in groups_of(found)[-1].specs} == {1.0}
 
 
 def test_a_teacher_that_diverged_does_not_teach(monkeypatch):
     found = plan("logits")
-    cell = found.students(None)[0]
-    monkeypatch.setattr(teaching, "describe_model", lambda _: {"about": {"status": "diverged at step 3"}})
+    group = found.students(None)[0]
+    monkeypatch.setattr(teaching, "read_manifest", lambda _: {"about": {"status": "diverged at step 3"}})
     with pytest.raises(InputError, match="diverged at step 3, so it has nothing to teach"):
-        teaching._teachers(found, None, cell)
+        teaching._teachers(found, None, group)
 
 
 def test_tuning_shares_lanes_and_uses_train_and_one_seed():
     found = plan("intermediate")
-    cell = found.tuning[0]
-    weights = [m.weights for m in cell.members]
+    group = found.tuning[0]
+    weights = [m.weights for m in group.specs]
     assert len(weights) == len(set(weights)) == 24 + 18
-    assert {m.seed for m in cell.members} == {1}
-    assert cell.protocol == "train"
+    assert {m.seed for m in group.specs} == {1}
+    assert group.protocol == "train"
     assert all(w.alpha or w.beta for w in weights)
-    assert len(plan("soft_labels").tuning[0].members) == 5
+    assert len(plan("soft_labels").tuning[0].specs) == 5
     chosen = {(c, s.label): s.choices[-1] for c in CORPORA for s in found.experiment.students}
     final = found.students(chosen)
-    assert {m.weights for m in final[0].members} == {s.choices[-1] for s in found.experiment.students}
+    assert {m.weights for m in final[0].specs} == {s.choices[-1] for s in found.experiment.students}
     assert all(c.protocol == "train+devel" for c in final)
 
 

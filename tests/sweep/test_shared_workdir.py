@@ -11,8 +11,8 @@ from rich.console import Console
 from test_run import SIZES, ask, corpora, rows_without_times  # noqa: F401 - corpora is a fixture
 
 from kd_jax.runtime import progress
-from kd_jax.runtime.progress import Meter
-from kd_jax.sweep import group as cells
+from kd_jax.runtime.progress import ProgressMeter
+from kd_jax.sweep import group as groups
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_results_do_not_depend_on_the_clock(corpora, tmp_path, common, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cells, "save_model", killed)
+        patch.setattr(groups, "save_model", killed)
         with pytest.raises(KeyboardInterrupt):
             ask(corpora, tmp_path / "again", **common)
     future = time.time() + 10**8
@@ -87,7 +87,7 @@ def test_the_time_that_is_left_is_never_negative(tmp_path, monkeypatch):
     start, calls = time.time(), count()
     monkeypatch.setattr(time, "time", lambda: start - 3600 * next(calls))
     monkeypatch.setattr(progress, "PLAIN_EVERY", -1.0)
-    meter = Meter(100, tmp_path / "metrics.jsonl", Console(width=200, file=io.StringIO()))
+    meter = ProgressMeter(100, tmp_path / "metrics.jsonl", Console(width=200, file=io.StringIO()))
     meter._began -= 3600
     meter.skip(80)
     for _ in range(3):

@@ -16,14 +16,14 @@ from kd_jax.experiment import load_experiment
 from kd_jax.runtime import device
 from kd_jax.settings import override, to_dict
 from kd_jax.sweep import totals
-from kd_jax.sweep.forecast import Survey, plan_table
-from kd_jax.sweep.job import Material, make_job
+from kd_jax.sweep.forecast import CostModel, plan_table
+from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.runner import cells_of, hashes_of
+from kd_jax.sweep.runner import groups_of, hashes_of
 
 CORPORA = [tiny_corpus("A"), tiny_corpus("B", ("Drug", "Gene"))]
-MATERIAL = Material({c.name: c for c in CORPORA}, hashes_of(CORPORA))
-SURVEY = Survey(MATERIAL)
+MATERIAL = SweepData({c.name: c for c in CORPORA}, hashes_of(CORPORA))
+SURVEY = CostModel(MATERIAL)
 TOKENS = {c.name: sum(len(s.tokens) for split in ("train", "devel") for s in c.splits[split]) for c in CORPORA}
 
 
@@ -38,7 +38,7 @@ def test_shared_models_count_once(tmp_path):
     logits, ensemble = plan("logits", tmp_path), plan("ensemble", tmp_path)
     alone = [totals.totals([p], SURVEY).models for p in (logits, ensemble)]
     both = totals.totals([logits, ensemble], SURVEY)
-    folders = {m.folder for p in (logits, ensemble) for cell in cells_of(p) for m in cell.members}
+    folders = {m.folder for p in (logits, ensemble) for group in groups_of(p) for m in group.specs}
     assert both.models == len(folders) < sum(alone)
     assert totals.totals([logits, logits], SURVEY) == totals.totals([logits], SURVEY)
 
@@ -65,12 +65,12 @@ def test_knowledge_on_disk_by_hand(tmp_path):
 
 @pytest.mark.parametrize("name", ["logits", "transfer", "crf"])
 def test_a_cells_extent_is_its_jobs(tmp_path, name):
-    for cell in cells_of(plan(name, tmp_path)):
-        job, _ = make_job(MATERIAL, cell, cell.members)
-        predicted, actual = SURVEY.extent(cell), extent_of_job(job)
-        assert parameters(cell.settings, predicted, cell.head) == parameters(cell.settings, actual, cell.head)
+    for group in groups_of(plan(name, tmp_path)):
+        job, _ = make_job(MATERIAL, group, group.specs)
+        predicted, actual = SURVEY.extent(group), extent_of_job(job)
+        assert parameters(group.settings, predicted, group.head) == parameters(group.settings, actual, group.head)
         assert (predicted.tokens, predicted.forms) == (actual.tokens, actual.forms)
-        assert SURVEY.memory(cell, 2) > SURVEY.memory(cell, 1) > 0
+        assert SURVEY.memory(group, 2) > SURVEY.memory(group, 1) > 0
 
 
 def test_rate_of_a_work_folder_of_the_same_device_and_sizes(tmp_path):
@@ -118,7 +118,7 @@ def test_table_says_how_long_and_at_which_rate(tmp_path, monkeypatch):
     console = Console(width=160, file=io.StringIO())
     for one in plans:
         console.print(plan_table(one, SURVEY))
-    monkeypatch.setattr(totals, "unfinished", lambda cell: list(cell.members)[:1])
+    monkeypatch.setattr(totals, "missing_models", lambda group: list(group.specs)[:1])
     console.print(totals.totals_table(plans, SURVEY))
     shown = " ".join(console.file.getvalue().split())
     for part in ("models to train, each once", "knowledge on disk", "steps were measured on this device", "softmax"):
@@ -142,7 +142,7 @@ def test_each_output_layer_has_a_rate(tmp_path, monkeypatch):
 
 
 def test_nothing_to_train(tmp_path, monkeypatch):
-    monkeypatch.setattr(totals, "unfinished", lambda _: [])
+    monkeypatch.setattr(totals, "missing_models", lambda _: [])
     console = Console(width=160, file=io.StringIO())
     console.print(totals.totals_table([plan("logits", tmp_path)], SURVEY))
     assert "lane-tokens/s" not in console.file.getvalue()

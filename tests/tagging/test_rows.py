@@ -34,8 +34,8 @@ def test_every_token_gets_its_own_label_once(lengths):
     shapes = set()
 
     def run(given):
-        shapes.add((given.slot.shape, len(given.word)))
-        return given.word[given.slot], given.slot * 0.5
+        shapes.add((given.form_index.shape, len(given.word)))
+        return given.word[given.form_index], given.form_index * 0.5
 
     found = label_sentences(sentences, describe, run)
     assert [f.labels.tolist() for f in found] == [[int(t) for t in s] for s in sentences]
@@ -49,7 +49,7 @@ def test_a_sentence_starts_where_it_does_and_padding_is_masked():
 
     def run(batch):
         given.append(batch)
-        return batch.word[batch.slot], batch.slot
+        return batch.word[batch.form_index], batch.form_index
 
     label_sentences([["1", "2", "3"], ["4"]], describe, run)
     (batch,) = given
@@ -65,8 +65,8 @@ def test_kept_parts_of_windows_have_context(monkeypatch):
     reach = np.convolve(values, np.ones(15), "same")
 
     def run(batch):
-        row = np.where(batch.mask, batch.word[batch.slot], 0)[0]
-        return np.convolve(row, np.ones(15), "same").astype(np.int32)[None], batch.slot
+        row = np.where(batch.mask, batch.word[batch.form_index], 0)[0]
+        return np.convolve(row, np.ones(15), "same").astype(np.int32)[None], batch.form_index
 
     monkeypatch.setattr(rows, "BATCH", (1, 64))
     monkeypatch.setattr(rows, "pack", lambda _, __, order: [[i] for i in order])

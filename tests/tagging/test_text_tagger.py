@@ -31,10 +31,10 @@ def test_the_runners_labels(tmp_path, head, constrained):
     found = model.label([s.tokens for s in corpus.splits["test"]], raw=False)
     assert [f.labels.tolist() for f in found] == [e.tolist() for e in expected]
     assert len({k for f in found for k in f.labels.tolist()}) > 1
-    chances = np.concatenate([f.chances for f in found])
-    assert ((chances > 0) & (chances <= 1 + 1e-6)).all()
+    probabilities = np.concatenate([f.probabilities for f in found])
+    assert ((probabilities > 0) & (probabilities <= 1 + 1e-6)).all()
     if head == "softmax" and not constrained:
-        assert (chances >= 1 / 3).all()
+        assert (probabilities >= 1 / 3).all()
     if constrained:
         text = " ".join("OBI"[k] for f in found for k in [0, *f.labels.tolist()])
         assert "O I" not in text

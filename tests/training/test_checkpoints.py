@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from made_json import ANYTHING
 from test_lanes import GOLD, HALF, Lane, last, make_job
 
-from kd_jax.data import pipeline as feed
+from kd_jax.data import pipeline as input_pipeline
 from kd_jax.errors import InputError
-from kd_jax.training.checkpoints import Checkpoints, Saved, begun_together
+from kd_jax.training.checkpoints import Checkpoints, Saved, started_together
 from kd_jax.training.loop import place, train
 
 
 @pytest.fixture
 def job(monkeypatch):
-    monkeypatch.setattr(feed, "CHUNK", 2)
+    monkeypatch.setattr(input_pipeline, "CHUNK", 2)
     return make_job([Lane(1, GOLD), Lane(2, HALF), Lane(3, GOLD)], knowledge=True, schedule="linear")
 
 
@@ -58,14 +58,14 @@ def test_resumed_equals_uninterrupted_at_every_chunk(job, tmp_path):
 
 def test_epochs_that_are_left_out_decide_shapes_too(monkeypatch):
     """A later epoch may outgrow the first one's shapes: a run that goes on after it has to compute in the same ones."""
-    monkeypatch.setattr(feed, "round_up", lambda size, _: -(-size * 10 // 11))  # no room to grow
+    monkeypatch.setattr(input_pipeline, "round_up", lambda size, _: -(-size * 10 // 11))  # no room to grow
     job = make_job([Lane(1, GOLD), Lane(2, HALF)], epochs=8, row_length=16)
     train = job.settings.train
 
     def shapes(first):
         return [
             [chunk.form.shape + chunk.word.shape for chunk in chunks]
-            for chunks in feed.feed(job.tokens, job.sentences, train, [1, 2], job.epochs, first)
+            for chunks in input_pipeline.input_pipeline(job.tokens, job.sentences, train, [1, 2], job.epochs, first)
         ]
 
     whole = shapes(0)
@@ -204,8 +204,8 @@ def test_a_folder_that_can_not_be_written_is_an_input_error(job, tmp_path):
 def test_whatever_lanes_json_holds_the_missing_lanes_are_trained_once(tmp_path_factory, begun):
     folder = tmp_path_factory.mktemp("cell")
     (folder / "lanes.json").write_text(json.dumps(begun))
-    found = begun_together(folder, ["a", "b", "c"], ["b"])
+    found = started_together(folder, ["a", "b", "c"], ["b"])
     assert "b" in found
     assert len(found) == len(set(found))
     assert set(found) <= {"a", "b", "c"}
-    assert begun_together(folder, ["a", "b", "c"], ["b"]) == found
+    assert started_together(folder, ["a", "b", "c"], ["b"]) == found

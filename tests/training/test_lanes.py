@@ -12,7 +12,7 @@ from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.data.dataset import read_tokens
 from kd_jax.data.packing import NO_TOKEN
-from kd_jax.data.pipeline import feed
+from kd_jax.data.pipeline import input_pipeline
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.models.tagger import mask_labels
 from kd_jax.settings import override
@@ -89,7 +89,7 @@ def test_vmapped_lanes_equal_lanes_in_turn():
 
 
 def _epochs(job):
-    return feed(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in job.lanes], job.epochs)
+    return input_pipeline(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in job.lanes], job.epochs)
 
 
 def test_alpha_one_is_the_single_task_model_bit_for_bit():
@@ -160,7 +160,7 @@ def test_update_equals_dense_adam_with_clipping_where_a_batch_touches_everything
     assert set(range(job.tokens.word_rows)) <= set(touched.tolist())
 
     def dense_loss(params, state):
-        whole = batch._replace(word=jnp.arange(job.tokens.word_rows), form_word=batch.word[batch.form_word])
+        whole = batch._replace(word=jnp.arange(job.tokens.word_rows), form_to_word=batch.word[batch.form_to_word])
         frozen = state._replace(params=params)
         return _loss(job, frozen, whole, data)
 
@@ -189,7 +189,7 @@ def _loss(job, state, batch, data):
 def test_diverged_lane_is_frozen_and_the_others_go_on():
     job = make_job([Lane(1, GOLD), Lane(1, LossWeights(float("inf"), 0.0, 0.0, 0.0, 1.0))])
     state = trained(job)
-    assert loop.failures(state, 2) == [None, 0]
+    assert loop.divergences(state, 2) == [None, 0]
     alone = trained(make_job([Lane(1, GOLD)]))
     assert_lane_equals(state, 0, alone, 0)
     start = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows)

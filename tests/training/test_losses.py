@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from kd_jax.settings import Distill
+from kd_jax.settings import DistillConfig
 from kd_jax.structs import LossWeights, Outputs
 from kd_jax.training import losses
 
@@ -66,7 +66,7 @@ def test_total_is_the_weighted_sum(case):
         w * losses.squared_error(s, t, mask, "mean")
         for w, s, t in zip((0.7, 0.11, 0.13), student, teacher, strict=True)
     )
-    total = losses.total(supervised, student, teacher, weights, mask, Distill(logits_error="mean"))
+    total = losses.total(supervised, student, teacher, weights, mask, DistillConfig(logits_error="mean"))
     np.testing.assert_allclose(total, expected, rtol=1e-6)
 
 
@@ -76,7 +76,9 @@ def test_alpha_one_is_the_supervised_loss_and_its_gradient(case):
 
     def with_teacher(logits, taught_by):
         ours = student._replace(logits=logits)
-        return losses.total(losses.cross_entropy(logits, labels, mask), ours, taught_by, only_gold, mask, Distill())
+        return losses.total(
+            losses.cross_entropy(logits, labels, mask), ours, taught_by, only_gold, mask, DistillConfig()
+        )
 
     assert with_teacher(student.logits, teacher) == with_teacher(student.logits, None)
     a, b = (jax.grad(with_teacher)(student.logits, t) for t in (teacher, None))
@@ -106,7 +108,7 @@ def test_masked_equals_deleted(case):
 
 def test_relative_error_does_not_know_the_scale_of_the_logits(case):
     student, teacher, _, mask = case
-    weights, relative = LossWeights(0.0, 1.0, 0.0, 0.0, 1.0), Distill(logits_error="relative")
+    weights, relative = LossWeights(0.0, 1.0, 0.0, 0.0, 1.0), DistillConfig(logits_error="relative")
 
     def at(scale):
         ours, theirs = (Outputs(scale * outputs.logits, None, None) for outputs in (student, teacher))
@@ -124,10 +126,10 @@ def test_soft_labels_in_the_total(case, tau_squared):
     weights = LossWeights(0.0, 0.5, 0.0, 0.0, 3.0)
     cross = losses.soft_cross_entropy(student.logits, teacher.logits, mask, 3.0)
     factor = 0.5 * (9.0 if tau_squared else 1.0)
-    soft = Distill(match="soft", tau_squared=tau_squared)
+    soft = DistillConfig(match="soft", tau_squared=tau_squared)
     only_logits = Outputs(teacher.logits, None, None)
     np.testing.assert_allclose(losses.total(0.0, student, only_logits, weights, mask, soft), factor * cross, rtol=1e-6)
-    kl = Distill(match="soft", tau_squared=tau_squared, divergence="kl")
+    kl = DistillConfig(match="soft", tau_squared=tau_squared, divergence="kl")
     at_teacher = Outputs(teacher.logits, None, None)
     np.testing.assert_allclose(losses.total(0.0, at_teacher, at_teacher, weights, mask, kl), 0.0, atol=1e-5)
     a, b = (

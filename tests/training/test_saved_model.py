@@ -12,8 +12,8 @@ from made_json import harmed
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import digest
-from kd_jax.settings import Model
-from kd_jax.training.saved_model import TrainedModel, describe_model, load_counts, load_model, save_model
+from kd_jax.settings import ModelConfig
+from kd_jax.training.saved_model import TrainedModel, load_counts, load_model, read_manifest, save_model
 
 PARAMS = {"words": np.ones((3, 2), np.float32), "branch": {"bias": np.zeros(2, np.float32)}}
 COUNTS = {"a": np.ones((2, 3), np.int32)}
@@ -22,7 +22,7 @@ COUNTS = {"a": np.ones((2, 3), np.int32)}
 @pytest.fixture
 def folder(tmp_path):
     vocabulary = Vocabulary(("w",), frozenset({"w"}), "w")
-    model = TrainedModel({"label": "STM", "f1": 81.25}, Model(), ("a",), (("O", "B-x"),), vocabulary, PARAMS)
+    model = TrainedModel({"label": "STM", "f1": 81.25}, ModelConfig(), ("a",), (("O", "B-x"),), vocabulary, PARAMS)
     save_model(tmp_path / "m", model, COUNTS)
     return tmp_path / "m"
 
@@ -47,7 +47,7 @@ def test_a_damaged_or_foreign_description_is_named(folder, harm, words):
     path = folder / "model.json"
     path.write_text(harm(path.read_text()))
     with pytest.raises(InputError, match=words) as caught:
-        describe_model(folder)
+        read_manifest(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -96,7 +96,7 @@ def test_no_counts_are_named(folder, content):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "m"
     model = TrainedModel(
-        {"label": "STM"}, Model(), ("a",), (("O", "B-x"),), Vocabulary(("w",), frozenset(), "w"), PARAMS
+        {"label": "STM"}, ModelConfig(), ("a",), (("O", "B-x"),), Vocabulary(("w",), frozenset(), "w"), PARAMS
     )
     save_model(folder, model, COUNTS)
     return folder, {name: json.loads((folder / name).read_text()) for name in ("model.json", "vocabulary.json")}
@@ -122,4 +122,4 @@ def test_any_text_for_a_description_is_an_input_error(made, text):
     folder, _ = made
     (folder / "model.json").write_text(text, encoding="utf-8", errors="surrogatepass")
     with pytest.raises(InputError):
-        describe_model(folder)
+        read_manifest(folder)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_lanes import GOLD, HALF, Lane, device_data, make_job
 from test_checkpoints import assert_same_bits, keep
+from test_lanes import GOLD, HALF, Lane, device_data, make_job
 
-from kd_jax.data import pipeline as feed
+from kd_jax.data import pipeline as input_pipeline
 from kd_jax.settings import override
 from kd_jax.training import loop
 from kd_jax.training.loop import place, train
@@ -20,7 +20,7 @@ AFTER = 2
 
 @pytest.fixture
 def job(monkeypatch):
-    monkeypatch.setattr(feed, "CHUNK", 2)
+    monkeypatch.setattr(input_pipeline, "CHUNK", 2)
     made = make_job([Lane(1, GOLD), Lane(2, HALF)], knowledge=True, epochs=4)
     return replace(made, settings=override(made.settings, [f"train_after={AFTER}"]))
 
@@ -53,7 +53,8 @@ def test_words_stay_until_their_epoch_and_move_from_there_on_without_a_new_progr
 
 def test_a_step_before_is_that_of_frozen_words_and_a_step_after_that_of_trained_ones(job):
     batch = jax.tree.map(
-        lambda x: jnp.asarray(x[0, 0]), next(feed.feed(job.tokens, job.sentences, job.settings.train, [1], 1))[0]
+        lambda x: jnp.asarray(x[0, 0]),
+        next(input_pipeline.input_pipeline(job.tokens, job.sentences, job.settings.train, [1], 1))[0],
     )
     state = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows)
     data = device_data(job)
