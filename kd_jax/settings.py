@@ -88,11 +88,15 @@ class TrainConfig:
     """Optimisation and batches.
 
     Attributes:
-        epochs: passes over the training sentences of an STM or a student.
+        updates: steps of the optimiser of every model, so that all columns of a table have the same number; 0 to count
+            in epochs.
+        teacher_updates: steps of the multi-task teacher; 0 means as many as updates.
+        epochs: passes over the training sentences of an STM or a student, where updates is 0.
         teacher_epochs: passes over all corpora of the multi-task teacher; 0 means as many as epochs.
         tuning_epochs: passes of the short runs that choose weights on devel; 0 means as many as epochs.
         rows: rows of one batch, R.
         row_length: tokens of one row, T; longer sentences get rows of their own.
+        own_share: share of a batch's rows that hold the student's own sentences where it is shown others too, 0 to 1.
         learning_rate: Adam's step size at its highest.
         schedule: "constant", "linear" (to 0) or "cosine" (to 0) over the whole run.
         clip_norm: the global norm that gradients are clipped to.
@@ -100,13 +104,16 @@ class TrainConfig:
         sampling: how often the teacher visits a corpus of n batches: "proportional" to n, to its "sqrt", or "uniform".
     """
 
+    updates: int = 2000
+    teacher_updates: int = 0
     epochs: int = 20
     teacher_epochs: int = 0
     tuning_epochs: int = 0
     rows: int = 7
     row_length: int = 128
-    learning_rate: float = 1e-3
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    own_share: float = 0.5
+    learning_rate: float = 2e-3
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
     clip_norm: float = 5.0
     unknown_rate: float = 0.5
     sampling: Literal["proportional", "sqrt", "uniform"] = "proportional"
@@ -127,7 +134,8 @@ class DistillConfig:
             al. 2015).
         teacher: "first" teaches students of every seed by the teachers of the first seed, "own" by those of their own.
         ensemble: teachers' logits are averaged with "uniform" weights or weights by their F1 on "devel".
-        foreign: sentences of other corpora that a student of the experiment `transfer` is shown; 0 for all.
+        foreign: sentences of other corpora that students with foreign=True are shown beside their own: how many, or
+            "all".
     """
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -138,7 +146,7 @@ class DistillConfig:
     tau_squared: bool = False
     teacher: Literal["first", "own"] = "first"
     ensemble: Literal["uniform", "devel"] = "uniform"
-    foreign: int = 0
+    foreign: int | Literal["all"] = "all"
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,7 @@ SMALL = Settings(
         hidden_units=48,
         dropout=0.25,
     ),
-    train=TrainConfig(epochs=14, tuning_epochs=8, learning_rate=8e-3, rows=6, row_length=32, schedule="linear"),
+    train=TrainConfig(updates=600, epochs=14, tuning_epochs=8, learning_rate=8e-3, rows=6, row_length=32),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""
 
@@ -211,6 +219,10 @@ def _parse(name: str, kind: Any, text: str) -> Any:
         if text.lower() in {"true", "false"}:
             return text.lower() == "true"
         raise InputError(f"--set {name}={text}: write true or false")
+    if words := [part for part in typing.get_args(kind) if typing.get_origin(part) is Literal]:  # a number, or a word
+        if text in typing.get_args(words[0]):
+            return text
+        kind = next(part for part in typing.get_args(kind) if part not in words)
     try:
         value = kind(text)
     except ValueError:
@@ -285,6 +297,8 @@ def check(settings: Settings) -> None:
             raise InputError(f"{name}={value}: must be more than 0")
     if not model.dropout < 1:
         raise InputError(f"model.dropout={model.dropout}: must be less than 1")
+    if not 0 < train.own_share <= 1:
+        raise InputError(f"train.own_share={train.own_share}: is a share of a batch, more than 0 and at most 1")
     if train.unknown_rate > 1:
         raise InputError(f"train.unknown_rate={train.unknown_rate}: is a rate, at most 1")
     if model.chars.width % 2 == 0:
@@ -295,7 +309,7 @@ def check(settings: Settings) -> None:
         raise InputError(f"model.chars.longest={model.chars.longest}: must be even, for the two halves of a long word")
     words = model.words
     epochs = min(asked or train.epochs for asked in (train.epochs, train.teacher_epochs, train.tuning_epochs))
-    if words.train_after and (words.update == "frozen" or words.train_after >= epochs):
+    if words.train_after and (words.update == "frozen" or (not train.updates and words.train_after >= epochs)):
         why = "words.update is frozen" if words.update == "frozen" else f"there are {epochs} epochs"
         raise InputError(f"model.words.train_after={words.train_after}: {why}, so that words would never be trained")
     if words.least_coverage and (words.least_coverage > 1 or not words.vectors):
@@ -335,6 +349,10 @@ def from_dict(kind: type[T], data: Any, prefix: str = "") -> T:
 def _from_json(kind: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return from_dict(kind, value, name + ".")  # type: ignore[arg-type]
+    if words := [part for part in typing.get_args(kind) if typing.get_origin(part) is Literal]:
+        if value in typing.get_args(words[0]):
+            return value
+        kind = next(part for part in typing.get_args(kind) if part not in words)
     if typing.get_origin(kind) is Literal:
         fits, wanted = value in typing.get_args(kind), " or ".join(typing.get_args(kind))
     elif kind in {int, float}:

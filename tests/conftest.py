@@ -1,7 +1,10 @@
 """What all tests share: strict broadcasting, several devices, and where the real corpora are."""
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +16,14 @@ from kd_jax.structs import Corpus
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # tests leave nothing in the home folder
-jax.config.update("jax_enable_compilation_cache", False)
+# Many tests compile the same tiny programs: one cache for all workers and the processes that tests start. It lives in
+# a folder of its own, so that tests neither leave anything in the home folder nor depend on what is there.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="kd_jax_tests_")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.fixture(scope="session")

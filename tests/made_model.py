@@ -5,6 +5,7 @@ import numpy as np
 from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.data.dataset import read_tokens
+from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.settings import override
 from kd_jax.structs import LossWeights
@@ -28,10 +29,12 @@ def made_of(folder, kinds, *, head="softmax", constrained=False):
     lanes = (Lane(3, LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)),)
     alphabet = len(vocabulary.chars) + 2
     train = tuple(tokens.sentences(name, ("train",)) for name in kinds)
-    job = Job(settings, tokens, train, lanes, 1, alphabet, head)
+    job = Job(settings, tokens, train, lanes, Length(1), alphabet, head)
     rng = np.random.default_rng(1)
     rows = tokens.word_rows
-    state = jax.eval_shape(lambda: init_state(job.tagger, head, np.int32(0), lanes[0].weights, len(kinds), rows))
+    state = jax.eval_shape(
+        lambda: init_state(job.tagger, job.settings, head, np.int32(0), lanes[0].weights, rows, job.start)
+    )
     params = jax.tree.map(lambda x: np.float32(rng.normal(size=(1, *x.shape))), state.params)
     params["branch"]["logits"]["bias"][...] = [-1.0] + [0.0] * (tokens.most_labels - 1)  # more than a few entities
     about = {"head": head, "model": "STM", "label": "STM", "seed": 3, "protocol": "train+devel", "teachers": []}

@@ -17,7 +17,12 @@ def tiny_settings(**train: object) -> Settings:
             hidden_units=6,
             dropout=0.25,
         ),
-        train=TrainConfig(**({"epochs": 2, "rows": 2, "row_length": 16} | train)),
+        train=TrainConfig(
+            **(
+                {"updates": 0, "epochs": 2, "rows": 2, "row_length": 16, "learning_rate": 1e-3, "schedule": "constant"}
+                | train
+            )
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from kd_jax.cost import flops as floor
 from kd_jax.cost.memory import ProblemSize, program_bytes, room
 from kd_jax.data.dataset import make_batches, read_tokens, real_share
 from kd_jax.data.packing import NO_TOKEN, HostBatch
-from kd_jax.data.pipeline import CHUNK
+from kd_jax.data.pipeline import CHUNK, Length
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.settings import Head, Settings
 from kd_jax.structs import Corpus, LossWeights
@@ -41,7 +41,7 @@ def timing_job(corpora: Sequence[Corpus], settings: Settings, lanes: int, steps:
         tokens=tokens,
         sentences=tuple(tokens.sentences(corpus.name, ("train",)) for corpus in corpora),
         lanes=tuple(Lane(seed, GOLD_ONLY) for seed in range(lanes)),
-        epochs=FOREVER,
+        length=Length(FOREVER),
         alphabet=len(vocabulary.chars) + 2,
         head=head,
     )
@@ -60,7 +60,7 @@ def shortened(job: Job, steps: int) -> Job:
         order = rng.permutation(sentences[lengths[sentences] <= job.settings.train.row_length])
         upto = np.cumsum(lengths[order]) <= share * job.tokens.count(sentences)
         kept.append(order[: max(1, int(upto.sum()))])
-    return replace(job, sentences=tuple(kept), epochs=FOREVER)
+    return replace(job, sentences=tuple(kept), length=Length(FOREVER))
 
 
 class StepTimer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,10 @@ class Tokens:
     def count(self, sentences: np.ndarray) -> int:
         """Tokens of the sentences."""
         return int((self.offsets[sentences + 1] - self.offsets[sentences]).sum())
+
+    def positions(self, sentences: np.ndarray) -> np.ndarray:
+        """Positions of the sentences' tokens, sentence by sentence, [n] int."""
+        return np.concatenate([np.arange(self.offsets[s], self.offsets[s + 1]) for s in sentences])
 
     def per_sentence(self, values: np.ndarray, sentences: np.ndarray) -> list[np.ndarray]:
         """A flat array over tokens cut into sentences."""
@@ -145,7 +150,11 @@ def long_shape(tokens: Tokens, train: TrainConfig) -> tuple[int, int]:
 
 
 def epochs_of_batches(
-    tokens: Tokens, sentences: Sequence[np.ndarray], train: TrainConfig, seed: int
+    tokens: Tokens,
+    sentences: Sequence[np.ndarray],
+    train: TrainConfig,
+    seed: Sequence[int],
+    unlabelled: np.ndarray | None = None,
 ) -> Iterator[list[HostBatch]]:
     """Endless epochs of shuffled batches, a function of the seed alone.
 
@@ -153,12 +162,16 @@ def epochs_of_batches(
         tokens: of the model.
         sentences: training sentences of each task.
         train: batch sizes and the sampling of tasks.
-        seed: of the lane.
+        seed: of the lane, numbers.
+        unlabelled: sentences of task 0 that only a teacher speaks about; None for none.
 
     Yields:
         The batches of one epoch. Proportional sampling passes once over every corpus; the others take as many batches
-        in all, in the wanted shares, and go on in the next epoch where they stopped.
+        in all, in the wanted shares, and go on in the next epoch where they stopped. With unlabelled sentences an epoch
+        is a pass over task 0's own, see `_mixed_passes`.
     """
+    if unlabelled is not None and len(unlabelled):
+        yield from _mixed_passes(tokens, sentences[0], unlabelled, train, seed)
     streams = [_passes(tokens, chosen, task, train, seed) for task, chosen in enumerate(sentences)]
     sizes = np.array([len(make_batches(tokens, chosen, task, train, None)) for task, chosen in enumerate(sentences)])
     power = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}[train.sampling]
@@ -175,18 +188,60 @@ def epochs_of_batches(
                 waiting[task] += next(stream)
             chosen += waiting[task][: wanted[task]]
             del waiting[task][: wanted[task]]
-        order = np.random.default_rng([seed, epoch, len(streams)]).permutation(len(chosen))
+        order = np.random.default_rng([*seed, epoch, len(streams)]).permutation(len(chosen))
         yield [chosen[i] for i in order]
         epoch += 1
 
 
 def _passes(
-    tokens: Tokens, sentences: np.ndarray, task: int, train: TrainConfig, seed: int
+    tokens: Tokens, sentences: np.ndarray, task: int, train: TrainConfig, seed: Sequence[int]
 ) -> Iterator[list[HostBatch]]:
-    number = 0
-    while True:
-        yield make_batches(tokens, sentences, task, train, np.random.default_rng([seed, task, number]))
-        number += 1
+    for number in count():
+        yield make_batches(tokens, sentences, task, train, np.random.default_rng([*seed, task, number]))
+
+
+def own_rows(train: TrainConfig) -> int:
+    """Rows of a mixed batch that hold own sentences; at least one, and one is left for the others."""
+    return min(max(1, round(train.rows * train.own_share)), max(1, train.rows - 1))
+
+
+def _mixed_passes(
+    tokens: Tokens, own: np.ndarray, unlabelled: np.ndarray, train: TrainConfig, seed: Sequence[int]
+) -> Iterator[list[HostBatch]]:
+    """Passes over own sentences, every batch with the same share of rows of unlabelled ones beside them.
+
+    The unlabelled sentences are a stream of their own that goes on where the pass before stopped. Sentences longer than
+    a row have batches of their own kind: own ones in every pass, unlabelled ones when their stream has come round.
+    """
+    lengths = np.diff(tokens.offsets)
+    labelled = own_rows(train)
+    others: list[list[int]] = []
+    passes = count()
+    for number in count():
+        rng = np.random.default_rng([*seed, 0, number])
+        order = rng.permutation(own)
+        rows = pack(lengths.tolist(), train.row_length, order[lengths[order] <= train.row_length].tolist())
+        rows = [rows[i] for i in rng.permutation(len(rows))]
+        long = [order[lengths[order] > train.row_length]]
+        batches: list[list[list[int]]] = []
+        for first in range(0, len(rows), labelled):
+            while len(others) < train.rows - labelled:
+                again = np.random.default_rng([*seed, 1, next(passes)])
+                mixed = again.permutation(unlabelled)
+                short = mixed[lengths[mixed] <= train.row_length]
+                long.append(mixed[lengths[mixed] > train.row_length])
+                others += [*pack(lengths.tolist(), train.row_length, short.tolist())] or [[]]
+            mine = rows[first : first + labelled]
+            batches.append([*mine, *[[]] * (labelled - len(mine)), *others[: train.rows - labelled]])
+            del others[: train.rows - labelled]
+        laid = [((train.rows, train.row_length), [row for batch in batches for row in batch])]
+        shape = long_shape(tokens, train)
+        laid += [(shape, pack(lengths.tolist(), shape[1], chosen.tolist())) for chosen in long if len(chosen)]
+        found: list[HostBatch] = []
+        for of_shape, of_rows in laid:
+            token, starts = lay_out(of_rows, tokens.offsets, of_shape)
+            found += index_forms(token, starts, tokens.form, tokens.forms.word, 0)
+        yield found
 
 
 def real_share(found: Sequence[HostBatch]) -> float:

@@ -27,7 +27,7 @@ class Batches(NamedTuple):
         word: the batch's distinct rows of the word table, the unknown word first; padded with a row that does not
             exist, so that a scatter drops it, [S, V] int32.
         task: index of the corpus that the batch is from, [S] int32.
-        rate: learning rate, 0 for a batch that only fills up the shape, [S] float32.
+        learning_rate: 0 for a batch that only fills up the shape, [S] float32.
     """
 
     token: Array
@@ -37,7 +37,7 @@ class Batches(NamedTuple):
     form_to_word: Array
     word: Array
     task: Array
-    rate: Array
+    learning_rate: Array
 
 
 def pack(lengths: Sequence[int], row_length: int, order: Sequence[int], window: int = 16) -> list[list[int]]:
@@ -97,7 +97,7 @@ def lay_out(
 
 
 class HostBatch(NamedTuple):
-    """One batch on the host: fields as in `Batches`, without S, U and V as large as they need be, and no rate yet."""
+    """One batch on the host: fields as in `Batches`, without S, U and V as large as they need be, no rate yet."""
 
     token: np.ndarray
     starts: np.ndarray
@@ -141,12 +141,14 @@ class Shape(NamedTuple):
     words: int
 
 
-def stack(host_batches: Sequence[HostBatch], rates: Sequence[float], shape: Shape, absent_word: int) -> Batches:
+def stack(
+    host_batches: Sequence[HostBatch], learning_rates: Sequence[float], shape: Shape, absent_word: int
+) -> Batches:
     """Batches of one shape, followed by empty ones.
 
     Args:
         host_batches: at most S, none larger than the shape.
-        rates: the learning rate of each.
+        learning_rates: of each.
         shape: of the result.
         absent_word: a row that the word table does not have.
 
@@ -162,16 +164,16 @@ def stack(host_batches: Sequence[HostBatch], rates: Sequence[float], shape: Shap
         form_to_word=np.zeros((steps, n_forms), np.int32),
         word=np.full((steps, n_words), absent_word, np.int32),
         task=np.zeros(steps, np.int32),
-        rate=np.zeros(steps, np.float32),
+        learning_rate=np.zeros(steps, np.float32),
     )
-    for s, (host_batch, rate) in enumerate(zip(host_batches, rates, strict=True)):
+    for s, (host_batch, learning_rate) in enumerate(zip(host_batches, learning_rates, strict=True)):
         out.token[s], out.starts[s], out.form_index[s] = host_batch.token, host_batch.starts, host_batch.form_index
         out.form[s, : len(host_batch.form)], out.form_to_word[s, : len(host_batch.form)] = (
             host_batch.form,
             host_batch.form_to_word,
         )
         out.word[s, : len(host_batch.word)] = host_batch.word
-        out.task[s], out.rate[s] = host_batch.task, rate
+        out.task[s], out.learning_rate[s] = host_batch.task, learning_rate
     return out
 
 

@@ -1,8 +1,10 @@
 """What the device eats: every lane's epochs as stacked chunks of few, fixed shapes, prepared while it is busy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from itertools import count
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,6 +15,32 @@ from kd_jax.settings import TrainConfig
 
 CHUNK = 64  # steps of one call: long enough to hide its cost, short enough to show progress
 RowShape = tuple[int, int]
+
+
+class Length(NamedTuple):
+    """How long a run is.
+
+    Attributes:
+        epochs: passes over the training sentences, where there is no budget of updates.
+        updates: of each lane; 0 for as many as the epochs have.
+    """
+
+    epochs: int
+    updates: int = 0
+
+    def is_over(self, epoch: int, done: int) -> bool:
+        """Whether nothing is left after some epochs and updates."""
+        return done >= self.updates if self.updates else epoch >= self.epochs
+
+    def left(self, done: int) -> int | None:
+        """Updates that are left; None for no bound."""
+        return self.updates - done if self.updates else None
+
+    def progress(self, epoch: int, done: int, steps: int) -> np.ndarray:
+        """Points of the run at which an epoch's updates lie, 0 at its start and 1 at its end, [steps]."""
+        if self.updates:
+            return (done + np.arange(steps)) / self.updates
+        return (epoch + np.arange(steps) / max(steps, 1)) / self.epochs
 
 
 class ShapeCache:
@@ -51,15 +79,20 @@ def stack_lanes(lanes: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
 
 
-def by_shape(found: Sequence[HostBatch]) -> dict[RowShape, list[HostBatch]]:
-    """Batches of each (R, T), the shortest rows first."""
+def by_shape(found: Sequence[HostBatch], epoch: int = 0) -> dict[RowShape, list[HostBatch]]:
+    """Batches of each (R, T); the shortest rows first in even epochs and last in odd ones."""
     groups: dict[RowShape, list[HostBatch]] = {}
     for host_batch in found:
         groups.setdefault(host_batch.token.shape, []).append(host_batch)
-    return dict(sorted(groups.items(), key=lambda item: item[0][1]))
+    return {shape: groups[shape] for shape in _in_turn(groups, epoch)}
 
 
-def rates(train: TrainConfig, progress: np.ndarray) -> np.ndarray:
+def _in_turn(shapes: Iterable[RowShape], epoch: int) -> list[RowShape]:
+    """Shapes by the length of their rows, rising and falling by turns, so that long sentences are not always last."""
+    return sorted(shapes, key=itemgetter(1), reverse=epoch % 2 == 1)
+
+
+def learning_rates(train: TrainConfig, progress: np.ndarray) -> np.ndarray:
     """Learning rates at points of a run, 0 at its start and 1 at its end; float32."""
     shape = {
         "constant": np.ones_like(progress),
@@ -74,8 +107,11 @@ def input_pipeline(
     sentences: Sequence[np.ndarray],
     train: TrainConfig,
     seeds: Sequence[int],
-    epochs: int,
+    length: Length,
     first: int = 0,
+    *,
+    unlabelled: np.ndarray | None = None,
+    stream: int = 0,
 ) -> Iterator[list[Batches]]:
     """Epochs of every lane.
 
@@ -84,23 +120,33 @@ def input_pipeline(
         sentences: training sentences of each task.
         train: batch sizes, sampling and learning rates.
         seeds: of the lanes; lanes of one seed see the same batches.
-        epochs: of the whole run.
-        first: epochs to leave out, since a run that goes on has them behind it; they still decide the shapes.
+        length: of the whole run; with a budget of updates the last epoch ends where the budget does.
+        first: epochs to leave out, since a run that resumes has them behind it; they still decide the shapes.
+        unlabelled: sentences of task 0 that only a teacher speaks about; None for none.
+        stream: of random numbers; lanes of one seed and different streams have nothing in common.
 
     Yields:
         The chunks of one epoch, host arrays [L, S, ...]. An epoch is prepared while the one before it is in use.
     """
-    streams = {seed: epochs_of_batches(tokens, sentences, train, seed) for seed in seeds}
+    streams = {
+        seed: epochs_of_batches(tokens, sentences, train, [seed, stream] if stream else [seed], unlabelled)
+        for seed in seeds
+    }
     sizes = ShapeCache()
+    done = dict.fromkeys(seeds, 0)
 
-    def prepare(epoch: int) -> list[Batches]:
-        found = {seed: next(stream) for seed, stream in streams.items()}
-        left = {
-            seed: iter(_rates_of_epoch(train, len(host_batches), epoch, epochs)) for seed, host_batches in found.items()
-        }
-        groups = {seed: by_shape(host_batches) for seed, host_batches in found.items()}
+    def prepare(epoch: int) -> list[Batches] | None:
+        if length.is_over(epoch, min(done.values())):
+            return None
+        groups, left = {}, {}
+        for seed, batches in streams.items():
+            found = [b for of_shape in by_shape(next(batches), epoch).values() for b in of_shape]
+            found = found[: length.left(done[seed])]
+            left[seed] = iter(learning_rates(train, length.progress(epoch, done[seed], len(found))))
+            groups[seed] = by_shape(found, epoch)
+            done[seed] += len(found)
         out = []
-        for rows in sorted({rows for group in groups.values() for rows in group}, key=lambda rows: rows[1]):
+        for rows in _in_turn({rows for group in groups.values() for rows in group}, epoch):
             of_seed = [groups[seed].get(rows, []) for seed in streams]
             for parts, shape in sizes.chunks(of_seed):
                 if epoch < first:
@@ -114,13 +160,10 @@ def input_pipeline(
 
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(prepare, 0)
-        for epoch in range(epochs):
+        for epoch in count():
             ready = coming.result()
-            if epoch + 1 < epochs:
-                coming = ahead.submit(prepare, epoch + 1)
+            if ready is None:
+                return
+            coming = ahead.submit(prepare, epoch + 1)
             if epoch >= first:
                 yield ready
-
-
-def _rates_of_epoch(train: TrainConfig, steps: int, epoch: int, epochs: int) -> np.ndarray:
-    return rates(train, (epoch + np.arange(steps) / steps) / epochs)

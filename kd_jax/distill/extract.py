@@ -36,14 +36,13 @@ def extract(job: Job, params: Any, task: int, sentences: np.ndarray) -> Iterator
         Rows, counting the sentences' tokens in order, [n], and host arrays [n, width]; logits only of the labels that
         the task has. Every token comes once.
     """
-    offsets = job.tokens.offsets
-    positions = np.concatenate([np.arange(offsets[s], offsets[s + 1]) for s in sentences])
+    positions = job.tokens.positions(sentences)
     labels = len(job.tokens.labels[task])
     data = token_data(job)
     for batches in reading_batches(job, task, sentences):
         found = _reader(job.tagger)(params, batches, data)
         real = batches.token != NO_TOKEN
-        flat = Outputs(*(np.asarray(x).swapaxes(1, 2)[real] for x in found))
+        flat = Outputs(*(np.asarray(x)[real] for x in found))
         yield np.searchsorted(positions, batches.token[real]), flat._replace(logits=flat.logits[:, :labels])
 
 

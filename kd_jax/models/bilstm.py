@@ -42,23 +42,26 @@ class BiLSTM(nn.Module):
         """Both directions' hidden states.
 
         Args:
-            x: inputs, time first, [T, R, D].
-            starts: True where a sentence starts and on padding, [T, R].
+            x: inputs, [R, T, D].
+            starts: True where a sentence starts and on padding, [R, T].
 
         Returns:
-            [T, R, 2 * units], forward then backward.
+            [R, T, 2 * units], forward then backward.
         """
         size, units = x.shape[-1], self.units
         kernel = self.param("kernel", _two(nn.initializers.glorot_uniform()), (size, 4 * units))
         recurrent = self.param("recurrent", _two(nn.initializers.orthogonal()), (units, 4 * units))
         bias = self.param("bias", _forget_one, (2, 4 * units))
+        # The recurrence runs over a leading time axis, the backward direction over reversed time: nothing outside
+        # this method knows of either.
+        x, starts = x.swapaxes(0, 1), starts.swapaxes(0, 1)
         orders = x, x[::-1]
         projected = tuple(
             dense(x, k, self.compute) + b[None, None] for x, k, b in zip(orders, kernel, bias, strict=True)
         )
         keep = tuple(kept.astype(x.dtype) for kept in keep_masks(starts))
         forward, backward = lstm(projected, recurrent, keep, self.compute)
-        return jnp.concatenate([forward, backward[::-1]], -1)
+        return jnp.concatenate([forward, backward[::-1]], -1).swapaxes(0, 1)
 
 
 def _two(initializer: Any) -> Any:

@@ -51,10 +51,10 @@ class CharEncoder(nn.Module):
         x, real = table[chars], chars != PADDING
         half = self.settings.units // 2
         starts = ~real | (jnp.arange(x.shape[1]) == 0)[None]
-        h = BiLSTM(half, self.compute, name="bilstm")(x.swapaxes(0, 1), starts.swapaxes(0, 1))
+        h = BiLSTM(half, self.compute, name="bilstm")(x, starts)
         last = jnp.maximum(real.sum(1) - 1, 0)
-        forward = jnp.take_along_axis(h[..., :half], last[None, :, None], axis=0)[0]
-        return jnp.concatenate([forward, h[0, :, half:]], -1)
+        forward = jnp.take_along_axis(h[..., :half], last[:, None, None], axis=1)[:, 0]
+        return jnp.concatenate([forward, h[:, 0, half:]], -1)
 
 
 class Filters(nn.Module):

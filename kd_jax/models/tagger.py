@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from kd_jax.data.vocab import UNKNOWN, Forms
 from kd_jax.models.bilstm import BiLSTM
@@ -43,9 +42,12 @@ class Batch(NamedTuple):
 def dropout(key: Array | None, x: Array, rate: float) -> Array:
     """Inverted dropout from 8 random bits a unit, so the rate is a multiple of 1/256.
 
+    One random word serves four tokens, a byte each: generating random words is what dropout costs on a CPU. Bytes are
+    taken by shifts and laid out along the tokens, since a minor axis of four bytes fills no tile of a TPU.
+
     Args:
         key: None for no dropout.
-        x: any shape.
+        x: [..., D].
         rate: share of units set to 0.
 
     Returns:
@@ -54,9 +56,10 @@ def dropout(key: Array | None, x: Array, rate: float) -> Array:
     kept = 256 - round(rate * 256)
     if key is None or kept == 256:
         return x
-    words = jax.random.bits(key, (-(-x.size // 4),), jnp.uint32)  # asking for 8 bits costs XLA a word each
-    bits = lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[: x.size].reshape(x.shape)
-    return jnp.where(bits < kept, x * (256 / kept), 0.0)
+    tokens = x.size // x.shape[-1]
+    words = jax.random.bits(key, (-(-tokens // 4), x.shape[-1]), jnp.uint32)  # asking for 8 bits costs a word each
+    planes = jnp.concatenate([(words >> shift) & 255 for shift in (0, 8, 16, 24)])
+    return jnp.where(planes[:tokens].reshape(x.shape) < kept, x * (256 / kept), 0.0)
 
 
 class Encoder(nn.Module):
@@ -80,13 +83,13 @@ class Encoder(nn.Module):
             key: for dropout; None at test time.
 
         Returns:
-            [T, R, H], time first.
+            [R, T, H].
         """
         chars = CharEncoder(self.settings.chars, self.alphabet, self.settings.compute, name="chars")(batch.forms.chars)
         forms = jnp.concatenate([words[batch.form_to_word], chars], -1)
-        x = forms[batch.form_index.T] * batch.mask.T[..., None]
+        x = forms[batch.form_index] * batch.mask[..., None]
         shared = BiLSTM(self.settings.shared_units, self.settings.compute, name="shared")
-        return shared(dropout(key, x, self.settings.dropout), batch.starts.T)
+        return shared(dropout(key, x, self.settings.dropout), batch.starts)
 
 
 class Branch(nn.Module):
@@ -105,18 +108,18 @@ class Branch(nn.Module):
         """Logits and task BiLSTM outputs.
 
         Args:
-            shared: shared BiLSTM outputs, [T, R, H].
+            shared: shared BiLSTM outputs, [R, T, H].
             starts: as in `Batch`, [R, T].
             key: for dropout; None at test time.
 
         Returns:
-            logits [T, R, K] and task_hidden [T, R, H].
+            logits [R, T, K] and task_hidden [R, T, H].
         """
         keys = (None, None) if key is None else jax.random.split(key)
         rate = self.settings.dropout
         compute = self.settings.compute
         dot = dot_general(compute)
-        h = BiLSTM(self.settings.task_units, compute, name="task")(dropout(keys[0], shared, rate), starts.T)
+        h = BiLSTM(self.settings.task_units, compute, name="task")(dropout(keys[0], shared, rate), starts)
         z = jnp.tanh(nn.Dense(self.settings.hidden_units, dot_general=dot, name="hidden")(dropout(keys[1], h, rate)))
         return nn.Dense(self.labels, dot_general=dot, name="logits")(z), h
 
@@ -144,7 +147,7 @@ class Tagger(nn.Module):
             key: for dropout; None at test time.
 
         Returns:
-            Time first: logits [T, R, K], task_hidden [T, R, H], shared_hidden [T, R, H]; meaningless on padding.
+            logits [R, T, K], task_hidden [R, T, H], shared_hidden [R, T, H]; meaningless on padding.
         """
         keys = (None, None) if key is None else jax.random.split(key)
         shared = Encoder(self.settings, self.alphabet, name="encoder")(batch, words, keys[0])

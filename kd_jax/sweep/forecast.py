@@ -21,6 +21,9 @@ from kd_jax.sweep.runner import groups_of, missing_models
 ROOM = 1.2  # what a shape holds, beside what a usual batch has
 
 
+FULL = 0.97  # share of real tokens in packed batches
+
+
 class CostModel:
     """How large lane groups are, by their shapes; what lane groups have in common is counted once.
 
@@ -39,6 +42,13 @@ class CostModel:
         if key not in self._tokens:
             self._tokens[key] = training_tokens(self.sweep_data, group)
         return self._tokens[key]
+
+    def run_tokens(self, group: LaneGroup) -> int:
+        """Real tokens that one lane is trained on; of a budget of updates about so many."""
+        if group.length.updates:
+            train = group.settings.train
+            return round(FULL * group.length.updates * train.rows * train.row_length)
+        return group.length.epochs * self.tokens(group)
 
     def memory(self, group: LaneGroup, lanes: int) -> int:
         """Bytes that a lane group's arrays take while it trains, on all local devices together.
@@ -90,13 +100,13 @@ def plan_table(plan: Plan, cost_model: CostModel) -> Table:
     for group in groups_of(plan):
         missing = len(missing_models(group))
         lanes = cost_model.at_once(group, max(missing, 1))
-        tokens = cost_model.tokens(group) * group.epochs
+        tokens = cost_model.run_tokens(group)
         batch = plan.settings.train.rows * plan.settings.train.row_length
         table.add_row(
             group.title,
             str(missing),
             str(len(group.specs) - missing),
-            str(group.epochs),
+            f"{group.length.updates:,} updates" if group.length.updates else str(group.length.epochs),
             f"{-(-tokens // batch):,}",
             f"{missing * tokens / 1e6:,.2f}",
             str(lanes),

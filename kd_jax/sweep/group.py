@@ -1,5 +1,6 @@
 """One lane group to its end: its lanes trained as one program, scored, and saved as models."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.plan import LaneGroup, ModelSpec, matches
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
-from kd_jax.training.loop import Job, Progress, divergences, label_tokens, place, train
+from kd_jax.training.loop import Job, Position, Progress, divergences, label_tokens, place, train
 from kd_jax.training.saved_model import TrainedModel, read_manifest, save_model
 
 
@@ -95,7 +96,7 @@ def train_group(
             "split": split,
             "status": "ok" if diverged_at is None else f"diverged at step {diverged_at}",
             "epochs": trained.epochs[i],
-            "tokens": job.lane_tokens // len(specs),
+            "tokens": int(trained.tokens[i]),
             "seconds": round(seconds / len(specs), 3),
             "devel_f1": trained.devel_f1[i],
         }
@@ -115,16 +116,26 @@ def train_group(
                 " this lane was frozen there and has no score, the others went on"
             )
     checkpoints.remove()
-    rate = job.lane_tokens / seconds
+    rate = sum(trained.tokens) / seconds
     meter.log(f"{group.title}: {len(specs)} lanes in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included")
 
 
 class _Trained(NamedTuple):
-    """Lanes at the end: parameters [L, ...]; the step each failed at, its epochs and F1 on devel; seconds of all."""
+    """Lanes at the end.
+
+    Attributes:
+        params: [L, ...].
+        diverged_at: the step at which each stopped being finite, or None.
+        epochs: of each.
+        tokens: that each was trained on.
+        devel_f1: of each; None where nothing was chosen on devel.
+        seconds: of all together.
+    """
 
     params: Any
     diverged_at: list[int | None]
     epochs: list[int]
+    tokens: Sequence[float]
     devel_f1: Sequence[float | None]
     seconds: float
 
@@ -142,20 +153,19 @@ def _train(
     start = None
     if saved is not None:
         start = saved.position, place(job, saved.state)
-        context.meter.log(
-            f"{group.title}: going on after {saved.position.epoch} epochs and {saved.position.chunk} chunks"
-        )
-        context.meter.skip(saved.position.epoch * job.lane_tokens // job.epochs + int(saved.position.tokens.sum()))
+        context.meter.log(f"{group.title}: resuming in epoch {saved.position.epoch + 1}")
+        context.meter.skip(int(saved.position.trained.sum()))
         if best is not None and saved.best is not None:
             best.restore(saved.best)
     seconds = 0.0 if saved is None else saved.seconds
     began = saved_at = time.monotonic()
     state = None if start is None else start[1]
     of_epoch = [0, 0.0]
+    position = Position.first(len(specs)) if saved is None else saved.position
     for progress in train(job, start):
-        state = progress.state
+        state, position = progress.state, progress.position
         of_epoch = [of_epoch[0] + progress.lane_tokens, of_epoch[1] + progress.seconds]
-        where = f"{group.title} ({len(specs)} lanes) epoch {progress.epoch}/{group.epochs}"
+        where = f"{group.title} ({len(specs)} lanes) epoch {progress.epoch}/{math.ceil(job.epochs)}"
         context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
         if progress.ends_epoch:
             devel = None if best is None else _devel_f1(sweep_data, job, group, progress.state.params)
@@ -180,9 +190,10 @@ def _train(
         raise InputError(f"{group.title}: nothing to train on")
     seconds += time.monotonic() - began
     diverged_at = divergences(state, len(specs))
+    epoch, tokens = position.epoch, position.trained.tolist()
     if best is None:
-        return _Trained(state.params, diverged_at, [group.epochs] * len(specs), [None] * len(specs), seconds)
-    return _Trained(best.stacked(state.params), diverged_at, best.epoch, best.f1, seconds)
+        return _Trained(state.params, diverged_at, [epoch] * len(specs), tokens, [None] * len(specs), seconds)
+    return _Trained(best.stacked(state.params), diverged_at, best.epoch, tokens, best.f1, seconds)
 
 
 def _record(

@@ -49,13 +49,15 @@ def make_job(
     job = Job(
         settings=group.settings,
         tokens=tokens,
-        sentences=tuple(_positions(tokens, name, trained[name], foreign=group.foreign) for name in group.corpora),
+        sentences=tuple(_positions(tokens, name, trained[name]) for name in group.corpora),
         lanes=tuple(Lane(spec.seed, spec.weights) for spec in specs),
-        epochs=group.epochs,
+        length=group.length,
         alphabet=len(vocabulary.chars) + 2,
         head=group.head,
         knowledge=knowledge,
         vectors=_word_table(sweep_data, vocabulary, of_words.dim) if sweep_data.vectors else None,
+        unlabelled=tokens.sentences(group.corpora[0], (UNLABELLED,)) if group.foreign else None,
+        stream=1 if group.kind == "MTM" else 0,
     )
     return job, vocabulary
 
@@ -72,10 +74,9 @@ def training_sentences(sweep_data: SweepData, group: LaneGroup, name: str) -> di
     return {split: without_overlap(sentences, tests) for split, sentences in splits.items()}
 
 
-def _positions(tokens: Tokens, name: str, chosen: dict[str, np.ndarray], *, foreign: bool) -> np.ndarray:
-    """Sentences of splits, and the foreign ones, as a model's tokens count them."""
-    own = [tokens.sentences(name, (split,))[indices] for split, indices in chosen.items() if len(indices)]
-    return np.concatenate([*own, tokens.sentences(name, (UNLABELLED,))] if foreign else own)
+def _positions(tokens: Tokens, name: str, chosen: dict[str, np.ndarray]) -> np.ndarray:
+    """Sentences of splits as a model's tokens count them."""
+    return np.concatenate([tokens.sentences(name, (split,))[indices] for split, indices in chosen.items()])
 
 
 def _word_table(sweep_data: SweepData, vocabulary: Vocabulary, dim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +104,7 @@ def out_of_corpus_sentences(sweep_data: SweepData, group: LaneGroup) -> dict[tup
         for i in without_overlap(corpus.splits.get(split, ()), [own.splits["test"]]).tolist()
     ]
     wanted = group.settings.distill.foreign
-    if 0 < wanted < len(found):
+    if wanted != "all" and wanted < len(found):
         drawn = np.random.default_rng(0).choice(len(found), wanted, replace=False)
         found = [found[i] for i in sorted(drawn.tolist())]
     groups: dict[tuple[str, str], list[int]] = {}

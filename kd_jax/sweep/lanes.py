@@ -1,8 +1,8 @@
 """How many lanes of a lane group train at the same time: as many as fit and pay, chosen once, recorded, and kept.
 
 A lane group whose lanes do not all fit in memory trains them in parts, one after the other. What fits is known from
-shapes before anything is compiled. On an accelerator a few steps are timed too: of as many lanes as fit, then of half as many,
-for as long as fewer are no slower. On a CPU lanes run in turn, and more at a time are as fast as fewer.
+shapes before anything is compiled. On an accelerator a few steps are timed too: of as many lanes as fit, then of half
+as many, for as long as fewer are no slower. On a CPU lanes run in turn, and more at a time are as fast as fewer.
 """
 
 import json

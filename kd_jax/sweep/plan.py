@@ -5,10 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from kd_jax.data.pipeline import Length
 from kd_jax.experiment import Experiment, Student
 from kd_jax.runtime.files import digest
 from kd_jax.settings import DistillConfig, Head, Settings, to_dict
 from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
+
+TRAINING = 2
+"""Part of every model's id; raised when training computes something else from the same settings."""
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 Kind = Literal["STM", "MTM", "SM"]
@@ -50,7 +54,7 @@ class LaneGroup:
         head: of all its models.
         corpora: names; one, but for a teacher.
         specs: the lanes.
-        epochs: passes over the training sentences.
+        length: how long its lanes are trained.
         protocol: what is trained on.
         teachers: the models whose knowledge is used, its mean where they are several.
         foreign: whether other corpora's sentences are used too.
@@ -63,7 +67,7 @@ class LaneGroup:
     head: Head
     corpora: tuple[str, ...]
     specs: tuple[ModelSpec, ...]
-    epochs: int
+    length: Length
     protocol: str
     teachers: tuple[ModelSpec, ...] = ()
     foreign: bool = False
@@ -175,12 +179,13 @@ class Plan:
         return tuple(m for m in specs if self.experiment.every_seed or m.seed == seed)
 
     def _plain(self, kind: Kind, head: Head, on: tuple[str, ...], seeds: Iterable[int]) -> LaneGroup:
-        epochs = self.settings.train.epochs
+        train = self.settings.train
+        length = Length(train.epochs, train.updates)
         if kind == "MTM":
-            epochs = self.settings.train.teacher_epochs or epochs
-        group = LaneGroup(self.experiment.name, self.settings, kind, head, on, (), epochs, self.protocol)
+            length = Length(train.teacher_epochs or train.epochs, train.teacher_updates or train.updates)
+        group = LaneGroup(self.experiment.name, self.settings, kind, head, on, (), length, self.protocol)
         label = f"{kind}-CRF" if head == "crf" else kind
-        return replace(group, specs=tuple(self._member(group, label, seed, GOLD_ONLY) for seed in seeds))
+        return replace(group, specs=tuple(self._spec(group, label, seed, GOLD_ONLY) for seed in seeds))
 
     def _students(
         self,
@@ -194,10 +199,11 @@ class Plan:
     ) -> LaneGroup:
         train, head = self.settings.train, self.experiment.head
         epochs = (train.tuning_epochs or train.epochs) if purpose == "tune" else train.epochs
+        length = Length(epochs, train.updates)
         group = LaneGroup(
-            self.experiment.name, self.settings, "SM", head, (name,), (), epochs, protocol, teachers, foreign, purpose
+            self.experiment.name, self.settings, "SM", head, (name,), (), length, protocol, teachers, foreign, purpose
         )
-        return replace(group, specs=tuple(self._member(group, *lane) for lane in lanes))
+        return replace(group, specs=tuple(self._spec(group, *lane) for lane in lanes))
 
     def comparison_key(self, group: LaneGroup) -> str:
         """What a group's rows must share to be compared: with all of their table, and, after a dot, with their column.
@@ -224,16 +230,24 @@ class Plan:
             distill = replace(distill, ensemble=default.ensemble)
         return to_dict(distill)
 
-    def _member(self, group: LaneGroup, label: str, seed: int, weights: LossWeights) -> ModelSpec:
+    def _spec(self, group: LaneGroup, label: str, seed: int, weights: LossWeights) -> ModelSpec:
         train = to_dict(self.settings.train)
-        for elsewhere in ("epochs", "teacher_epochs", "tuning_epochs", *(() if group.kind == "MTM" else ("sampling",))):
+        for elsewhere in (
+            "epochs",
+            "teacher_epochs",
+            "tuning_epochs",
+            "updates",
+            "teacher_updates",
+            *(() if group.kind == "MTM" else ("sampling",)),
+        ):
             del train[elsewhere]
         made_from: dict[str, Any] = {
+            "training": TRAINING,
             "kind": group.kind,
             "head": group.head,
             "model": to_dict(self.settings.model),
             "train": train,
-            "epochs": group.epochs,
+            "length": {"updates": group.length.updates} if group.length.updates else {"epochs": group.length.epochs},
             "protocol": group.protocol,
             "weights": list(weights),
             "corpora": [[name, self.corpora[name]] for name in group.corpora],

@@ -136,7 +136,13 @@ def _epochs(asked: int | None, base: Settings) -> list[str]:
     if asked is None:
         return []
     tuning = min(base.train.tuning_epochs, asked)
-    return [f"train.epochs={asked}", f"teacher_epochs={asked}", f"tuning_epochs={tuning}"]
+    return [
+        "train.updates=0",
+        "teacher_updates=0",
+        f"train.epochs={asked}",
+        f"teacher_epochs={asked}",
+        f"tuning_epochs={tuning}",
+    ]
 
 
 def _read_vectors(words: WordConfig, corpora: Sequence[Corpus]) -> tuple[dict[str, np.ndarray], str]:
@@ -174,7 +180,7 @@ def execute(request: Request, console: Console) -> None:
         return
     open_workdir(workdir)
     missing = {spec.folder: group for plan in plans for group in groups_of(plan) for spec in missing_models(group)}
-    total = sum(group.epochs * cost_model.tokens(group) for group in missing.values())
+    total = sum(cost_model.run_tokens(group) for group in missing.values())
     with locked(workdir), Interrupt() as stop, ProgressMeter(total, workdir / "metrics.jsonl", console) as meter:
         clear_partial(workdir)
         if not total:

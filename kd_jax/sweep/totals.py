@@ -69,7 +69,7 @@ def shares(plans: Sequence[Plan], cost_model: CostModel) -> list[PendingGroup]:
             mine = tuple(spec for spec in missing_models(group) if spec.folder not in taken)
             taken |= {spec.folder for spec in mine}
             if mine:
-                found.append(PendingGroup(plan, group, mine, len(mine) * group.epochs * cost_model.tokens(group)))
+                found.append(PendingGroup(plan, group, mine, len(mine) * cost_model.run_tokens(group)))
     return found
 
 

@@ -1,6 +1,6 @@
 """The tagging program as a pure function of parameters and rows: the network, the decoder and the labels' chances."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ def emit(tagger: Tagger, params: Any, rows: Rows) -> Array:
     batch = Batch(rows.mask, rows.starts, rows.form_index, places, Forms(rows.word, rows.chars, rows.word < 0))
     network = {"params": {"encoder": params["encoder"], "branch": params["branch"]}}
     outputs: Any = tagger.apply(network, batch, params["words"][rows.word])
-    return outputs.logits.swapaxes(0, 1)
+    return cast(Array, outputs.logits)
 
 
 def label_rows(tagger: Tagger, params: Any, rows: Rows, penalty: Penalty) -> tuple[Array, Array]:

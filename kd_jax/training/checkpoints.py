@@ -25,7 +25,7 @@ from kd_jax.training.loop import Position
 from kd_jax.training.saved_model import digest_arrays
 from kd_jax.training.step import TrainState
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Saved(NamedTuple):
@@ -91,7 +91,7 @@ class Checkpoints:
         Raises:
             InputError: where the disk refuses, now or for the checkpoint before.
         """
-        content = {"state": saved.state._asdict() | {"moments": saved.state.moments._asdict()}}
+        content = {"state": saved.state._asdict() | {"opt_state": saved.state.opt_state[1]._asdict()}}
         content["state"]["weights"] = saved.state.weights._asdict()
         about: dict[str, Any] = {"format": FORMAT, "lanes": self._lanes, "position": _plain(saved.position)}
         about["seconds"] = saved.seconds
@@ -161,7 +161,8 @@ class Checkpoints:
         content = jax.tree.map(lambda x: x[chosen], content)
         raw = content["state"]
         state = TrainState(**raw)._replace(
-            moments=optax.ScaleByAdamState(**raw["moments"]), weights=LossWeights(**raw["weights"])
+            opt_state=(optax.EmptyState(), optax.ScaleByAdamState(**raw["opt_state"])),
+            weights=LossWeights(**raw["weights"]),
         )
         position = about["position"]
         best = None
@@ -171,7 +172,7 @@ class Checkpoints:
                 [about["best"]["epoch"][i] for i in chosen],
                 content["best"],
             )
-        sums = [np.array(position[name])[chosen] for name in ("loss", "tokens")]
+        sums = [np.array(position[name])[chosen] for name in ("loss", "tokens", "trained")]
         return Saved(Position(position["epoch"], position["chunk"], *sums), state, best, about["seconds"])
 
     def remove(self) -> None:
@@ -199,6 +200,7 @@ def _plain(position: Position) -> dict[str, Any]:
         "chunk": position.chunk,
         "loss": [float(x) for x in position.loss],
         "tokens": [float(x) for x in position.tokens],
+        "trained": [float(x) for x in position.trained],
     }
 
 

@@ -3,21 +3,22 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from kd_jax.data.dataset import Tokens, make_batches
+from kd_jax.data.dataset import Tokens, epochs_of_batches, make_batches, own_rows
 from kd_jax.data.packing import NO_TOKEN, Batches, stack
-from kd_jax.data.pipeline import ShapeCache, by_shape, input_pipeline, stack_lanes
+from kd_jax.data.pipeline import Length, ShapeCache, by_shape, input_pipeline, stack_lanes
 from kd_jax.models.crf import Transitions, constrain
 from kd_jax.models.tagger import Tagger
 from kd_jax.settings import Head, Settings
 from kd_jax.structs import LossWeights, Outputs
 from kd_jax.training import mesh as meshes
-from kd_jax.training.step import FINITE, Sums, TokenData, TrainState, init_state, tag_steps, train_steps
+from kd_jax.training.initial import log_frequencies, mean_logits
+from kd_jax.training.step import FINITE, Start, Sums, TokenData, TrainState, init_state, tag_steps, train_steps
 
 
 class Lane(NamedTuple):
@@ -35,12 +36,19 @@ class Position(NamedTuple):
         chunk: chunks of the next epoch that are finished.
         loss: sum over tokens since the epoch began, of each lane, [L].
         tokens: since the epoch began, of each lane, [L].
+        trained: tokens since the run began, of each lane, [L].
     """
 
     epoch: int
     chunk: int
     loss: np.ndarray
     tokens: np.ndarray
+    trained: np.ndarray
+
+    @classmethod
+    def first(cls, lanes: int) -> "Position":
+        """That of a run that begins."""
+        return cls(0, 0, np.zeros(lanes), np.zeros(lanes), np.zeros(lanes))
 
 
 class Progress(NamedTuple):
@@ -75,22 +83,40 @@ class Job:
         tokens: the corpora.
         sentences: training sentences of each task.
         lanes: seeds and loss weights.
-        epochs: passes over the training sentences.
+        length: epochs, or updates of each lane.
         alphabet: distinct characters of the vocabulary, padding and unknown included.
         head: output layer of every lane.
         knowledge: a teacher's outputs of all training tokens, fields [N, ...] or None.
         vectors: pretrained rows of the word table, [W, D], and which there are, [W]; None where all are random.
+        transitions: of a CRF teacher, from which students without gold labels start; None for zeros.
+        unlabelled: sentences of task 0 that only the teacher speaks about; None for none.
+        stream: of random numbers: a teacher and a student of one seed have nothing in common.
     """
 
     settings: Settings
     tokens: Tokens
     sentences: tuple[np.ndarray, ...]
     lanes: tuple[Lane, ...]
-    epochs: int
+    length: Length
     alphabet: int
     head: Head = "softmax"
     knowledge: Outputs | None = None
     vectors: tuple[np.ndarray, np.ndarray] | None = None
+    transitions: Transitions | None = None
+    unlabelled: np.ndarray | None = None
+    stream: int = 0
+
+    @cached_property
+    def start(self) -> Start:
+        """What the lanes start from: output biases from labels and from the teacher, word vectors, transitions."""
+        logits = None if self.knowledge is None else self.knowledge.logits
+        return Start(
+            label_bias=np.stack([log_frequencies(self.tokens, own, task) for task, own in enumerate(self.sentences)]),
+            teacher_bias=None if logits is None else mean_logits(logits, self.tokens, self.sentences[0]),
+            transitions=self.transitions,
+            vectors=self.vectors,
+            stream=np.int32(self.stream),
+        )
 
     @property
     def tagger(self) -> Tagger:
@@ -99,8 +125,24 @@ class Job:
 
     @property
     def lane_tokens(self) -> int:
-        """Real tokens of the whole run, all lanes together."""
-        return self.epochs * len(self.lanes) * sum(self.tokens.count(s) for s in self.sentences)
+        """Real tokens of the whole run, all lanes together; of a budget of updates about so many."""
+        return round(self.epochs * len(self.lanes) * self.epoch_tokens)
+
+    @cached_property
+    def epochs(self) -> float:
+        """Passes over the labelled training sentences; of a budget of updates about so many."""
+        return self.length.updates / self._epoch_updates if self.length.updates else self.length.epochs
+
+    @cached_property
+    def epoch_tokens(self) -> float:
+        """Real tokens of one lane's epoch, the unlabelled ones that stand beside the labelled ones included."""
+        own = sum(self.tokens.count(s) for s in self.sentences)
+        return own if self.unlabelled is None else own * self.settings.train.rows / own_rows(self.settings.train)
+
+    @cached_property
+    def _epoch_updates(self) -> int:
+        train, unlabelled = self.settings.train, self.unlabelled
+        return len(next(epochs_of_batches(self.tokens, self.sentences, train, [0], unlabelled)))
 
 
 @lru_cache
@@ -167,13 +209,12 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
     own = len(job.lanes)
     run = _trainer(job.tagger, job.settings, mesh)
     shared = meshes.replicate((token_data(job), job.knowledge), mesh)
-    position = Position(0, 0, np.zeros(own), np.zeros(own))
+    position = Position.first(own)
     if start is None:
         state = initial_states(job, lanes, mesh)
     else:
         position, state = start
-    seeds = [lane.seed for lane in lanes]
-    coming = input_pipeline(job.tokens, job.sentences, job.settings.train, seeds, job.epochs, position.epoch)
+    coming = _batches_of(job, lanes, position.epoch)
     for epoch, chunks in enumerate(coming, start=position.epoch):
         train_words_now = meshes.replicate(_train_words_now(job, epoch), mesh)
         for number in range(position.chunk, len(chunks)):
@@ -182,10 +223,11 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
             loss = position.loss + np.asarray(sums.loss, np.float64)[:own]
             tokens = position.tokens + np.asarray(sums.tokens, np.float64)[:own]
             last = number + 1 == len(chunks)
+            trained = position.trained + np.asarray(sums.tokens, np.float64)[:own]
             position = (
-                Position(epoch + 1, 0, np.zeros(own), np.zeros(own))
+                Position.first(own)._replace(epoch=epoch + 1, trained=trained)
                 if last
-                else Position(epoch, number + 1, loss, tokens)
+                else Position(epoch, number + 1, loss, tokens, trained)
             )
             yield Progress(
                 epoch + 1,
@@ -198,11 +240,18 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
             )
 
 
+def _batches_of(job: Job, lanes: Sequence[Lane], first: int = 0) -> Iterator[list[Batches]]:
+    return input_pipeline(
+        job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], job.length, first,
+        unlabelled=job.unlabelled, stream=job.stream,
+    )  # fmt: skip
+
+
 def lowered(job: Job) -> Any:
     """The program that trains a job's first chunk, lowered and not compiled: what it would cost can be read off it."""
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up(job.lanes, mesh)
-    chunk = next(input_pipeline(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], 1))[0]
+    chunk = next(_batches_of(job, lanes))[0]
     shared = meshes.replicate((token_data(job), job.knowledge, _train_words_now(job, 0)), mesh)
     states = jax.eval_shape(lambda: initial_states(job, lanes, mesh))
     run: Any = _trainer(job.tagger, job.settings, mesh)
@@ -217,19 +266,19 @@ def place(job: Job, state: TrainState) -> TrainState:
 
 
 @lru_cache
-def _starter(tagger: Tagger, head: Head, tasks: int, word_rows: int, mesh: Any) -> Callable[..., TrainState]:
-    def start(lane: tuple[Any, LossWeights], _: tuple[()], vectors: Any) -> TrainState:
-        return init_state(tagger, head, *lane, tasks, word_rows, vectors)
+def _starter(tagger: Tagger, settings: Settings, head: Head, word_rows: int, mesh: Any) -> Callable[..., TrainState]:
+    def start(lane: tuple[Any, LossWeights], _: tuple[()], shared: Start) -> TrainState:
+        return init_state(tagger, settings, head, *lane, word_rows, shared)
 
     return meshes.over_lanes(start, mesh)
 
 
 def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
     """States of lanes at their first step, [L, ...], on the mesh."""
-    start = _starter(job.tagger, job.head, len(job.sentences), job.tokens.word_rows, mesh)
+    start = _starter(job.tagger, job.settings, job.head, job.tokens.word_rows, mesh)
     seeds = meshes.lane_array([lane.seed for lane in lanes], np.int32)
     weights = LossWeights(*(meshes.lane_array(w) for w in zip(*(lane.weights for lane in lanes), strict=True)))
-    return start(meshes.shard((seeds, weights), mesh), (), meshes.replicate(job.vectors, mesh))
+    return start(meshes.shard((seeds, weights), mesh), (), meshes.replicate(job.start, mesh))
 
 
 def label_tokens(job: Job, params: Any, task: int, sentences: np.ndarray) -> np.ndarray:

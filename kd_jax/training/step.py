@@ -1,5 +1,6 @@
 """One lane: its state, its train step, and many steps in one scan. Nothing here knows how many lanes there are."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -17,6 +18,8 @@ from kd_jax.structs import Array, LossWeights, Outputs
 from kd_jax.training import losses
 
 FINITE = -1
+OptState = tuple[optax.EmptyState, optax.ScaleByAdamState]
+"""Of `optimizer`: clipping has none, Adam its count and moments."""
 
 
 class TokenData(NamedTuple):
@@ -43,7 +46,7 @@ class TrainState(NamedTuple):
     Attributes:
         step: updates made, int32.
         params: as `init_params` gives them.
-        moments: Adam's state, of the parameters' shapes.
+        opt_state: the state of `optimizer`, moments of the parameters' shapes.
         key: the lane's random key; a step's randomness is a function of (key, step).
         weights: of the loss terms.
         diverged_at: the step at which loss or gradient was not finite, after which nothing changes; else FINITE.
@@ -51,7 +54,7 @@ class TrainState(NamedTuple):
 
     step: Array
     params: Any
-    moments: optax.ScaleByAdamState
+    opt_state: OptState
     key: Array
     weights: LossWeights
     diverged_at: Array
@@ -69,40 +72,73 @@ class Sums(NamedTuple):
     tokens: Array
 
 
-ADAM = optax.scale_by_adam()
+class Start(NamedTuple):
+    """What lanes start from besides their seeds; shared by the lanes of a program.
+
+    Attributes:
+        label_bias: the output layer's bias of models that learn from gold labels, [B, K] float32.
+        teacher_bias: that of students that learn from a teacher alone, [K] float32; None without a teacher.
+        transitions: of a CRF student without gold labels, its teacher's, [K, K] and [K]; None for zeros.
+        vectors: pretrained rows of the word table, [W, D], and which there are, [W] bool; None where all are random.
+        stream: of random numbers, int32: teachers' and students' have nothing in common.
+    """
+
+    label_bias: Array
+    teacher_bias: Array | None = None
+    transitions: Transitions | None = None
+    vectors: tuple[Array, Array] | None = None
+    stream: Array | int = 0
+
+
+@lru_cache
+def optimizer(settings: Settings) -> optax.GradientTransformation:
+    """Clipping by the global norm, then Adam's direction; the learning rate comes with each batch."""
+    return optax.chain(optax.clip_by_global_norm(settings.train.clip_norm), optax.scale_by_adam())
 
 
 def init_state(
     tagger: Tagger,
+    settings: Settings,
     head: Head,
     seed: Array,
     weights: LossWeights,
-    tasks: int,
     word_rows: int,
-    vectors: tuple[Array, Array] | None = None,
+    start: Start,
 ) -> TrainState:
-    """A lane at its first step: a function of its seed and of the pretrained vectors.
+    """A lane at its first step: a function of its seed and of what it starts from.
+
+    The output layer starts at the log frequencies of the labels, so that the first loss is their entropy. From a zero
+    bias the hidden layer carries the frequencies itself, and with a high learning rate saturates in doing so.
 
     Args:
         tagger: the module.
+        settings: of the run.
         head: with a CRF, parameters have its transitions too, under "crf".
         seed: int32 scalar.
-        weights: of the loss terms, scalars.
-        tasks: number of branches, B.
+        weights: of the loss terms, scalars; with alpha = 0 a lane starts from its teacher's mean.
         word_rows: rows of the word table, W.
-        vectors: pretrained rows of the word table, [W, D], and which there are, [W]; the others are random.
+        start: what lanes share.
     """
-    init_key, key = jax.random.split(jax.random.key(seed))
+    init_key, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), start.stream))
+    tasks = start.label_bias.shape[0]
     params = init_params(tagger, init_key, tasks, word_rows)
-    if vectors is not None:
-        table, there = vectors
+    taught_only = weights.alpha == 0
+    bias = start.label_bias
+    if start.teacher_bias is not None:
+        bias = jnp.where(taught_only, start.teacher_bias[None], bias)
+    params["branch"]["logits"]["bias"] = bias
+    if start.vectors is not None:
+        table, there = start.vectors
         params["words"] = jnp.where(there[:, None], table, params["words"])
     if head == "crf":
-        params["crf"] = jax.tree.map(lambda x: jnp.stack([x] * tasks), Transitions.zeros(tagger.labels)._asdict())
+        zeros = Transitions.zeros(tagger.labels)
+        known = zeros if start.transitions is None else start.transitions
+        chain = jax.tree.map(lambda zero, x: jnp.where(taught_only, x, zero), zeros, known)
+        params["crf"] = jax.tree.map(lambda x: jnp.stack([x] * tasks), chain._asdict())
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        moments=ADAM.init(params),
+        opt_state=optimizer(settings).init(params),
         key=jax.random.key_data(key),
         weights=weights,
         diverged_at=jnp.full((), FINITE, jnp.int32),
@@ -120,14 +156,14 @@ def read_batch(batch: Batches, data: TokenData) -> Batch:
     )
 
 
-def _select(tree: Any, batch: Batches) -> Any:
+def take(tree: Any, batch: Batches) -> Any:
     """The part of a parameter-shaped tree that a batch touches: its words, the encoder, what its task has."""
     of_task = {name: jax.tree.map(lambda x: x[batch.task], tree[name]) for name in tree.keys() & {"branch", "crf"}}
     words = tree["words"].at[batch.word].get(mode="fill", fill_value=0.0)
     return {"words": words, "encoder": tree["encoder"], **of_task}
 
 
-def _insert(tree: Any, part: Any, batch: Batches, frozen_words: bool) -> Any:
+def put(tree: Any, part: Any, batch: Batches, frozen_words: bool) -> Any:
     """The tree with that part replaced; rows that do not exist are dropped."""
     of_task = {
         name: jax.tree.map(lambda x, y: x.at[batch.task].set(y), tree[name], part[name])
@@ -158,8 +194,9 @@ def train_step(
 ) -> tuple[TrainState, Sums]:
     """One update of one lane by one batch of one corpus.
 
-    Adam is exact for all that a batch touches and leaves the rest as it is: words that are not in the batch and the
-    branches of other tasks move neither by gradient nor by momentum.
+    The optimiser is lazy Adam: what a batch touches (its words, the encoder, its task's branch) is updated as Adam
+    would, with one count of updates for all; words that are not in the batch and the branches of other tasks move
+    neither by gradient nor by momentum, and their moments do not decay (dense Adam does all three).
 
     Args:
         tagger: the module.
@@ -173,56 +210,60 @@ def train_step(
     Returns:
         The next state and the batch's sums.
     """
-    read = read_batch(batch, data)
-    mask, token = read.mask.T, jnp.maximum(batch.token, 0).T
-    count, label, known = mask.sum(), data.label[token], mask & data.labelled[token]
+    inputs = read_batch(batch, data)
+    mask, token = inputs.mask, jnp.maximum(batch.token, 0)
+    count, label, labelled = mask.sum(), data.label[token], mask & data.labelled[token]
     singles_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step))
     teacher = None if knowledge is None else Outputs(*(None if x is None else x[token] for x in knowledge))
-    train_words = settings.model.words.update == "trained"
+    frozen_words = settings.model.words.update == "frozen"
 
-    def loss_of(part: Any) -> Array:
-        seen = replace_singles(singles_key, read, settings.train.unknown_rate)
-        words = part["words"] if train_words else lax.stop_gradient(part["words"])
+    def loss_fn(part: Any) -> Array:
+        seen = replace_singles(singles_key, inputs, settings.train.unknown_rate)
+        words = lax.stop_gradient(part["words"]) if frozen_words else part["words"]
         student = _run(tagger, part, seen, words, dropout_key)
         emissions = mask_labels(student.logits, data.valid[batch.task])
         transitions, penalty = _transitions(part), _penalty(data, batch.task)
         if transitions is None:
-            supervised = losses.cross_entropy(emissions, label, known)
+            supervised = losses.cross_entropy(emissions, label, labelled)
         else:
             allowed = transitions if penalty is None else jax.tree.map(jnp.add, transitions, penalty)
-            rows = emissions.swapaxes(0, 1), label.T, allowed, batch.starts, known.T
-            supervised = crf.negative_log_likelihood(*rows)
+            supervised = crf.negative_log_likelihood(emissions, label, allowed, batch.starts, labelled)
         return losses.total(supervised, student, teacher, state.weights, mask, settings.distill) / jnp.maximum(count, 1)
 
-    part = _select(state.params, batch)
-    mean_loss, gradient = jax.value_and_grad(loss_of)(part)
+    part, opt_part = take(state.params, batch), _take_moments(state.opt_state, batch)
+    loss, grads = jax.value_and_grad(loss_fn)(part)
     if train_words_now is not None:  # Adam leaves rows without any gradient so far exactly as they are
-        gradient["words"] = jnp.where(train_words_now, gradient["words"], 0.0)
-    norm = optax.tree.norm(gradient)
-    finite = jnp.isfinite(mean_loss) & jnp.isfinite(norm)
-    wanted = (batch.rate > 0) & (state.diverged_at == FINITE)
-    scale = jnp.minimum(1.0, settings.train.clip_norm / jnp.maximum(norm, 1e-12))
-    before = optax.ScaleByAdamState(
-        state.moments.count, _select(state.moments.mu, batch), _select(state.moments.nu, batch)
-    )
-    direction, after = ADAM.update(jax.tree.map(lambda g: g * scale, gradient), before)
-    moved = jax.tree.map(lambda p, d: p - batch.rate * d, part, direction)
+        grads["words"] = jnp.where(train_words_now, grads["words"], 0.0)
+    updates, new_opt_part = optimizer(settings).update(grads, opt_part)
+    new_part = jax.tree.map(lambda p, u: p - batch.learning_rate * u, part, updates)
 
-    go = finite & wanted
-    moved, mu, nu = jax.tree.map(
-        lambda new, old: jnp.where(go, new, old), (moved, after.mu, after.nu), (part, before.mu, before.nu)
+    # A lane that is not finite is frozen for good; an empty batch only fills the shape.
+    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+    wanted = (batch.learning_rate > 0) & (state.diverged_at == FINITE)
+    apply_update = finite & wanted
+    new_part, new_opt_part = jax.tree.map(
+        lambda new, old: jnp.where(apply_update, new, old), (new_part, new_opt_part), (part, opt_part)
     )
-    next_state = state._replace(
-        step=state.step + go,
-        params=_insert(state.params, moved, batch, not train_words),
-        moments=optax.ScaleByAdamState(
-            state.moments.count + go,
-            _insert(state.moments.mu, mu, batch, not train_words),
-            _insert(state.moments.nu, nu, batch, not train_words),
-        ),
+    new_state = state._replace(
+        step=state.step + apply_update,
+        params=put(state.params, new_part, batch, frozen_words),
+        opt_state=_put_moments(state.opt_state, new_opt_part, batch, frozen_words),
         diverged_at=jnp.where(wanted & ~finite, state.step, state.diverged_at),
     )
-    return next_state, Sums(jnp.where(go, mean_loss * count, 0.0), jnp.where(go, count, 0))
+    return new_state, Sums(jnp.where(apply_update, loss * count, 0.0), jnp.where(apply_update, count, 0))
+
+
+def _take_moments(opt_state: OptState, batch: Batches) -> OptState:
+    """The optimiser's state of what a batch touches: moments are cut as the parameters are."""
+    clip, adam = opt_state
+    return clip, adam._replace(mu=take(adam.mu, batch), nu=take(adam.nu, batch))
+
+
+def _put_moments(opt_state: OptState, part: OptState, batch: Batches, frozen_words: bool) -> OptState:
+    """The optimiser's state with that part replaced."""
+    (_, old), (clip, new) = opt_state, part
+    mu, nu = put(old.mu, new.mu, batch, frozen_words), put(old.nu, new.nu, batch, frozen_words)
+    return clip, new._replace(mu=mu, nu=nu)
 
 
 def train_steps(
@@ -257,16 +298,16 @@ def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) ->
     """
 
     def one(batch: Batches) -> Array:
-        emissions = mask_labels(apply(tagger, params, batch, data).logits, data.valid[batch.task]).swapaxes(0, 1)
-        transitions, penalty = _transitions(_select(params, batch)), _penalty(data, batch.task)
+        emissions = mask_labels(apply(tagger, params, batch, data).logits, data.valid[batch.task])
+        transitions, penalty = _transitions(take(params, batch)), _penalty(data, batch.task)
         return decode(emissions, transitions, penalty, batch.starts, batch.token != NO_TOKEN)
 
     return lax.map(one, batches)
 
 
 def apply(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Outputs:
-    """A lane's outputs for one batch, dropout off; time first."""
-    part = _select(params, batch)
+    """A lane's outputs for one batch, dropout off."""
+    part = take(params, batch)
     return _run(tagger, part, read_batch(batch, data), part["words"], None)
 
 

@@ -11,7 +11,7 @@ from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost import flops as floor
 from kd_jax.cost.timing import GOLD_ONLY, timing_job
-from kd_jax.data.pipeline import input_pipeline
+from kd_jax.data.pipeline import Length, input_pipeline
 from kd_jax.settings import Settings, override
 from kd_jax.training import loop
 from kd_jax.training.step import init_state, train_step
@@ -27,10 +27,12 @@ SIZES = [
 def one_step(settings, corpus=None):
     """A train step as a function of its state, that state, and what the batch holds with its padding."""
     job = timing_job([corpus or tiny_corpus(sizes=(60, 8, 8))], settings, 1, 100)
-    chunk = next(input_pipeline(job.tokens, job.sentences, job.settings.train, [0], 1))[0]
+    chunk = next(input_pipeline(job.tokens, job.sentences, job.settings.train, [0], Length(1)))[0]
     batch = jax.tree.map(lambda x: jnp.asarray(x[0, 0]), chunk)
     data = jax.tree.map(jnp.asarray, loop.token_data(job))
-    state = jax.eval_shape(lambda: init_state(job.tagger, job.head, np.int32(0), GOLD_ONLY, 1, job.tokens.word_rows))
+    state = jax.eval_shape(
+        lambda: init_state(job.tagger, job.settings, job.head, np.int32(0), GOLD_ONLY, job.tokens.word_rows, job.start)
+    )
     at = floor.BatchSize(
         tokens=batch.token.size,
         steps=batch.token.shape[1],

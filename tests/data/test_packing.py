@@ -8,7 +8,7 @@ from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.data.dataset import make_batches, read_tokens, real_share
 from kd_jax.data.packing import NO_TOKEN, Shape, lay_out, pack, stack
-from kd_jax.data.pipeline import input_pipeline
+from kd_jax.data.pipeline import Length, input_pipeline
 from kd_jax.data.vocab import UNKNOWN, build_vocabulary, normalise
 from kd_jax.settings import TrainConfig
 
@@ -75,18 +75,18 @@ def test_feed_is_a_function_of_the_seed_and_resumes(tokens):
     flat, _ = tokens
     sentences = [flat.sentences("A", ("train",)), flat.sentences("B", ("train",))]
     train = TrainConfig(rows=2, row_length=16, schedule="linear")
-    whole = list(input_pipeline(flat, sentences, train, [3, 4], 3))
-    alone = list(input_pipeline(flat, sentences, train, [4], 3))
-    later = list(input_pipeline(flat, sentences, train, [3, 4], 3, first=1))
+    whole = list(input_pipeline(flat, sentences, train, [3, 4], Length(3)))
+    alone = list(input_pipeline(flat, sentences, train, [4], Length(3)))
+    later = list(input_pipeline(flat, sentences, train, [3, 4], Length(3), first=1))
     assert len(later) == 2
     for again, epoch in zip(later, whole[1:], strict=True):
         for a, b in zip(again, epoch, strict=True):
-            np.testing.assert_array_equal(a.token[a.rate > 0], b.token[b.rate > 0])
-            np.testing.assert_array_equal(a.rate, b.rate)
+            np.testing.assert_array_equal(a.token[a.learning_rate > 0], b.token[b.learning_rate > 0])
+            np.testing.assert_array_equal(a.learning_rate, b.learning_rate)
     for epoch, solo in zip(whole, alone, strict=True):
-        both = np.concatenate([c.token[1][c.rate[1] > 0] for c in epoch])
-        np.testing.assert_array_equal(both, np.concatenate([c.token[0][c.rate[0] > 0] for c in solo]))
-    first, second = (np.concatenate([c.token[0][c.rate[0] > 0].ravel() for c in epoch]) for epoch in whole[:2])
+        both = np.concatenate([c.token[1][c.learning_rate[1] > 0] for c in epoch])
+        np.testing.assert_array_equal(both, np.concatenate([c.token[0][c.learning_rate[0] > 0] for c in solo]))
+    first, second = (np.concatenate([c.token[0][c.learning_rate[0] > 0].ravel() for c in epoch]) for epoch in whole[:2])
     assert first.tolist() != second.tolist()
     assert sorted(first[first != NO_TOKEN].tolist()) == sorted(second[second != NO_TOKEN].tolist())
     assert whole[0][0].rate[0, 0] == np.float32(train.learning_rate)

@@ -84,7 +84,7 @@ def test_packed_rows_give_what_single_sentences_give(encoder):
             for host_batch in make_batches(tokens, sentences, 1, TrainConfig(rows=rows, row_length=row_length), None):
                 batch = stack([host_batch], [0.0], Shape(1, *host_batch.token.shape, 64, 64), tokens.word_rows)
                 batch = jax.tree.map(lambda x: jnp.asarray(x[0]), batch)
-                logits = run(batch).logits.swapaxes(0, 1)
+                logits = run(batch).logits
                 for position, value in zip(
                     np.asarray(batch.token).ravel(), np.asarray(logits).reshape(-1, logits.shape[-1]), strict=True
                 ):

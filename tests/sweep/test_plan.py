@@ -84,8 +84,8 @@ def test_targets_get_students_and_teachers_learn_from_all():
 
 def test_weights_are_chosen_by_runs_as_short_as_wanted():
     found = plan("soft_labels", assignments=("tuning_epochs=3", "epochs=9"))
-    assert {c.epochs for c in found.tuning} == {3}
-    assert {c.epochs for c in found.students(None)} == {9}
+    assert {c.length.epochs for c in found.tuning} == {3}
+    assert {c.length.epochs for c in found.students(None)} == {9}
 
 
 def test_more_seeds_keep_the_models_of_fewer():

@@ -65,7 +65,7 @@ def test_epochs_that_are_left_out_decide_shapes_too(monkeypatch):
     def shapes(first):
         return [
             [chunk.form.shape + chunk.word.shape for chunk in chunks]
-            for chunks in input_pipeline.input_pipeline(job.tokens, job.sentences, train, [1, 2], job.epochs, first)
+            for chunks in input_pipeline.input_pipeline(job.tokens, job.sentences, train, [1, 2], job.length, first)
         ]
 
     whole = shapes(0)
@@ -124,7 +124,7 @@ HARMS = {
     "emptied": lambda folder: os.truncate(biggest(folder), 0),
     "without arrays": lambda folder: shutil.rmtree(folder / "arrays"),
     "without a description": lambda folder: (folder / "about" / "metadata").unlink(),
-    "of an older version": told_otherwise('"format": 2', '"format": 1'),
+    "of an older version": told_otherwise('"format": 3', '"format": 1'),
     "at another place": told_otherwise('"chunk": ', '"chunk": 1'),
     "no JSON": told_otherwise("{", ""),
 }

@@ -12,7 +12,7 @@ from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.data.dataset import read_tokens
 from kd_jax.data.packing import NO_TOKEN
-from kd_jax.data.pipeline import input_pipeline
+from kd_jax.data.pipeline import Length, input_pipeline
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.models.tagger import mask_labels
 from kd_jax.settings import override
@@ -42,7 +42,7 @@ def make_job(lanes, corpora=None, knowledge=False, **train_settings):
         tokens=tokens,
         sentences=tuple(tokens.sentences(corpus.name, ("train",)) for corpus in corpora),
         lanes=tuple(lanes),
-        epochs=settings.train.epochs,
+        length=Length(settings.train.epochs),
         alphabet=len(vocabulary.chars) + 2,
         knowledge=outputs,
     )
@@ -54,6 +54,10 @@ def device_data(job):
 
 def trained(job):
     return jax.device_get(last(train(job)).state)
+
+
+def start_of_two(job):
+    return job.start._replace(label_bias=np.repeat(job.start.label_bias, 2, 0))
 
 
 def last(progress):
@@ -79,7 +83,9 @@ def test_vmapped_lanes_equal_lanes_in_turn():
     in_turn = trained(job)
     batches = [jax.tree.map(jnp.asarray, chunk) for epoch in _epochs(job) for chunk in epoch]
     seeds, weights = jnp.array([1, 2]), LossWeights(*map(jnp.array, zip(GOLD, HALF, strict=True)))
-    state = jax.vmap(lambda s, w: init_state(job.tagger, job.head, s, w, 1, job.tokens.word_rows))(seeds, weights)
+    state = jax.vmap(
+        lambda s, w: init_state(job.tagger, job.settings, job.head, s, w, job.tokens.word_rows, job.start)
+    )(seeds, weights)
     data, knowledge = device_data(job), jax.tree.map(jnp.asarray, job.knowledge)
     run = jax.jit(jax.vmap(lambda s, b: loop.train_steps(job.tagger, job.settings, s, b, data, knowledge)))
     for chunk in batches:
@@ -89,7 +95,7 @@ def test_vmapped_lanes_equal_lanes_in_turn():
 
 
 def _epochs(job):
-    return input_pipeline(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in job.lanes], job.epochs)
+    return input_pipeline(job.tokens, job.sentences, job.settings.train, [lane.seed for lane in job.lanes], job.length)
 
 
 def test_alpha_one_is_the_single_task_model_bit_for_bit():
@@ -108,8 +114,8 @@ def test_weights_matter():
 def test_a_multi_task_model_with_one_corpus_is_the_single_task_model():
     """The branch of a corpus that is alone starts and trains as that of a single-task model of the same seed."""
     job = make_job([Lane(1, GOLD)])
-    single = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows)
-    double = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 2, job.tokens.word_rows)
+    single = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start)
+    double = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, start_of_two(job))
     assert_lane_equals_first_branch(single, double)
     data = device_data(job)
     two_tasks = data._replace(valid=jnp.concatenate([data.valid, data.valid]))
@@ -129,7 +135,7 @@ def assert_lane_equals_first_branch(single, double):
 
 def test_a_step_leaves_other_branches_and_absent_words_as_they_are():
     job = make_job([Lane(1, GOLD)], [tiny_corpus("A"), tiny_corpus("B", kinds=("Drug", "Gene"))])
-    state = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 2, job.tokens.word_rows)
+    state = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, start_of_two(job))
     data = device_data(job)
     step = jax.jit(lambda s, b: train_step(job.tagger, job.settings, s, b, data, None)[0])
     chunks = next(iter(_epochs(job)))
@@ -137,8 +143,8 @@ def test_a_step_leaves_other_branches_and_absent_words_as_they_are():
         after = step(state, batch)
         task = int(batch.task)
         for old, new in zip(
-            jax.tree.leaves((state.params["branch"], state.moments.mu["branch"])),
-            jax.tree.leaves((after.params["branch"], after.moments.mu["branch"])),
+            jax.tree.leaves((state.params["branch"], state.opt_state[1].mu["branch"])),
+            jax.tree.leaves((after.params["branch"], after.opt_state[1].mu["branch"])),
             strict=True,
         ):
             np.testing.assert_array_equal(old[1 - task], new[1 - task])
@@ -155,7 +161,7 @@ def test_update_equals_dense_adam_with_clipping_where_a_batch_touches_everything
     job = make_job([Lane(1, GOLD)], rows=40, row_length=16, unknown_rate=0.0, clip_norm=0.5)
     settings, data = job.settings, device_data(job)
     batch = jax.tree.map(lambda x: jnp.asarray(x[0, 0]), next(iter(_epochs(job)))[0])
-    state = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows)
+    state = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start)
     touched = np.unique(np.asarray(batch.word))
     assert set(range(job.tokens.word_rows)) <= set(touched.tolist())
 
@@ -164,7 +170,7 @@ def test_update_equals_dense_adam_with_clipping_where_a_batch_touches_everything
         frozen = state._replace(params=params)
         return _loss(job, frozen, whole, data)
 
-    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(float(batch.rate)))
+    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(float(batch.learning_rate)))
     dense, dense_state = state.params, optimizer.init(state.params)
     gradient = jax.jit(jax.grad(dense_loss))
     step = jax.jit(lambda state: train_step(job.tagger, settings, state, batch, data, None)[0])
@@ -181,8 +187,8 @@ def _loss(job, state, batch, data):
     keys = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step))
     params = {"encoder": state.params["encoder"], "branch": jax.tree.map(lambda x: x[0], state.params["branch"])}
     out = job.tagger.apply({"params": params}, read, state.params["words"], keys[1])
-    mask = read.mask.T
-    label = data.label[jnp.maximum(batch.token, 0).T]
+    mask = read.mask
+    label = data.label[jnp.maximum(batch.token, 0)]
     return losses.cross_entropy(mask_labels(out.logits, data.valid[0]), label, mask) / mask.sum()
 
 
@@ -192,7 +198,7 @@ def test_diverged_lane_is_frozen_and_the_others_go_on():
     assert loop.divergences(state, 2) == [None, 0]
     alone = trained(make_job([Lane(1, GOLD)]))
     assert_lane_equals(state, 0, alone, 0)
-    start = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows)
+    start = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start)
     for a, b in zip(jax.tree.leaves(start.params), jax.tree.leaves(state.params), strict=True):
         np.testing.assert_allclose(a, b[1], atol=1e-7)
     assert state.step[1] == 0
@@ -201,7 +207,7 @@ def test_diverged_lane_is_frozen_and_the_others_go_on():
 def test_frozen_words_stay_and_everything_else_learns():
     job = make_job([Lane(1, GOLD)])
     frozen = trained(replace(job, settings=override(job.settings, ["words.update=frozen"]))).params
-    start = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows).params
+    start = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start).params
     np.testing.assert_array_equal(frozen["words"][0], start["words"])
     for part in ("encoder", "branch"):
         for old, new in zip(jax.tree.leaves(start[part]), jax.tree.leaves(frozen[part]), strict=True):
@@ -213,7 +219,9 @@ def test_empty_batches_change_nothing():
     data = device_data(job)
     batch = jax.tree.map(lambda x: jnp.asarray(x[0, 0]), next(iter(_epochs(job)))[0])
     step = jax.jit(lambda state, batch: train_step(job.tagger, job.settings, state, batch, data, None))
-    state, _ = step(init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows), batch)
+    state, _ = step(
+        init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start), batch
+    )
     empty = batch._replace(token=jnp.full_like(batch.token, NO_TOKEN), rate=jnp.zeros(()))
     after, sums = step(state, empty)
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
@@ -246,7 +254,11 @@ def test_sampling_of_tasks(sampling):
     large, small = tiny_corpus("A", sizes=(200, 2, 2)), tiny_corpus("B", sizes=(20, 2, 2))
     job = make_job([Lane(1, GOLD)], [large, small], sampling=sampling, epochs=10)
     tasks = [
-        int(t) for epoch in _epochs(job) for c in epoch for t, r in zip(c.task[0], c.rate[0], strict=True) if r > 0
+        int(t)
+        for epoch in _epochs(job)
+        for c in epoch
+        for t, r in zip(c.task[0], c.learning_rate[0], strict=True)
+        if r > 0
     ]
     share = np.mean(np.array(tasks) == 1)
     ratio = job.tokens.count(job.sentences[1]) / job.tokens.count(job.sentences[0])

@@ -28,11 +28,11 @@ def job(monkeypatch):
 def test_words_stay_until_their_epoch_and_move_from_there_on_without_a_new_program(job):
     loop._trainer.cache_clear()
     run = loop._trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
-    start = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows).params
+    start = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start).params
     programs, saved = [], []
     for progress in train(job):
         saved.append((progress.ends_epoch, keep(progress, 2)))
-        words, moments = saved[-1][1].state.params["words"], saved[-1][1].state.moments
+        words, moments = saved[-1][1].state.params["words"], saved[-1][1].state.opt_state[1]
         stays = progress.epoch <= AFTER
         assert (words[0] == start["words"]).all() == stays
         assert (moments.mu["words"] == 0).all() == (moments.nu["words"] == 0).all() == stays
@@ -54,9 +54,11 @@ def test_words_stay_until_their_epoch_and_move_from_there_on_without_a_new_progr
 def test_a_step_before_is_that_of_frozen_words_and_a_step_after_that_of_trained_ones(job):
     batch = jax.tree.map(
         lambda x: jnp.asarray(x[0, 0]),
-        next(input_pipeline.input_pipeline(job.tokens, job.sentences, job.settings.train, [1], 1))[0],
+        next(
+            input_pipeline.input_pipeline(job.tokens, job.sentences, job.settings.train, [1], input_pipeline.Length(1))
+        )[0],
     )
-    state = init_state(job.tagger, job.head, jnp.int32(1), GOLD, 1, job.tokens.word_rows)
+    state = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start)
     data = device_data(job)
 
     def stepper(*changes):
