@@ -5,7 +5,7 @@ Run:    python -m kd_jax.main --experiment=crf --seeds=5
 Expect: on ExPTM, teachers of 3 corpora, 1 seed (docs/students.md): STM 56.6, MTM 68.4, a=0 56.9, a=0.5 58.9, a=1 60.0.
 """
 
-from kd_jax.experiment import Experiment, Student
+from kd_jax.experiment import Experiment, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="crf",
@@ -14,7 +14,7 @@ EXPERIMENT = Experiment(
     head="crf",
     single=("crf",),
     multi=("crf",),
-    teachers=("crf",),
+    teachers=(Teacher("crf"),),
     students=(
         Student("SM-CRF a=0", alpha=0.0, beta=1.0),
         Student("SM-CRF a=0.5", alpha=0.5, beta=0.5),

@@ -5,7 +5,7 @@ Run:    python -m kd_jax.main --experiment=crf_softmax --seeds=5
 Expect: on ExPTM, teachers of 3 corpora, 1 seed (docs/students.md): STM 56.6, a=0 56.0, a=0.5 58.8, a=1 60.0.
 """
 
-from kd_jax.experiment import Experiment, Student
+from kd_jax.experiment import Experiment, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="crf_softmax",
@@ -14,7 +14,7 @@ EXPERIMENT = Experiment(
     head="crf",
     single=("crf",),
     multi=("crf",),
-    teachers=("softmax",),
+    teachers=(Teacher("softmax"),),
     students=(
         Student("SM-CRF a=0", alpha=0.0, beta=1.0),
         Student("SM-CRF a=0.5", alpha=0.5, beta=0.5),

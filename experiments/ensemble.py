@@ -5,14 +5,13 @@ Run:    python -m kd_jax.main --experiment=ensemble --seeds=5
 Expect: on ExPTM, teachers of 3 corpora, 3 seeds (docs/students.md): STM 57.9, a=0 55.8, a=0.5 59.5, a=1 59.4.
 """
 
-from kd_jax.experiment import Experiment, Student
+from kd_jax.experiment import Experiment, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="ensemble",
     table=2,
     title="Students that learn from the mean logits of softmax teachers of every seed",
-    teachers=("softmax",),
-    every_seed=True,
+    teachers=(Teacher("softmax", seeds="every"),),
     students=(
         Student("SM a=0", alpha=0.0, beta=1.0),
         Student("SM a=0.5", alpha=0.5, beta=0.5),

@@ -5,14 +5,14 @@ Run:    python -m kd_jax.main --experiment=ensemble_crf --seeds=5
 Expect: on ExPTM, teachers of 3 corpora, 1 seed (docs/students.md): STM 55.9, a=0 56.2, a=0.5 58.5, a=1 60.0.
 """
 
-from kd_jax.experiment import Experiment, Student
+from kd_jax.experiment import Experiment, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="ensemble_crf",
     table=3,
     title="Students that learn from the mean logits of a softmax and a CRF teacher",
     multi=("softmax", "crf"),
-    teachers=("softmax", "crf"),
+    teachers=(Teacher("softmax"), Teacher("crf")),
     students=(
         Student("SM a=0", alpha=0.0, beta=1.0),
         Student("SM a=0.5", alpha=0.5, beta=0.5),

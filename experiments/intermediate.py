@@ -6,13 +6,13 @@ Run:    python -m kd_jax.main --experiment=intermediate --seeds=5
 Expect: on ExPTM, 3 seeds (docs/students.md): alpha 1, beta 1, gamma 0.5 chosen for both; 58.7, STM 57.9.
 """
 
-from kd_jax.experiment import Experiment, Grid, Student
+from kd_jax.experiment import Experiment, Grid, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="intermediate",
     table=4,
     title="Students that learn from the teacher's logits and BiLSTM outputs",
-    teachers=("softmax",),
+    teachers=(Teacher("softmax"),),
     students=(
         Student("SM task", alpha=Grid(0, 0.5, 1), beta=Grid(0, 0.5, 1), gamma=Grid(0, 0.5, 1)),
         Student("SM task+shared", alpha=1.0, beta=Grid(0, 0.5, 1), gamma=Grid(0, 0.5, 1), kappa=Grid(0, 0.5, 1)),

@@ -5,13 +5,13 @@ Run:    python -m kd_jax.main --experiment=logits --seeds=5
 Expect: on ExPTM, teachers of 3 corpora, 3 seeds (docs/students.md): STM 57.9, MTM 68.8, a=0 55.5, a=0.5 60.1, a=1 59.4.
 """
 
-from kd_jax.experiment import Experiment, Student
+from kd_jax.experiment import Experiment, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="logits",
     table=1,
     title="Students that learn from the logits of one softmax teacher",
-    teachers=("softmax",),
+    teachers=(Teacher("softmax"),),
     students=(
         Student("SM a=0", alpha=0.0, beta=1.0),
         Student("SM a=0.5", alpha=0.5, beta=0.5),

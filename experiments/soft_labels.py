@@ -5,13 +5,13 @@ Run:    python -m kd_jax.main --experiment=soft_labels --seeds=5
 Expect: on ExPTM, teachers of 3 corpora, 1 seed (docs/students.md): temperature 5 chosen; 58.9, STM 55.9.
 """
 
-from kd_jax.experiment import Experiment, Grid, Student
+from kd_jax.experiment import Experiment, Grid, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="soft_labels",
     table=7,
     title="Students that learn from the soft labels of one softmax teacher",
-    teachers=("softmax",),
+    teachers=(Teacher("softmax"),),
     students=(Student("SM soft", alpha=0.5, beta=0.5, tau=Grid(1, 2, 3, 5, 10)),),
     assignments=("distill.match=soft",),
 )

@@ -8,12 +8,12 @@ Expect: on ExPTM, teachers of 3 corpora, 3 seeds, --set=distill.foreign=2000 (do
         a=0.5 60.1, transfer a=0 64.9, transfer a=0.5 66.7.
 """
 
-from kd_jax.experiment import Experiment, Student
+from kd_jax.experiment import Experiment, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="transfer",
     title="Students that learn from the teacher's logits on their own and on other corpora's sentences",
-    teachers=("softmax",),
+    teachers=(Teacher("softmax"),),
     students=(
         Student("SM a=0.5", alpha=0.5, beta=0.5),
         Student("SM transfer a=0", alpha=0.0, beta=1.0, foreign=True),

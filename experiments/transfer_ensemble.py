@@ -5,13 +5,12 @@ Expect: on ExPTM, teachers of 3 corpora, 3 seeds, --set=distill.foreign=2000 (do
         transfer a=0.5 67.0.
 """
 
-from kd_jax.experiment import Experiment, Student
+from kd_jax.experiment import Experiment, Student, Teacher
 
 EXPERIMENT = Experiment(
     name="transfer_ensemble",
     title="Students that learn from the mean logits of several teachers on their own and on other corpora's sentences",
-    teachers=("softmax",),
-    every_seed=True,
+    teachers=(Teacher("softmax", seeds="every"),),
     students=(
         Student("SM a=0.5", alpha=0.5, beta=0.5),
         Student("SM transfer a=0.5", alpha=0.5, beta=0.5, foreign=True),

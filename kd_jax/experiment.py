@@ -4,6 +4,7 @@ import itertools
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from kd_jax.errors import InputError, nearest
 from kd_jax.settings import Head
@@ -21,6 +22,23 @@ class Grid(tuple[float, ...]):
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """A model that teaches.
+
+    Attributes:
+        head: its output layer.
+        model: "MTM", trained on all corpora, or "STM", trained on the student's alone (born-again networks, Furlanello
+            et al. 2018; with other corpora's sentences, self-training).
+        seeds: "own" teaches students by the teacher of their own seed, "first" all of them by that of the first seed,
+            "every" by the mean of the teachers of all seeds; "" as the setting distill.teacher says.
+    """
+
+    head: Head = "softmax"
+    model: Literal["MTM", "STM"] = "MTM"
+    seeds: Literal["", "own", "first", "every"] = ""
+
+
+@dataclass(frozen=True)
 class Student:
     """A student of one table column: its label and its loss weights.
 
@@ -31,7 +49,11 @@ class Student:
         gamma: weight of the task BiLSTM outputs' squared error.
         kappa: weight of the shared BiLSTM outputs' squared error.
         tau: temperature of soft labels.
-        foreign: whether it is also shown other corpora's sentences, which have knowledge but no labels.
+        foreign: whether it is also shown other corpora's sentences, which have a teacher's outputs but no labels.
+        teachers: who teaches it; None for the experiment's teachers.
+        start: where its parameters start: "random", at the "words" of its teacher, or at all of its teacher's
+            "parameters" (fine-tuning).
+        assignments: settings of its own, as for --set: sizes, how the teacher is matched, label smoothing.
     """
 
     label: str
@@ -41,6 +63,9 @@ class Student:
     kappa: float | Grid = 0.0
     tau: float | Grid = 1.0
     foreign: bool = False
+    teachers: tuple[Teacher, ...] | None = None
+    start: Literal["random", "words", "parameters"] = "random"
+    assignments: tuple[str, ...] = ()
 
     @property
     def choices(self) -> tuple[LossWeights, ...]:
@@ -62,8 +87,7 @@ class Experiment:
         head: output layer of the students.
         single: output layers of the single-task models shown beside them.
         multi: output layers of the multi-task models shown beside them.
-        teachers: output layers of the multi-task models that teach; the logits of several are averaged.
-        every_seed: whether the teachers of all seeds are averaged, not only those of one.
+        teachers: the models that teach; the logits of several are averaged.
         students: the columns beside STM and MTM.
         assignments: settings that it needs, as for --set; the user's go over them.
         parts: names of the experiments that this one is made of; it has then no columns of its own.
@@ -75,11 +99,62 @@ class Experiment:
     head: Head = "softmax"
     single: tuple[Head, ...] = ("softmax",)
     multi: tuple[Head, ...] = ("softmax",)
-    teachers: tuple[Head, ...] = ("softmax",)
-    every_seed: bool = False
+    teachers: tuple[Teacher, ...] = (Teacher(),)
     students: tuple[Student, ...] = ()
     assignments: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+
+
+def check_experiment(experiment: Experiment, where: str) -> None:
+    """Refuse an experiment that could not be run as it says, as strictly as flags are.
+
+    Args:
+        experiment: what a file sets.
+        where: the file.
+
+    Raises:
+        InputError: naming the field, its value and what it may be.
+    """
+    heads = get_args(Head)
+    for field in ("single", "multi"):
+        for head in getattr(experiment, field):
+            if head not in heads:
+                raise InputError(f"{where}: {field} has {head!r}; {nearest(str(head), heads)}")
+    if experiment.head not in heads:
+        raise InputError(f"{where}: head={experiment.head!r}; {nearest(str(experiment.head), heads)}")
+    labels = [student.label for student in experiment.students]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InputError(f"{where}: two students have the label {label!r}; give each column a name of its own")
+    for student in experiment.students:
+        _check_student(student, where)
+    for teacher in (*experiment.teachers, *(t for s in experiment.students for t in s.teachers or ())):
+        _check_teacher(teacher, where)
+
+
+def _check_student(student: Student, where: str) -> None:
+    if not isinstance(student, Student):
+        raise InputError(f"{where}: students has {student!r:.60}; write Student(...)")
+    for field in ("alpha", "beta", "gamma", "kappa", "tau"):
+        value = getattr(student, field)
+        for number in value if isinstance(value, Grid) else (value,):
+            least = "more than 0" if field == "tau" else "0 or more"
+            if not isinstance(number, int | float) or not 0 <= number < float("inf") or (field == "tau" and not number):
+                raise InputError(f"{where}: {student.label}: {field}={number!r:.40}; write a finite number, {least}")
+    if not student.choices:
+        raise InputError(f"{where}: {student.label}: no term reaches the logits; give alpha or beta a weight")
+    if student.start not in ("random", "words", "parameters"):
+        known = ("random", "words", "parameters")
+        raise InputError(f"{where}: {student.label}: start={student.start!r}; {nearest(str(student.start), known)}")
+
+
+def _check_teacher(teacher: Teacher, where: str) -> None:
+    if not isinstance(teacher, Teacher):
+        raise InputError(f"{where}: teachers has {teacher!r:.60}; write Teacher(head=...)")
+    for field, known in (("head", get_args(Head)), ("model", ("MTM", "STM")), ("seeds", ("", "own", "first", "every"))):
+        value = getattr(teacher, field)
+        if value not in known:
+            raise InputError(f"{where}: Teacher({field}={value!r}); {nearest(str(value), filter(None, known))}")
 
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -119,5 +194,10 @@ def load_experiment(name: str) -> Experiment:
     if not isinstance(found, Experiment):
         raise InputError(
             f"{path}: sets no EXPERIMENT = Experiment(...); see {experiments()['logits']} for one that does"
+        )
+    check_experiment(found, str(path))
+    if found.name in experiments() and path != experiments()[found.name]:
+        raise InputError(
+            f"{path}: name={found.name!r} is a built-in experiment's; its rows would stand among that one's"
         )
     return found

@@ -1,17 +1,22 @@
 """A work folder's knowledge: computed where it is missing or stale, read back where it is not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from kd_jax.data.dataset import read_tokens
+from kd_jax.data.pipeline import Length
 from kd_jax.distill import store
 from kd_jax.distill.extract import extract, widths
 from kd_jax.runtime.files import digest
-from kd_jax.structs import Outputs
+from kd_jax.settings import Settings
+from kd_jax.structs import Corpus, Outputs, Sentence
 from kd_jax.training.loop import Job
-from kd_jax.training.saved_model import load_model, read_manifest
+from kd_jax.training.saved_model import TrainedModel, load_model, read_manifest
+
+ASKED = "asked"  # the split of sentences that a teacher is asked about
 
 
 class TeacherQuery(NamedTuple):
@@ -38,22 +43,22 @@ class TeacherQuery(NamedTuple):
         return Path(about) / self.split
 
 
-def answer(
+def load_or_compute(
     teacher: Path,
     place: Path,
     query: TeacherQuery,
     dtype: str,
-    job: Callable[[], Job],
+    sentences: Callable[[], Sequence[Sentence]],
     log: Callable[[str], None],
 ) -> Outputs:
-    """What a teacher says about sentences of a split.
+    """What a teacher says about sentences, which it need not have seen: its own vocabulary reads them.
 
     Args:
         teacher: folder of the trained teacher.
         place: folder of the answer.
         query: whose branch, about which sentences.
         dtype: in which it is stored.
-        job: gives the teacher's tokens and sizes; called only where something has to be computed.
+        sentences: gives the sentences; called only where something has to be computed.
         log: is told what is computed again, and why.
 
     Returns:
@@ -73,11 +78,32 @@ def answer(
         return store.read(place, source)
     except store.StaleError as reason:
         if place.exists():
-            log(f"{reason}: computing this knowledge again")
-    of_teacher = job()
-    task = of_teacher.tokens.names.index(query.branch)
-    sentences = of_teacher.tokens.sentences(query.corpus, (query.split,))
-    sentences = sentences if query.chosen is None else sentences[query.chosen]
-    shape = (of_teacher.tokens.count(sentences), widths(of_teacher, task))
-    store.write(place, source, shape, dtype, extract(of_teacher, load_model(teacher).params, task, sentences))
+            log(f"{reason}: computing these teacher outputs again")
+    model = load_model(teacher)
+    job, task = reading_job(model, query.branch, sentences())
+    chosen = job.tokens.sentences(query.branch, (ASKED,))
+    shape = (job.tokens.count(chosen), widths(job, task))
+    store.write(place, source, shape, dtype, extract(job, model.params, task, chosen))
     return store.read(place, source)
+
+
+def reading_job(model: TrainedModel, branch: str, sentences: Sequence[Sentence]) -> tuple[Job, int]:
+    """A program that reads sentences with a trained model's words and characters.
+
+    Args:
+        model: the trained model.
+        branch: name of the corpus whose branch speaks.
+        sentences: of any corpus; their tags are not read.
+
+    Returns:
+        The program, whose tokens have the sentences as the split ASKED of the branch's corpus, and the branch's task.
+    """
+    untagged = tuple(Sentence(s.tokens, ("O",) * len(s.tokens)) for s in sentences)
+    corpora = [
+        Corpus(name, {ASKED: untagged} if name == branch else {}, labels)
+        for name, labels in zip(model.tasks, model.labels, strict=True)
+    ]
+    settings = Settings(model=model.settings)
+    tokens = read_tokens(corpora, model.vocabulary, settings)
+    job = Job(settings, tokens, (), (), Length(1), len(model.vocabulary.chars) + 2)
+    return job, model.tasks.index(branch)

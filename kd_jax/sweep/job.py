@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from kd_jax.data.dataset import UNLABELLED, Tokens, read_tokens
 from kd_jax.data.vocab import Vocabulary, build_vocabulary, words_of
 from kd_jax.structs import Corpus, Outputs, Sentence
 from kd_jax.sweep.plan import LaneGroup, ModelSpec
+from kd_jax.training.initial import teachers_parameters, teachers_words
 from kd_jax.training.loop import Job, Lane
+from kd_jax.training.saved_model import load_model
 
 
 class SweepData(NamedTuple):
@@ -55,7 +57,8 @@ def make_job(
         alphabet=len(vocabulary.chars) + 2,
         head=group.head,
         knowledge=knowledge,
-        vectors=_word_table(sweep_data, vocabulary, of_words.dim) if sweep_data.vectors else None,
+        vectors=_vectors(sweep_data, group, vocabulary),
+        parameters=_parameters(group, vocabulary),
         unlabelled=tokens.sentences(group.corpora[0], (UNLABELLED,)) if group.foreign else None,
         stream=1 if group.kind == "MTM" else 0,
     )
@@ -77,6 +80,20 @@ def training_sentences(sweep_data: SweepData, group: LaneGroup, name: str) -> di
 def _positions(tokens: Tokens, name: str, chosen: dict[str, np.ndarray]) -> np.ndarray:
     """Sentences of splits as a model's tokens count them."""
     return np.concatenate([tokens.sentences(name, (split,))[indices] for split, indices in chosen.items()])
+
+
+def _vectors(sweep_data: SweepData, group: LaneGroup, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray] | None:
+    """Rows of the word table that are not random: the teacher's, or pretrained ones."""
+    if group.start != "random":
+        return teachers_words(load_model(group.teachers[0].folder), vocabulary)
+    return _word_table(sweep_data, vocabulary, group.settings.model.words.dim) if sweep_data.vectors else None
+
+
+def _parameters(group: LaneGroup, vocabulary: Vocabulary) -> dict[str, Any] | None:
+    """An encoder and a branch to go on from: the teacher's, for a student that is its fine-tuned copy."""
+    if group.start != "parameters":
+        return None
+    return teachers_parameters(load_model(group.teachers[0].folder), group.corpora[0], vocabulary)
 
 
 def _word_table(sweep_data: SweepData, vocabulary: Vocabulary, dim: int) -> tuple[np.ndarray, np.ndarray]:

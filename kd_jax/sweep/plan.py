@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from kd_jax.data.pipeline import Length
 from kd_jax.experiment import Experiment, Student
 from kd_jax.runtime.files import digest
-from kd_jax.settings import DistillConfig, Head, Settings, to_dict
+from kd_jax.settings import DistillConfig, Head, Settings, override, to_dict
 from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
 
 TRAINING = 2
 """Part of every model's id; raised when training computes something else from the same settings."""
+
+TUNING_SEEDS = 2
+"""Seeds that candidates are compared with."""
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 Kind = Literal["STM", "MTM", "SM"]
@@ -27,6 +31,9 @@ class ModelSpec:
     Attributes:
         kind: single-task model, multi-task model or student.
         label: the table's column.
+        head: its output layer.
+        corpora: what it is trained on.
+        protocol: of its training.
         seed: of initial values, order of the data, dropout.
         weights: of the loss terms.
         folder: where the trained model goes; its name ends in its identity.
@@ -36,6 +43,9 @@ class ModelSpec:
 
     kind: Kind
     label: str
+    head: Head
+    corpora: tuple[str, ...]
+    protocol: str
     seed: int
     weights: LossWeights
     folder: Path
@@ -58,6 +68,7 @@ class LaneGroup:
         protocol: what is trained on.
         teachers: the models whose knowledge is used, its mean where they are several.
         foreign: whether other corpora's sentences are used too.
+        start: where parameters start, as of `Student`.
         purpose: "table" for models that are shown, "teach" for teachers that are not, "tune" to choose weights.
     """
 
@@ -71,6 +82,7 @@ class LaneGroup:
     protocol: str
     teachers: tuple[ModelSpec, ...] = ()
     foreign: bool = False
+    start: Literal["random", "words", "parameters"] = "random"
     purpose: Literal["table", "teach", "tune"] = "table"
 
     @property
@@ -110,41 +122,51 @@ class Plan:
     targets: tuple[str, ...]
     vectors: str = ""
 
-    @property
+    @cached_property
     def fixed(self) -> tuple[LaneGroup, ...]:
-        """Cells that wait for no choice: single-task models, multi-task models, and the tuning itself."""
+        """Groups that wait for no choice: single-task models, multi-task models, and the tuning itself."""
         ask = self.experiment
         single = [self._plain("STM", head, (name,), self.seeds) for name in self.targets for head in ask.single]
-        return (*single, *self.multi.values(), *self.tuning)
+        multi = [self._plain("MTM", head, tuple(self.corpora), self.seeds) for head in ask.multi]
+        return (*single, *multi, *self._hidden_teachers([*single, *multi]), *self.tuning)
 
-    @property
-    def multi(self) -> dict[Head, LaneGroup]:
-        """The multi-task models by their output layer; of those that only teach no more seeds than teach."""
-        ask = self.experiment
-        shown = {head: self._plain("MTM", head, tuple(self.corpora), self.seeds) for head in ask.multi}
-        many = ask.every_seed or self.settings.distill.teacher == "own"
-        taught = ask.teachers if ask.students else ()
-        hidden = {
-            head: replace(
-                self._plain("MTM", head, tuple(self.corpora), self.seeds if many else self.seeds[:1]), purpose="teach"
-            )
-            for head in taught
-            if head not in shown
-        }
-        return shown | hidden
+    def _hidden_teachers(self, shown: Sequence[LaneGroup]) -> list[LaneGroup]:
+        """Models that only teach, of no more seeds than teach."""
+        known = {spec.folder for group in shown for spec in group.specs}
+        hidden: dict[tuple[str, Head, tuple[str, ...]], LaneGroup] = {}
+        for group in (*self.tuning, *self.students(None)):
+            for spec in group.teachers:
+                if spec.folder not in known:
+                    known.add(spec.folder)
+                    corpora = tuple(self.corpora) if spec.kind == "MTM" else group.corpora
+                    found = self._plain(spec.kind, spec.head, corpora, [spec.seed])
+                    before = hidden.get((spec.kind, spec.head, corpora))
+                    found = found if before is None else replace(before, specs=(*before.specs, *found.specs))
+                    hidden[spec.kind, spec.head, corpora] = replace(found, purpose="teach")
+        return list(hidden.values())
 
-    @property
+    @cached_property
     def tuning(self) -> tuple[LaneGroup, ...]:
-        """For each corpus the candidates of all students that have something to choose, trained on train, one seed."""
+        """For each corpus the candidates of all students that have something to choose, trained on train.
+
+        Their teachers are trained on train too, so that devel is as new to them as test will be to those of the table.
+        """
         tuned = [student for student in self.experiment.students if len(student.choices) > 1]
+        kinds = dict.fromkeys(_kind_of(student) for student in tuned)
         groups = []
-        for name in self.targets if tuned else ():
-            for foreign in sorted({student.foreign for student in tuned}):
-                mine = [student for student in tuned if student.foreign == foreign]
+        for name in self.targets:
+            for kind in kinds:
+                mine = [student for student in tuned if _kind_of(student) == kind]
                 choices = dict.fromkeys(weights for student in mine for weights in student.choices)
-                lanes = [(describe(weights), self.seeds[0], weights) for weights in choices]
-                teachers = self._teachers(self.seeds[0])
-                groups.append(self._students(name, lanes, teachers, self._for_tuning, foreign=foreign, purpose="tune"))
+                lanes: dict[tuple[ModelSpec, ...], list[tuple[str, int, LossWeights]]] = {}
+                for seed in self.seeds[:TUNING_SEEDS]:
+                    for weights in choices:
+                        teachers = self._teachers(mine[0], seed, name, self._for_tuning)
+                        lanes.setdefault(teachers, []).append((describe(weights), seed, weights))
+                groups += [
+                    self._students(mine[0], name, some, teachers, self._for_tuning, purpose="tune")
+                    for teachers, some in lanes.items()
+                ]
         return tuple(groups)
 
     @property
@@ -158,51 +180,56 @@ class Plan:
             chosen: the weights of every student that had something to choose; None to count lanes before that.
         """
         groups = []
-        own = self.settings.distill.teacher == "own"
         for name in self.targets:
-            by_teachers: dict[tuple[bool, tuple[ModelSpec, ...]], list[tuple[str, int, LossWeights]]] = {}
+            lanes: dict[tuple[Any, ...], list[tuple[str, int, LossWeights]]] = {}
+            example: dict[tuple[Any, ...], Student] = {}
             for student in self.experiment.students:
                 choices = student.choices
                 weights = choices[0] if len(choices) == 1 or chosen is None else chosen[name, student.label]
                 for seed in self.seeds:
-                    teachers = self._teachers(seed if own else self.seeds[0])
-                    lane = (student.label, seed_of(student, weights, seed), weights)
-                    by_teachers.setdefault((student.foreign, teachers), []).append(lane)
-            groups += [
-                self._students(name, lanes, teachers, self.protocol, foreign=foreign)
-                for (foreign, teachers), lanes in by_teachers.items()
-            ]
+                    key = (_kind_of(student), self._teachers(student, seed, name, self.protocol))
+                    example.setdefault(key, student)
+                    lanes.setdefault(key, []).append((student.label, seed_of(student, weights, seed), weights))
+            groups += [self._students(example[key], name, some, key[1], self.protocol) for key, some in lanes.items()]
         return tuple(groups)
 
-    def _teachers(self, seed: int) -> tuple[ModelSpec, ...]:
-        specs = [spec for head in self.experiment.teachers for spec in self.multi[head].specs]
-        return tuple(m for m in specs if self.experiment.every_seed or m.seed == seed)
+    def _teachers(self, student: Student, seed: int, name: str, protocol: str) -> tuple[ModelSpec, ...]:
+        """Who teaches a student of a seed on a corpus."""
+        found: list[ModelSpec] = []
+        for teacher in self.experiment.teachers if student.teachers is None else student.teachers:
+            which = teacher.seeds or self.settings.distill.teacher
+            seeds = {"own": [seed], "first": self.seeds[:1], "every": self.seeds}[which]
+            corpora = tuple(self.corpora) if teacher.model == "MTM" else (name,)
+            found += self._plain(teacher.model, teacher.head, corpora, seeds, protocol).specs
+        return tuple(found)
 
-    def _plain(self, kind: Kind, head: Head, on: tuple[str, ...], seeds: Iterable[int]) -> LaneGroup:
+    def _plain(
+        self, kind: Kind, head: Head, on: tuple[str, ...], seeds: Iterable[int], protocol: str = ""
+    ) -> LaneGroup:
         train = self.settings.train
         length = Length(train.epochs, train.updates)
         if kind == "MTM":
             length = Length(train.teacher_epochs or train.epochs, train.teacher_updates or train.updates)
-        group = LaneGroup(self.experiment.name, self.settings, kind, head, on, (), length, self.protocol)
+        group = LaneGroup(self.experiment.name, self.settings, kind, head, on, (), length, protocol or self.protocol)
         label = f"{kind}-CRF" if head == "crf" else kind
         return replace(group, specs=tuple(self._spec(group, label, seed, GOLD_ONLY) for seed in seeds))
 
     def _students(
         self,
+        student: Student,
         name: str,
         lanes: Sequence[tuple[str, int, LossWeights]],
         teachers: tuple[ModelSpec, ...],
         protocol: str,
-        *,
-        foreign: bool,
         purpose: Literal["table", "tune"] = "table",
     ) -> LaneGroup:
-        train, head = self.settings.train, self.experiment.head
-        epochs = (train.tuning_epochs or train.epochs) if purpose == "tune" else train.epochs
-        length = Length(epochs, train.updates)
+        settings = override(self.settings, student.assignments)
+        train, head = settings.train, self.experiment.head
+        length = Length((train.tuning_epochs or train.epochs) if purpose == "tune" else train.epochs, train.updates)
         group = LaneGroup(
-            self.experiment.name, self.settings, "SM", head, (name,), (), length, protocol, teachers, foreign, purpose
-        )
+            self.experiment.name, settings, "SM", head, (name,), (), length, protocol, teachers, student.foreign,
+            student.start, purpose,
+        )  # fmt: skip
         return replace(group, specs=tuple(self._spec(group, *lane) for lane in lanes))
 
     def comparison_key(self, group: LaneGroup) -> str:
@@ -213,17 +240,18 @@ class Plan:
         table = digest([to_dict(self.settings.model), to_dict(self.settings.train), self.vectors])
         column: list[Any] = [[name, self.corpora[name]] for name in group.corpora] if group.kind == "MTM" else []
         if group.kind == "SM":
-            column = [self._taught_by(group.teachers), self._distill(group)]
+            column = [self._taught_by(group.teachers), self._distill(group), group.start, _own_settings(self, group)]
         return f"{table[:12]}.{digest(column)[:12]}"
 
     def _taught_by(self, teachers: Sequence[ModelSpec]) -> list[str]:
         """What students of different seeds have in common of their teachers: these, or how each one's own was made."""
-        own = self.settings.distill.teacher == "own" and not self.experiment.every_seed
-        return [teacher.config_hash if own else teacher.model_id for teacher in teachers]
+        if len(teachers) > 1:
+            return [teacher.model_id for teacher in teachers]
+        return [teacher.config_hash for teacher in teachers]
 
     def _distill(self, group: LaneGroup) -> dict[str, Any]:
         """The distillation's settings, those without effect on the lane group at their defaults."""
-        distill, default = self.settings.distill, DistillConfig()
+        distill, default = group.settings.distill, DistillConfig()
         if not group.foreign:
             distill = replace(distill, foreign=default.foreign)
         if len(group.teachers) == 1:
@@ -231,7 +259,7 @@ class Plan:
         return to_dict(distill)
 
     def _spec(self, group: LaneGroup, label: str, seed: int, weights: LossWeights) -> ModelSpec:
-        train = to_dict(self.settings.train)
+        train = to_dict(group.settings.train)
         for elsewhere in (
             "epochs",
             "teacher_epochs",
@@ -245,7 +273,7 @@ class Plan:
             "training": TRAINING,
             "kind": group.kind,
             "head": group.head,
-            "model": to_dict(self.settings.model),
+            "model": to_dict(group.settings.model),
             "train": train,
             "length": {"updates": group.length.updates} if group.length.updates else {"epochs": group.length.epochs},
             "protocol": group.protocol,
@@ -257,25 +285,45 @@ class Plan:
         del words["least_coverage"]
         if not words["train_after"]:  # a model from before there was a choice is the same model
             del words["train_after"]
-        if self.settings.model.compute == "float32":
+        if group.settings.model.compute == "float32":
             del made_from["model"]["compute"]
-        teachers = group.teachers if matches(weights) or group.foreign else ()
+        teachers = group.teachers if needs_teacher(weights, group.foreign, group.start) else ()
         if teachers:
             made_from["teachers"] = [teacher.model_id for teacher in teachers]
             made_from["distill"] = self._distill(group)
             made_from["foreign"] = group.foreign
+            made_from["start"] = group.start
         model_id = digest(made_from | {"seed": seed})[:12]
         config_hash = digest(made_from | {"teachers": self._taught_by(teachers)})[:12]
         what = describe(weights).replace(" ", "-") if group.kind == "SM" else group.kind
         name = f"{what}-{group.head}-seed{seed}-{model_id}"
         place = "teachers" if group.kind == "MTM" else "tuning" if group.purpose == "tune" else "students"
         folder = self.workdir / place / ("" if group.kind == "MTM" else group.corpora[0]) / name
-        return ModelSpec(group.kind, label, seed, weights, folder, model_id, config_hash)
+        return ModelSpec(
+            group.kind, label, group.head, group.corpora, group.protocol, seed, weights, folder, model_id, config_hash
+        )
 
 
 def seed_of(student: Student, weights: LossWeights, seed: int) -> int:
     """The seed of a student: one of its own where nothing would tell it from the single-task model."""
-    return seed if matches(weights) or student.foreign else seed + ALPHA_ONE_SEEDS
+    differs = needs_teacher(weights, student.foreign, student.start) or student.assignments
+    return seed if differs else seed + ALPHA_ONE_SEEDS
+
+
+def _kind_of(student: Student) -> tuple[Any, ...]:
+    """What students must have in common to train in one group."""
+    return student.foreign, student.start, student.assignments, student.teachers
+
+
+def _own_settings(plan: Plan, group: LaneGroup) -> list[list[str]]:
+    """Settings in which a group differs from its plan, but for the distillation's."""
+    pairs = ((plan.settings.model, group.settings.model), (plan.settings.train, group.settings.train))
+    return [[digest(to_dict(ours)), digest(to_dict(theirs))] for theirs, ours in pairs if ours != theirs]
+
+
+def needs_teacher(weights: LossWeights, foreign: bool, start: str) -> bool:
+    """Whether a model is anything that it would not be without its teacher."""
+    return matches(weights) or foreign or start != "random"
 
 
 def matches(weights: LossWeights) -> bool:

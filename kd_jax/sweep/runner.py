@@ -6,11 +6,13 @@ A stage begins when the one before is finished: single-task models and teachers,
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kd_jax import __version__
 from kd_jax.corpora.registry import corpus_hash
@@ -151,14 +153,30 @@ def _is_ok(spec: ModelSpec) -> bool:
 
 
 def choose(plan: Plan) -> Chosen:
-    """The weights of every student that has something to choose, by F1 on devel; of equals the first in the grid."""
-    chosen: dict[tuple[str, str], LossWeights] = {}
+    """The weights of every student that has something to choose, by F1 on devel.
+
+    Of the candidates within one standard error of the best mean over seeds, those with the largest alpha, then those
+    with the fewest terms, then the better one: what is simpler is taken unless it is shown to be worse.
+    """
+    tried: dict[tuple[str, bool, LossWeights], list[float]] = {}
     for group in plan.tuning:
-        f1 = {spec.weights: devel_f1(spec) for spec in group.specs}
+        for spec in group.specs:
+            tried.setdefault((group.corpora[0], group.foreign, spec.weights), []).append(devel_f1(spec))
+    chosen: dict[tuple[str, str], LossWeights] = {}
+    for corpus in plan.targets:
         for student in plan.experiment.students:
-            if len(student.choices) > 1 and student.foreign == group.foreign:
-                chosen[group.corpora[0], student.label] = max(student.choices, key=f1.__getitem__)
+            if len(student.choices) > 1:
+                f1 = {weights: tried[corpus, student.foreign, weights] for weights in student.choices}
+                chosen[corpus, student.label] = _simplest(f1)
     return chosen
+
+
+def _simplest(f1: Mapping[LossWeights, Sequence[float]]) -> LossWeights:
+    """The simplest weights within one standard error of the best."""
+    best = max(f1.values(), key=np.mean)
+    error = float(np.std(best, ddof=1)) / len(best) ** 0.5 if len(best) > 1 else 0.0
+    near = [weights for weights, values in f1.items() if np.mean(values) >= np.mean(best) - error]
+    return max(near, key=lambda w: (w.alpha, -sum(map(bool, w[:4])), float(np.mean(f1[w]))))
 
 
 def groups_of(plan: Plan) -> tuple[LaneGroup, ...]:

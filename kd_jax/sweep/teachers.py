@@ -1,27 +1,14 @@
 """What a lane group's teachers know of the sentences that it trains on."""
 
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import NamedTuple
-
 from kd_jax.distill import cache as library
 from kd_jax.distill import store
 from kd_jax.distill.ensemble import mean_logits
 from kd_jax.errors import InputError
-from kd_jax.structs import Outputs
+from kd_jax.structs import Outputs, Sentence
 from kd_jax.sweep.group import RunContext
-from kd_jax.sweep.job import SweepData, make_job, out_of_corpus_sentences
+from kd_jax.sweep.job import SweepData, out_of_corpus_sentences
 from kd_jax.sweep.plan import LaneGroup, ModelSpec, Plan
-from kd_jax.training.loop import Job
 from kd_jax.training.saved_model import read_manifest
-
-
-class _Teacher(NamedTuple):
-    """A teacher, and what gives its tokens and sizes where something has to be computed."""
-
-    model: ModelSpec
-    job: Callable[[], Job]
 
 
 def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunContext) -> Outputs | None:
@@ -30,7 +17,9 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     if not any(wanted):
         return None
     asked = _questions(sweep_data, group)
-    taught = [[_known(plan, t, query, context) for query in asked] for t in _teachers(plan, sweep_data, group)]
+    for teacher in group.teachers:
+        _refuse_diverged(teacher)
+    taught = [[_known(plan, sweep_data, t, query, context) for query in asked] for t in group.teachers]
     by_devel = len(taught) > 1 and plan.settings.distill.ensemble == "devel"
     weights = [devel_f1(teacher) for teacher in group.teachers] if by_devel else None
     return store.join((mean_logits(parts, weights) for parts in zip(*taught, strict=True)), wanted)
@@ -73,25 +62,22 @@ def _questions(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQ
     return asked
 
 
-def _teachers(plan: Plan, sweep_data: SweepData, group: LaneGroup) -> list[_Teacher]:
-    found = []
-    for teacher in group.teachers:
-        described = read_manifest(teacher.folder)
-        if described and described["about"]["status"] != "ok":
-            raise InputError(
-                f"{teacher.folder}: {described['about']['status']}, so it has nothing to teach;"
-                " try a lower train.learning_rate or train.clip_norm"
-            )
-        of_head = next(of_head for of_head in plan.multi.values() if teacher in of_head.specs)
-        job = cache(lambda of_head=of_head: make_job(sweep_data, of_head, of_head.specs[:1])[0])
-        found.append(_Teacher(teacher, job))
-    return found
+def _refuse_diverged(teacher: ModelSpec) -> None:
+    described = read_manifest(teacher.folder)
+    if described and described["about"]["status"] != "ok":
+        raise InputError(
+            f"{teacher.folder}: {described['about']['status']}, so it has nothing to teach;"
+            " try a lower train.learning_rate or train.clip_norm"
+        )
 
 
-def _known(plan: Plan, teacher: _Teacher, query: library.TeacherQuery, context: RunContext) -> Outputs:
-    place, dtype = _place(teacher, query, context), plan.settings.distill.dtype
-    return library.answer(teacher.model.folder, place, query, dtype, teacher.job, context.meter.log)
+def _known(
+    plan: Plan, sweep_data: SweepData, teacher: ModelSpec, query: library.TeacherQuery, context: RunContext
+) -> Outputs:
+    def sentences() -> list[Sentence]:
+        of_split = sweep_data.corpora[query.corpus].splits[query.split]
+        return list(of_split if query.chosen is None else (of_split[i] for i in query.chosen))
 
-
-def _place(teacher: _Teacher, query: library.TeacherQuery, context: RunContext) -> Path:
-    return context.workdir / "knowledge" / teacher.model.model_id / query.name
+    place = context.workdir / "knowledge" / teacher.model_id / query.name
+    dtype = plan.settings.distill.dtype
+    return library.load_or_compute(teacher.folder, place, query, dtype, sentences, context.meter.log)

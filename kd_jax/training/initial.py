@@ -1,8 +1,13 @@
-"""Where the output layer starts: at what is known of the labels before any word is read."""
+"""Where parameters start, if not at random: what is known of the labels before any word is read, and a teacher's."""
 
+from typing import Any
+
+import jax
 import numpy as np
 
 from kd_jax.data.dataset import Tokens
+from kd_jax.data.vocab import PADDING, UNKNOWN_CHAR, Vocabulary
+from kd_jax.training.saved_model import TrainedModel
 
 
 def log_frequencies(tokens: Tokens, sentences: np.ndarray, task: int) -> np.ndarray:
@@ -39,3 +44,38 @@ def mean_logits(logits: np.ndarray, tokens: Tokens, sentences: np.ndarray) -> np
     """
     mean = np.asarray(logits[tokens.positions(sentences)], np.float32).mean(0)
     return (mean - mean.mean()).astype(np.float32)
+
+
+def teachers_words(teacher: TrainedModel, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """A teacher's word table in the order of another vocabulary.
+
+    Args:
+        teacher: the trained model.
+        vocabulary: of the model that starts there.
+
+    Returns:
+        table [W, D], row 0 the unknown word's, and which rows the teacher has, [W] bool.
+    """
+    found = np.array([0, *(teacher.vocabulary.word_ids.get(word, -1) for word in vocabulary.words)])
+    return np.asarray(teacher.params["words"])[np.maximum(found, 0)], found >= 0
+
+
+def teachers_parameters(teacher: TrainedModel, task: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    """A teacher's encoder and one of its branches, for a model that goes on from there.
+
+    Args:
+        teacher: the trained model.
+        task: name of the branch's corpus.
+        vocabulary: of the model that starts there; characters that the teacher lacks start as its unknown one.
+
+    Returns:
+        {"encoder": ..., "branch": ...}, the branch without a leading task axis and with its own labels only.
+    """
+    rows = [PADDING, UNKNOWN_CHAR, *(teacher.vocabulary.char_ids.get(c, UNKNOWN_CHAR) for c in vocabulary.chars)]
+    encoder = dict(teacher.params["encoder"])
+    encoder["chars"] = dict(encoder["chars"]) | {"embedding": np.asarray(encoder["chars"]["embedding"])[rows]}
+    number = teacher.tasks.index(task)
+    labels = len(teacher.labels[number])
+    branch = jax.tree.map(lambda x: np.asarray(x)[number], teacher.params["branch"])
+    branch["logits"] = {name: x[..., :labels] for name, x in branch["logits"].items()}  # others have more labels
+    return {"encoder": encoder, "branch": branch}

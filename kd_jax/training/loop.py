@@ -90,6 +90,7 @@ class Job:
         vectors: pretrained rows of the word table, [W, D], and which there are, [W]; None where all are random.
         transitions: of a CRF teacher, from which students without gold labels start; None for zeros.
         unlabelled: sentences of task 0 that only the teacher speaks about; None for none.
+        parameters: an encoder and a branch to start from; None for random ones.
         stream: of random numbers: a teacher and a student of one seed have nothing in common.
     """
 
@@ -104,6 +105,7 @@ class Job:
     vectors: tuple[np.ndarray, np.ndarray] | None = None
     transitions: Transitions | None = None
     unlabelled: np.ndarray | None = None
+    parameters: Any = None
     stream: int = 0
 
     @cached_property
@@ -115,6 +117,7 @@ class Job:
             teacher_bias=None if logits is None else mean_logits(logits, self.tokens, self.sentences[0]),
             transitions=self.transitions,
             vectors=self.vectors,
+            parameters=self.parameters,
             stream=np.int32(self.stream),
         )
 

@@ -80,6 +80,7 @@ class Start(NamedTuple):
         teacher_bias: that of students that learn from a teacher alone, [K] float32; None without a teacher.
         transitions: of a CRF student without gold labels, its teacher's, [K, K] and [K]; None for zeros.
         vectors: pretrained rows of the word table, [W, D], and which there are, [W] bool; None where all are random.
+        parameters: an encoder and a branch to start from, as `teachers_parameters` gives them; None for random ones.
         stream: of random numbers, int32: teachers' and students' have nothing in common.
     """
 
@@ -87,6 +88,7 @@ class Start(NamedTuple):
     teacher_bias: Array | None = None
     transitions: Transitions | None = None
     vectors: tuple[Array, Array] | None = None
+    parameters: Any = None
     stream: Array | int = 0
 
 
@@ -127,6 +129,9 @@ def init_state(
     if start.teacher_bias is not None:
         bias = jnp.where(taught_only, start.teacher_bias[None], bias)
     params["branch"]["logits"]["bias"] = bias
+    if start.parameters is not None:
+        params["encoder"] = start.parameters["encoder"]
+        params["branch"] = jax.tree.map(lambda x: x[None], start.parameters["branch"])
     if start.vectors is not None:
         table, there = start.vectors
         params["words"] = jnp.where(there[:, None], table, params["words"])
