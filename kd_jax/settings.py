@@ -5,12 +5,15 @@ import json
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
 from kd_jax.errors import InputError, nearest
+from kd_jax.former_settings import answer
 
 Head = Literal["softmax", "crf"]
 Compute = Literal["float32", "bfloat16"]
+Divergence = Literal["kl", "reverse-kl", "jensen-shannon"]
 T = TypeVar("T")
 
 
@@ -99,6 +102,7 @@ class TrainConfig:
         own_share: share of a batch's rows that hold the student's own sentences where it is shown others too, 0 to 1.
         learning_rate: Adam's step size at its highest.
         schedule: "constant", "linear" (to 0) or "cosine" (to 0) over the whole run.
+        label_smoothing: share of a gold label's weight that is spread over all labels, 0 to 1.
         clip_norm: the global norm that gradients are clipped to.
         unknown_rate: rate at which a word seen once in training is read as unknown.
         sampling: how often the teacher visits a corpus of n batches: "proportional" to n, to its "sqrt", or "uniform".
@@ -114,6 +118,7 @@ class TrainConfig:
     own_share: float = 0.5
     learning_rate: float = 2e-3
     schedule: Literal["constant", "linear", "cosine"] = "linear"
+    label_smoothing: float = 0.0
     clip_norm: float = 5.0
     unknown_rate: float = 0.5
     sampling: Literal["proportional", "sqrt", "uniform"] = "proportional"
@@ -125,13 +130,12 @@ class DistillConfig:
 
     Attributes:
         dtype: in which the teacher's outputs are stored.
-        match: beta's term: "mse" of the logits (equation 2) or "soft" labels (equation 5).
-        logits_error: squared error of a token's logits as a "mean" over the labels, a "sum", or "relative": the mean in
-            units of the mean square of the teacher's logits in the batch.
-        hidden_error: squared error of a token's BiLSTM outputs as a "mean" over the units or their "sum".
-        divergence: of soft labels: "cross-entropy" or "kl", which is less by the teacher's own entropy.
-        tau_squared: whether soft labels' term is multiplied by tau^2, so that its gradient keeps its size (Hinton et
-            al. 2015).
+        equations: "standardised" measures errors in the teacher's own variance and multiplies soft labels by tau^2;
+            "printed" is equations (2) to (5) to the letter. Either way a term is a mean over its own tokens.
+        match: beta's term: "mse" of the logits (equation 2), "soft" labels (5), the "hard" label that the teacher
+            finds likeliest, a chain's "posteriors" as soft labels, or "structure", the divergence of whole labellings.
+        divergence: of all but mse: "kl" (its gradient is that of the cross-entropy with the teacher's labels),
+            "reverse-kl" or, not of structure, "jensen-shannon".
         teacher: "first" teaches students of every seed by the teachers of the first seed, "own" by those of their own.
         ensemble: teachers' logits are averaged with "uniform" weights or weights by their F1 on "devel".
         foreign: sentences of other corpora that students with foreign=True are shown beside their own: how many, or
@@ -139,12 +143,10 @@ class DistillConfig:
     """
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    match: Literal["mse", "soft"] = "mse"
-    logits_error: Literal["mean", "sum", "relative"] = "relative"
-    hidden_error: Literal["mean", "sum"] = "mean"
-    divergence: Literal["cross-entropy", "kl"] = "cross-entropy"
-    tau_squared: bool = False
-    teacher: Literal["first", "own"] = "first"
+    equations: Literal["standardised", "printed"] = "standardised"
+    match: Literal["mse", "soft", "hard", "posteriors", "structure"] = "mse"
+    divergence: Divergence = "kl"
+    teacher: Literal["first", "own"] = "own"
     ensemble: Literal["uniform", "devel"] = "uniform"
     foreign: int | Literal["all"] = "all"
 
@@ -243,8 +245,7 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
 
     Args:
         settings: the ones to start from.
-        assignments: texts such as "train.epochs=30"; the end of a name is
-            enough where it is unique ("epochs=30").
+        assignments: texts such as "train.epochs=30"; the end of a name is enough where it is unique ("epochs=30").
 
     Returns:
         New settings.
@@ -257,6 +258,8 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment}: write it as key=value")
+        if told := answer(key, text):
+            raise InputError(f"--set {assignment}: {told}")
         candidates = [name for name in leaves if name == key or name.endswith("." + key)]
         if len(candidates) > 1:
             raise InputError(f"--set {key}: say which: {' or '.join(candidates)}")
@@ -270,35 +273,29 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
     return settings
 
 
+_POSITIVE = (
+    *("model.words.dim", "model.chars.dim", "model.chars.units", "model.chars.longest"),
+    *("model.shared_units", "model.task_units", "model.hidden_units", "saving.keep"),
+    *("train.epochs", "train.rows", "train.row_length", "train.learning_rate", "train.clip_norm"),
+)
+
+
 def check(settings: Settings) -> None:
     """Refuse settings that no run could use.
 
     Raises:
         InputError: naming the setting and its bounds.
     """
-    model, train = settings.model, settings.train
-    whole = {
-        "model.words.dim": model.words.dim,
-        "model.chars.dim": model.chars.dim,
-        "model.chars.units": model.chars.units,
-        "model.chars.longest": model.chars.longest,
-        "model.shared_units": model.shared_units,
-        "model.task_units": model.task_units,
-        "model.hidden_units": model.hidden_units,
-        "train.epochs": train.epochs,
-        "train.rows": train.rows,
-        "train.row_length": train.row_length,
-        "train.learning_rate": train.learning_rate,
-        "train.clip_norm": train.clip_norm,
-        "saving.keep": settings.saving.keep,
-    }
-    for name, value in whole.items():
-        if value <= 0:
+    model, words, train = settings.model, settings.model.words, settings.train
+    for name in _POSITIVE:
+        if (value := attrgetter(name)(settings)) <= 0:
             raise InputError(f"{name}={value}: must be more than 0")
     if not model.dropout < 1:
         raise InputError(f"model.dropout={model.dropout}: must be less than 1")
     if not 0 < train.own_share <= 1:
         raise InputError(f"train.own_share={train.own_share}: is a share of a batch, more than 0 and at most 1")
+    if train.label_smoothing >= 1:
+        raise InputError(f"train.label_smoothing={train.label_smoothing}: is a share, less than 1")
     if train.unknown_rate > 1:
         raise InputError(f"train.unknown_rate={train.unknown_rate}: is a rate, at most 1")
     if model.chars.width % 2 == 0:
@@ -307,7 +304,6 @@ def check(settings: Settings) -> None:
         raise InputError(f"model.chars.units={model.chars.units}: must be even for two directions")
     if model.chars.longest % 2:
         raise InputError(f"model.chars.longest={model.chars.longest}: must be even, for the two halves of a long word")
-    words = model.words
     epochs = min(asked or train.epochs for asked in (train.epochs, train.teacher_epochs, train.tuning_epochs))
     if words.train_after and (words.update == "frozen" or (not train.updates and words.train_after >= epochs)):
         why = "words.update is frozen" if words.update == "frozen" else f"there are {epochs} epochs"
@@ -315,6 +311,15 @@ def check(settings: Settings) -> None:
     if words.least_coverage and (words.least_coverage > 1 or not words.vectors):
         why = "a share, at most 1" if words.vectors else "of no vectors; set words.vectors=FILE too"
         raise InputError(f"model.words.least_coverage={words.least_coverage}: {why}")
+    _check_match(settings.distill)
+
+
+def _check_match(how: DistillConfig) -> None:
+    if how.equations == "printed" and (how.match not in {"mse", "soft"} or how.divergence != "kl"):
+        raise InputError("distill.equations=printed: has only match=mse and match=soft, and no divergence but kl")
+    known = {"mse": {"kl"}, "hard": {"kl"}, "structure": {"kl", "reverse-kl"}}
+    if how.divergence not in known.get(how.match, {how.divergence}):
+        raise InputError(f"distill.divergence={how.divergence}: not of match={how.match}; use match=soft or posteriors")
 
 
 def to_dict(node: Any) -> dict[str, Any]:

@@ -42,6 +42,13 @@ def test_override_changes_only_what_it_names():
         ("unknown_rate=2", "at most 1"),
         ("train_after=20", "there are 20 epochs, so that words would never be trained"),
         ("least_coverage=0.5", "words.vectors=FILE"),
+        ("distill.logits_error=relative", r"^--set distill\.logits_error=relative: a part of distill\.equations now"),
+        ("hidden_error=sum", "a part of distill.equations now: standardised .the default. or printed"),
+        ("tau_squared=true", r"standardised multiplies by tau\^2, printed does not"),
+        ("divergence=cross-entropy", "trains the same model: use distill.divergence=kl"),
+        ("divergence=cross", "kl"),
+        ("divergence=reverse-kl", "not of match=mse; use match=soft or posteriors"),
+        ("match=marginals", "structure"),
     ],
 )
 def test_wrong_overrides(assignment, message):
@@ -55,11 +62,30 @@ def test_wrong_overrides(assignment, message):
         (["train_after=2", "words.update=frozen"], "train_after=2: words.update is frozen"),
         (["train_after=2", "teacher_epochs=2"], "train_after=2: there are 2 epochs"),
         (["words.vectors=v", "least_coverage=1.5"], "least_coverage=1.5: a share, at most 1"),
+        (["match=structure", "divergence=jensen-shannon"], "divergence=jensen-shannon: not of match=structure"),
+        (["equations=printed", "match=posteriors"], "equations=printed: has only match=mse and match=soft"),
+        (["match=soft", "divergence=reverse-kl", "equations=printed"], "and no divergence but kl"),
     ],
 )
 def test_settings_that_do_not_go_together(assignments, message):
     with pytest.raises(InputError, match=message):
         override(Settings(), assignments)
+
+
+@pytest.mark.parametrize("match", ["mse", "soft", "posteriors", "structure"])
+@pytest.mark.parametrize("divergence", ["kl", "reverse-kl", "jensen-shannon"])
+@pytest.mark.parametrize("equations", ["standardised", "printed"])
+def test_every_way_to_match_is_taken_or_refused(match, divergence, equations):
+    assignments = [f"match={match}", f"divergence={divergence}", f"equations={equations}"]
+    paper = equations == "printed" and divergence == "kl" and match in {"mse", "soft"}
+    beyond = equations == "standardised" and (
+        divergence == "kl" or match in {"posteriors", "soft"} or (match, divergence) == ("structure", "reverse-kl")
+    )
+    if paper or beyond:
+        assert override(Settings(), assignments).distill.match == match
+    else:
+        with pytest.raises(InputError, match=r"^distill\.(equations|divergence)="):
+            override(Settings(), assignments)
 
 
 def test_json_round_trip():

@@ -189,7 +189,7 @@ def extent(job: Job) -> ProblemSize:
         batch_forms=room(max(len(host_batch.form) for host_batch in found)),
         batch_words=room(max(len(host_batch.word) for host_batch in found)),
         steps=-(-len(found) // -(-len(found) // CHUNK)),
-        known=0 if job.knowledge is None else sum(x.nbytes for x in job.knowledge if x is not None),
+        known=0 if job.knowledge is None else sum(x.nbytes for x in job.knowledge.outputs if x is not None),
     )
 
 

@@ -17,12 +17,12 @@ from kd_jax.runtime.files import digest
 from kd_jax.runtime.interrupt import Interrupt, InterruptedRunError
 from kd_jax.runtime.progress import ProgressMeter, clock
 from kd_jax.settings import to_dict
-from kd_jax.structs import Outputs
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.plan import LaneGroup, ModelSpec, matches
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
 from kd_jax.training.loop import Job, Position, Progress, divergences, label_tokens, place, train
+from kd_jax.training.objective import Knowledge
 from kd_jax.training.saved_model import TrainedModel, read_manifest, save_model
 
 
@@ -60,7 +60,11 @@ def checkpoint_folder(workdir: Path, group: LaneGroup) -> Path:
 
 
 def train_group(
-    sweep_data: SweepData, group: LaneGroup, specs: Sequence[ModelSpec], knowledge: Outputs | None, context: RunContext
+    sweep_data: SweepData,
+    group: LaneGroup,
+    specs: Sequence[ModelSpec],
+    knowledge: Knowledge | None,
+    context: RunContext,
 ) -> None:
     """Train some lanes of a group, resuming from a checkpoint if there is one, score them, and save each as a model.
 

@@ -10,10 +10,11 @@ import numpy as np
 from kd_jax.corpora.overlap import without_overlap
 from kd_jax.data.dataset import UNLABELLED, Tokens, read_tokens
 from kd_jax.data.vocab import Vocabulary, build_vocabulary, words_of
-from kd_jax.structs import Corpus, Outputs, Sentence
+from kd_jax.structs import Corpus, Sentence
 from kd_jax.sweep.plan import LaneGroup, ModelSpec
 from kd_jax.training.initial import teachers_parameters, teachers_words
 from kd_jax.training.loop import Job, Lane
+from kd_jax.training.objective import Knowledge
 from kd_jax.training.saved_model import load_model
 
 
@@ -32,7 +33,7 @@ class SweepData(NamedTuple):
 
 
 def make_job(
-    sweep_data: SweepData, group: LaneGroup, specs: Sequence[ModelSpec], knowledge: Outputs | None = None
+    sweep_data: SweepData, group: LaneGroup, specs: Sequence[ModelSpec], knowledge: Knowledge | None = None
 ) -> tuple[Job, Vocabulary]:
     """The program of some lanes of a lane group, and the words its models know."""
     corpora = [

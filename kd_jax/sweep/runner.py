@@ -23,7 +23,7 @@ from kd_jax.export.student_card import CARD, known_speeds, summary, teachers_of,
 from kd_jax.runtime import device
 from kd_jax.runtime.files import replace_file
 from kd_jax.settings import to_dict
-from kd_jax.structs import Corpus, LossWeights, Outputs
+from kd_jax.structs import Corpus, LossWeights
 from kd_jax.sweep.group import RunContext, checkpoint_folder, train_group
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.lanes import at_once, split_lanes
@@ -31,6 +31,7 @@ from kd_jax.sweep.plan import Chosen, LaneGroup, ModelSpec, Plan, describe
 from kd_jax.sweep.teachers import devel_f1, knowledge
 from kd_jax.training.checkpoints import started_together
 from kd_jax.training.loop import Job
+from kd_jax.training.objective import Knowledge
 from kd_jax.training.saved_model import load_counts, read_manifest
 
 
@@ -128,7 +129,7 @@ def work_units(group: LaneGroup) -> list[LaneGroup]:
     return split_lanes(group, group.settings.lanes.at_once or len(group.specs))
 
 
-def _job(sweep_data: SweepData, part: LaneGroup, taught: Callable[[], Outputs | None]) -> Job:
+def _job(sweep_data: SweepData, part: LaneGroup, taught: Callable[[], Knowledge | None]) -> Job:
     models = tuple({spec.folder: spec for spec in part.specs}.values())
     return make_job(sweep_data, part, models, taught())[0]
 

@@ -1,28 +1,52 @@
 """What a lane group's teachers know of the sentences that it trains on."""
 
+import numpy as np
+
 from kd_jax.distill import cache as library
 from kd_jax.distill import store
 from kd_jax.distill.ensemble import mean_logits
+from kd_jax.distill.scale import logit_scale, scales
 from kd_jax.errors import InputError
+from kd_jax.models.crf import Transitions
 from kd_jax.structs import Outputs, Sentence
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData, out_of_corpus_sentences
 from kd_jax.sweep.plan import LaneGroup, ModelSpec, Plan
-from kd_jax.training.saved_model import read_manifest
+from kd_jax.training.objective import Knowledge
+from kd_jax.training.saved_model import load_model, read_manifest
 
 
-def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunContext) -> Outputs | None:
+def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunContext) -> Knowledge | None:
     """What the lane group's teachers say about its training sentences, for the terms that some lane gives weight to."""
     wanted = _wanted(group)
     if not any(wanted):
         return None
-    asked = _questions(sweep_data, group)
+    asked, how = _questions(sweep_data, group), group.settings.distill
     for teacher in group.teachers:
         _refuse_diverged(teacher)
-    taught = [[_known(plan, sweep_data, t, query, context) for query in asked] for t in group.teachers]
-    by_devel = len(taught) > 1 and plan.settings.distill.ensemble == "devel"
-    weights = [devel_f1(teacher) for teacher in group.teachers] if by_devel else None
-    return store.join((mean_logits(parts, weights) for parts in zip(*taught, strict=True)), wanted)
+    of_each = [
+        store.join((_known(plan, sweep_data, teacher, query, context) for query in asked), wanted)
+        for teacher in group.teachers
+    ]
+    several = len(of_each) > 1
+    weights = [devel_f1(teacher) for teacher in group.teachers] if several and how.ensemble == "devel" else None
+    standardised = several and how.equations == "standardised"
+    outputs = mean_logits(of_each, weights, [logit_scale(x.logits) for x in of_each] if standardised else None)
+    return Knowledge(outputs, scales(outputs), _transitions(group))
+
+
+def _transitions(group: LaneGroup) -> Transitions | None:
+    """Of CRF teachers their mean transitions between the labels of the group's corpus; None where one is a softmax's."""
+    if not all(teacher.head == "crf" for teacher in group.teachers):
+        return None
+    found = []
+    for teacher in group.teachers:
+        model = load_model(teacher.folder)
+        task = model.tasks.index(group.corpora[0])
+        k = len(model.labels[task])
+        start, stop, pairs = (np.asarray(model.params["crf"][name][task]) for name in Transitions._fields)
+        found.append(Transitions(start[:k], stop[:k], pairs[:k, :k]))
+    return Transitions(*(np.mean(scores, 0) for scores in zip(*found, strict=True)))
 
 
 def devel_f1(spec: ModelSpec) -> float:

@@ -15,9 +15,10 @@ from kd_jax.data.pipeline import Length, ShapeCache, by_shape, input_pipeline, s
 from kd_jax.models.crf import Transitions, constrain
 from kd_jax.models.tagger import Tagger
 from kd_jax.settings import Head, Settings
-from kd_jax.structs import LossWeights, Outputs
+from kd_jax.structs import LossWeights
 from kd_jax.training import mesh as meshes
 from kd_jax.training.initial import log_frequencies, mean_logits
+from kd_jax.training.objective import Knowledge
 from kd_jax.training.step import FINITE, Start, Sums, TokenData, TrainState, init_state, tag_steps, train_steps
 
 
@@ -86,9 +87,8 @@ class Job:
         length: epochs, or updates of each lane.
         alphabet: distinct characters of the vocabulary, padding and unknown included.
         head: output layer of every lane.
-        knowledge: a teacher's outputs of all training tokens, fields [N, ...] or None.
+        knowledge: of a teacher, outputs of all training tokens, fields [N, ...] or None.
         vectors: pretrained rows of the word table, [W, D], and which there are, [W]; None where all are random.
-        transitions: of a CRF teacher, from which students without gold labels start; None for zeros.
         unlabelled: sentences of task 0 that only the teacher speaks about; None for none.
         parameters: an encoder and a branch to start from; None for random ones.
         stream: of random numbers: a teacher and a student of one seed have nothing in common.
@@ -101,9 +101,8 @@ class Job:
     length: Length
     alphabet: int
     head: Head = "softmax"
-    knowledge: Outputs | None = None
+    knowledge: Knowledge | None = None
     vectors: tuple[np.ndarray, np.ndarray] | None = None
-    transitions: Transitions | None = None
     unlabelled: np.ndarray | None = None
     parameters: Any = None
     stream: int = 0
@@ -111,11 +110,12 @@ class Job:
     @cached_property
     def start(self) -> Start:
         """What the lanes start from: output biases from labels and from the teacher, word vectors, transitions."""
-        logits = None if self.knowledge is None else self.knowledge.logits
+        known = self.knowledge
+        logits = None if known is None else known.outputs.logits
         return Start(
             label_bias=np.stack([log_frequencies(self.tokens, own, task) for task, own in enumerate(self.sentences)]),
             teacher_bias=None if logits is None else mean_logits(logits, self.tokens, self.sentences[0]),
-            transitions=self.transitions,
+            transitions=None if known is None or self.head == "softmax" else known.transitions,
             vectors=self.vectors,
             parameters=self.parameters,
             stream=np.int32(self.stream),
@@ -151,7 +151,7 @@ class Job:
 @lru_cache
 def _trainer(tagger: Tagger, settings: Settings, mesh: Any) -> Callable[..., tuple[TrainState, Sums]]:
     def run(
-        state: TrainState, batches: Batches, shared: tuple[TokenData, Outputs | None, Any]
+        state: TrainState, batches: Batches, shared: tuple[TokenData, Knowledge | None, Any]
     ) -> tuple[TrainState, Sums]:
         return train_steps(tagger, settings, state, batches, *shared)
 

@@ -1,18 +1,61 @@
-"""The loss terms of the paper's equations (1) to (5), as sums over tokens, and their weighted sum.
+"""Loss terms of the paper's equations (1) to (5), their standardised forms, and their weighted sum.
 
-Every term is a sum over the tokens that the mask names; the caller divides once by the number of tokens. With
-alpha = 1 and the other weights 0 the total is the cross-entropy of a single-task model.
+A matching loss is one number a token; `Term.over` sums it over the tokens that a mask names and counts them. Sums and
+counts add over batches and devices, means do not: whoever shards a batch adds up `Terms` first and then asks for their
+`total`, in which every term is a mean over its own tokens.
 """
 
-from typing import Literal
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from kd_jax.settings import DistillConfig
-from kd_jax.structs import Array, LossWeights, Outputs
+from kd_jax.settings import Divergence
+from kd_jax.structs import Array, LossWeights
 
-Error = Literal["mean", "sum"]
+
+class Term(NamedTuple):
+    """One term of the loss.
+
+    Attributes:
+        summed: over its tokens.
+        tokens: how many these are.
+    """
+
+    summed: Array
+    tokens: Array
+
+    @classmethod
+    def over(cls, values: Array, mask: Array) -> "Term":
+        """The sum of a loss that is one number a token.
+
+        Args:
+            values: [...], finite where the mask is False too, else gradients are not.
+            mask: tokens that count, [...] bool.
+        """
+        return cls(jnp.where(mask, values, 0.0).sum(), mask.sum())
+
+    @property
+    def mean(self) -> Array:
+        """Of a token; 0 where there is none."""
+        return self.summed / jnp.maximum(self.tokens, 1)
+
+
+class Terms(NamedTuple):
+    """Every term of the loss; None for one that there is no teacher's output for.
+
+    Attributes:
+        gold: cross-entropy with the gold labels, or a CRF's negative log-likelihood, over labelled tokens.
+        logits: what matches the teacher's logits, soft labels or chain.
+        task_hidden: what matches its task BiLSTM's outputs.
+        shared_hidden: what matches its shared BiLSTM's outputs.
+    """
+
+    gold: Term
+    logits: Term | None = None
+    task_hidden: Term | None = None
+    shared_hidden: Term | None = None
 
 
 def soften(logits: Array, tau: Array | float = 1.0) -> Array:
@@ -49,94 +92,126 @@ def cross_entropy(logits: Array, labels: Array, mask: Array) -> Array:
     return -jnp.where(mask, of_label, 0.0).sum()
 
 
-def soft_cross_entropy(student: Array, teacher: Array, mask: Array, tau: Array | float) -> Array:
-    """-sum_k softmax(z_t / tau)_k log softmax(z_s / tau)_k, summed over tokens: the second term of equation (5).
+def uniform_cross_entropy(logits: Array, valid: Array, mask: Array) -> Array:
+    """Cross-entropy with the uniform distribution over a task's labels, summed over tokens, for label smoothing.
+
+    Source: Szegedy et al. 2016, section 7.
+
+    Args:
+        logits: [..., K].
+        valid: labels that the task has, [K] bool.
+        mask: tokens that count, [...] bool.
+
+    Returns:
+        Sum in nats, a scalar.
+    """
+    where = jnp.broadcast_to(valid, logits.shape)
+    log_p = jax.nn.log_softmax(logits, -1, where=where)
+    return -jnp.where(mask, log_p.mean(-1, where=where), 0.0).sum()
+
+
+def soft_cross_entropy(student: Array, teacher: Array, tau: Array | float) -> Array:
+    """-sum_k softmax(z_t / tau)_k log softmax(z_s / tau)_k: the second term of equation (5).
 
     Args:
         student: logits, [..., K].
         teacher: logits, [..., K].
-        mask: tokens that count, [...] bool.
         tau: temperature, above 0.
 
     Returns:
-        Sum in nats, a scalar.
+        Nats a token, [...].
     """
-    log_p = jax.nn.log_softmax(student / tau, -1)
-    return -jnp.where(mask, (soften(teacher, tau) * log_p).sum(-1), 0.0).sum()
+    return -(soften(teacher, tau) * jax.nn.log_softmax(student / tau, -1)).sum(-1)
 
 
-def squared_error(student: Array, teacher: Array, mask: Array, over: Error) -> Array:
-    """(a_s - a_t)^2 of logits or hidden states, summed over tokens: equations (2), (3) and (4).
+def divergence(student: Array, teacher: Array, which: Divergence) -> Array:
+    """How far a student's distribution of labels q is from its teacher's, p; 0 where they are equal.
+
+    kl: KL(p || q) = sum_k p_k log(p_k / q_k). It is `soft_cross_entropy` less the teacher's entropy, which knows
+    nothing of the student, so both have one gradient and train the same model to rounding: a run has no choice between
+    them. reverse-kl: KL(q || p), which prefers to drop a label that the teacher finds likely to giving one that it
+    finds unlikely. jensen-shannon: (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2, symmetric and at most log 2; for
+    near p and q it is a quarter of KL, so its weight is to be chosen anew.
+
+    Args:
+        student: log-probabilities, finite, [..., K].
+        teacher: log-probabilities, finite, [..., K].
+        which: of the three.
+
+    Returns:
+        Nats a token, [...].
+    """
+    if which == "kl":
+        return _kl(teacher, student)
+    if which == "reverse-kl":
+        return _kl(student, teacher)
+    between = jnp.logaddexp(student, teacher) - math.log(2.0)
+    return 0.5 * (_kl(teacher, between) + _kl(student, between))
+
+
+def _kl(log_p: Array, log_q: Array) -> Array:
+    return (jnp.exp(log_p) * (log_p - log_q)).sum(-1)
+
+
+def centre(logits: Array, valid: Array) -> Array:
+    """Logits less their mean over a token's labels: what a softmax or a CRF, which see no shift, know of them.
+
+    Args:
+        logits: [..., K].
+        valid: labels that a token's task has, at least one, broadcastable to logits, bool.
+
+    Returns:
+        [..., K], 0 for other labels.
+    """
+    valid = jnp.broadcast_to(valid, logits.shape)
+    mean = logits.mean(-1, where=valid, keepdims=True)
+    return jnp.where(valid, logits - mean, 0.0)
+
+
+def squared_error(student: Array, teacher: Array, valid: Array | bool = True) -> Array:
+    """(a_s - a_t)^2 of logits or hidden states, the mean over a token's components: MSE of equations (2), (3), (4).
 
     Args:
         student: [..., D].
         teacher: [..., D].
-        mask: tokens that count, [...] bool.
-        over: whether a token's D components give their mean or their sum.
+        valid: components that count, at least one, broadcastable to [..., D], bool.
 
     Returns:
-        Sum over tokens, a scalar; 0 where student equals teacher.
+        Mean a token, [...]; 0 where student equals teacher.
     """
-    error = jnp.square(student - teacher)
-    return jnp.where(mask, error.mean(-1) if over == "mean" else error.sum(-1), 0.0).sum()
+    return jnp.square(student - teacher).mean(-1, where=jnp.broadcast_to(valid, student.shape))
 
 
-def entropy(logits: Array, mask: Array, tau: Array | float) -> Array:
-    """The entropy of softmax(z / tau), summed over tokens; soft_cross_entropy minus the teacher's is KL(t || s).
+def total(terms: Terms, weights: LossWeights) -> Array:
+    """alpha mean(gold) + beta mean(logits) + gamma mean(task BiLSTM) + kappa mean(shared BiLSTM).
+
+    Every term is a mean over its own tokens, so a weight is not diluted by tokens that have no labels. With alpha = 1
+    and the other weights 0 it is the loss of a single-task model.
 
     Args:
-        logits: [..., K].
-        mask: tokens that count, [...] bool.
-        tau: temperature, above 0.
-
-    Returns:
-        Sum in nats, a scalar.
-    """
-    return soft_cross_entropy(logits, logits, mask, tau)
-
-
-def total(
-    supervised: Array, student: Outputs, teacher: Outputs | None, weights: LossWeights, mask: Array, how: DistillConfig
-) -> Array:
-    """alpha L + beta D(logits) + gamma MSE(task BiLSTM) + kappa MSE(shared BiLSTM), summed over tokens.
-
-    D is the squared error of equations (2), (3) and (4), or the soft labels' cross-entropy of equation (5).
-
-    Args:
-        supervised: L, the sum of the loss against the gold labels.
-        student: the student's outputs.
-        teacher: the teacher's outputs for the same tokens; a field that is None has no term. None: no teacher.
+        terms: of a whole batch, its shards added up.
         weights: scalars of one lane.
-        mask: tokens whose outputs are matched, [...] bool.
-        how: which D, and whether errors are means or sums over a token's components; a "relative" error of logits is
-            their mean squared error over the mean square of the teacher's logits in the batch.
 
     Returns:
-        Sum over tokens, a scalar.
+        Scalar.
     """
-    loss = weights.alpha * supervised
-    if teacher is None:
-        return loss
-    if teacher.logits is not None:
-        loss += weights.beta * _of_logits(student.logits, teacher.logits, weights.tau, mask, how)
-    hidden = (
-        (weights.gamma, student.task_hidden, teacher.task_hidden),
-        (weights.kappa, student.shared_hidden, teacher.shared_hidden),
-    )
-    for weight, ours, theirs in hidden:
-        if theirs is not None:
-            loss += weight * squared_error(ours, theirs.astype(ours.dtype), mask, how.hidden_error)
+    loss = weights.alpha * terms.gold.mean
+    matched = ((weights.beta, terms.logits), (weights.gamma, terms.task_hidden), (weights.kappa, terms.shared_hidden))
+    for weight, term in matched:
+        if term is not None:
+            loss += weight * term.mean
     return loss
 
 
-def _of_logits(student: Array, teacher: Array, tau: Array, mask: Array, how: DistillConfig) -> Array:
-    teacher = teacher.astype(student.dtype)
-    if how.match == "mse" and how.logits_error != "relative":
-        return squared_error(student, teacher, mask, how.logits_error)
-    if how.match == "mse":
-        own = squared_error(jnp.zeros_like(teacher), teacher, mask, "mean") / jnp.maximum(mask.sum(), 1)
-        return squared_error(student, teacher, mask, "mean") / jnp.maximum(own, 1e-6)
-    term = soft_cross_entropy(student, teacher, mask, tau)
-    if how.divergence == "kl":
-        term -= entropy(teacher, mask, tau)
-    return term * jnp.square(tau) if how.tau_squared else term
+def effective_weights(terms: Terms, weights: LossWeights) -> LossWeights:
+    """The weights that a batch's terms really had: 0 for one without tokens; their mean over steps is a run's.
+
+    Args:
+        terms: of a whole batch.
+        weights: scalars of one lane.
+    """
+    alpha, beta, gamma, kappa = (
+        weight * (0.0 if term is None else (term.tokens > 0).astype(jnp.float32))
+        for weight, term in zip(weights[:4], terms, strict=True)
+    )
+    return LossWeights(alpha, beta, gamma, kappa, weights.tau)

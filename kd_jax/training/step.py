@@ -16,6 +16,7 @@ from kd_jax.models.tagger import Batch, Tagger, init_params, mask_labels, replac
 from kd_jax.settings import Head, Settings
 from kd_jax.structs import Array, LossWeights, Outputs
 from kd_jax.training import losses
+from kd_jax.training.objective import Knowledge, Sentences, loss_terms
 
 FINITE = -1
 OptState = tuple[optax.EmptyState, optax.ScaleByAdamState]
@@ -194,7 +195,7 @@ def train_step(
     state: TrainState,
     batch: Batches,
     data: TokenData,
-    knowledge: Outputs | None,
+    knowledge: Knowledge | None,
     train_words_now: Array | None = None,
 ) -> tuple[TrainState, Sums]:
     """One update of one lane by one batch of one corpus.
@@ -209,7 +210,7 @@ def train_step(
         state: the lane.
         batch: one step of `Batches`.
         data: tokens on the device.
-        knowledge: the teacher's outputs of all N tokens, fields [N, ...] or None; or None.
+        knowledge: of the teacher, outputs of all N tokens, fields [N, ...] or None; None for no teacher.
         train_words_now: whether word vectors are trained yet, bool scalar; None where they are from the start or never.
 
     Returns:
@@ -219,21 +220,26 @@ def train_step(
     mask, token = inputs.mask, jnp.maximum(batch.token, 0)
     count, label, labelled = mask.sum(), data.label[token], mask & data.labelled[token]
     singles_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step))
-    teacher = None if knowledge is None else Outputs(*(None if x is None else x[token] for x in knowledge))
+    teacher = None if knowledge is None else knowledge.at(token)
+    valid = data.valid[batch.task]
     frozen_words = settings.model.words.update == "frozen"
 
     def loss_fn(part: Any) -> Array:
         seen = replace_singles(singles_key, inputs, settings.train.unknown_rate)
         words = lax.stop_gradient(part["words"]) if frozen_words else part["words"]
         student = _run(tagger, part, seen, words, dropout_key)
-        emissions = mask_labels(student.logits, data.valid[batch.task])
-        transitions, penalty = _transitions(part), _penalty(data, batch.task)
+        emissions, transitions = mask_labels(student.logits, valid), _transitions(part)
         if transitions is None:
-            supervised = losses.cross_entropy(emissions, label, labelled)
+            gold = losses.cross_entropy(emissions, label, labelled)
         else:
-            allowed = transitions if penalty is None else jax.tree.map(jnp.add, transitions, penalty)
-            supervised = crf.negative_log_likelihood(emissions, label, allowed, batch.starts, labelled)
-        return losses.total(supervised, student, teacher, state.weights, mask, settings.distill) / jnp.maximum(count, 1)
+            gold = crf.negative_log_likelihood(emissions, label, transitions, batch.starts, labelled)
+        if settings.train.label_smoothing:
+            smoothed = losses.uniform_cross_entropy(student.logits, valid, labelled)
+            gold += settings.train.label_smoothing * (smoothed - gold)
+        where = Sentences(mask, batch.starts, jnp.expand_dims(valid, (0, 1)))
+        gold_term = losses.Term(gold, labelled.sum())
+        terms = loss_terms(gold_term, student, transitions, teacher, where, state.weights.tau, settings.distill)
+        return losses.total(terms, state.weights)
 
     part, opt_part = take(state.params, batch), _take_moments(state.opt_state, batch)
     loss, grads = jax.value_and_grad(loss_fn)(part)
@@ -277,7 +283,7 @@ def train_steps(
     state: TrainState,
     batches: Batches,
     data: TokenData,
-    knowledge: Outputs | None,
+    knowledge: Knowledge | None,
     train_words_now: Array | None = None,
 ) -> tuple[TrainState, Sums]:
     """S updates of one lane in one scan; arguments as of `train_step`, batches with a leading S."""

@@ -31,3 +31,16 @@ def test_weights(teachers):
 
 def test_one_teacher_is_itself(teachers):
     assert mean_logits(teachers[:1]) is teachers[0]
+
+
+def test_a_teacher_of_larger_logits_does_not_speak_for_all():
+    """With their scales teachers are averaged as if all had one, whatever that is and whatever their shifts."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 50, 4))
+    outputs = [Outputs(z.astype(np.float32), None, None) for z in (a, 10 * b + 7)]
+    found = mean_logits(outputs, [1.0, 3.0], [1.0, 100.0]).logits
+    centred = [z - z.mean(1, keepdims=True) for z in (a, b)]
+    common = 0.25 * 1 + 0.75 * 10
+    np.testing.assert_allclose(found, common * (0.25 * centred[0] + 0.75 * centred[1]), rtol=1e-4, atol=1e-4)
+    twice = mean_logits([outputs[1], outputs[1]], None, [100.0, 100.0]).logits
+    np.testing.assert_allclose(twice, 10 * centred[1], rtol=1e-4, atol=1e-4)

@@ -13,6 +13,7 @@ sequence_score = jax.jit(crf.sequence_score)
 negative_log_likelihood = jax.jit(crf.negative_log_likelihood)
 loss_and_gradient = jax.jit(jax.value_and_grad(crf.negative_log_likelihood, (0, 2)))
 marginals = jax.jit(crf.marginals)
+log_marginals = jax.jit(crf.log_marginals)
 viterbi = jax.jit(crf.viterbi)
 
 
@@ -55,6 +56,9 @@ def test_equals_enumeration_of_all_paths(rows, k):
     np.testing.assert_allclose(log_partition(emissions, *layout), log_z.sum(), **close)
     np.testing.assert_allclose(sequence_score(emissions, labels, *layout), gold.sum(), **close)
     np.testing.assert_allclose(marginals(emissions, *layout), probability, **close)
+    log_p = log_marginals(emissions, *layout)
+    np.testing.assert_allclose(np.exp(log_p[mask]), probability[mask], **close)
+    assert not np.any(log_p[~mask])
     loss = negative_log_likelihood(emissions, labels, *layout)
     np.testing.assert_allclose(loss, (log_z - gold).sum(), **close)
     path, score = viterbi(emissions, *layout)
@@ -194,6 +198,8 @@ def test_long_sentences_of_large_emissions_stay_exact(scale):
     posterior = marginals(emissions, *layout)
     np.testing.assert_allclose(posterior, [np.exp(forward + backward - log_z)], atol=1e-6 * max(1, scale))
     np.testing.assert_allclose(posterior.sum(-1), 1.0, atol=5e-5)
+    log_p = forward + backward - log_z  # down to -10,000 nats, where the probabilities themselves are 0
+    np.testing.assert_allclose(log_marginals(emissions, *layout)[0], log_p, rtol=1e-5, atol=1e-6 * max(1, scale))
     _, gradient = loss_and_gradient(emissions, labels, *layout)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 

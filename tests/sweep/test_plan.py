@@ -98,7 +98,7 @@ def test_more_seeds_keep_the_models_of_fewer():
     [
         ({"protocol": "train"}, set()),
         ({"assignments": ("dropout=0.1",)}, set()),
-        ({"assignments": ("distill.logits_error=sum",)}, {"STM", "MTM"}),
+        ({"assignments": ("distill.equations=printed",)}, {"STM", "MTM"}),
         ({"assignments": ("teacher_epochs=3",)}, {"STM"}),
         ({"assignments": ("sampling=sqrt",)}, {"STM"}),
         ({"assignments": ("tuning_epochs=3",)}, {"STM", "MTM", "SM"}),

@@ -1,0 +1,137 @@
+"""What a student is trained on: which loss terms a run's settings ask for, for one batch."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from kd_jax.models.crf import Transitions
+from kd_jax.models.tagger import FORBIDDEN
+from kd_jax.settings import DistillConfig
+from kd_jax.structs import Array, Outputs
+from kd_jax.training import losses
+from kd_jax.training.losses import Term, Terms
+from kd_jax.training.structure import Chain, chain_divergence, posteriors
+
+
+class Knowledge(NamedTuple):
+    """What is known of a teacher: its outputs, token by token, and what is kept once.
+
+    Attributes:
+        outputs: fields [R, T, ...] of a batch, or [N, ...] of all tokens; None for what no term reads.
+        scale: of each field the variance that its errors are measured in, scalars, as `kd_jax.distill.scale` has
+            them; read by standardised errors only.
+        transitions: of its CRF, what it rules out included; None for a softmax teacher. Read by `posteriors` and
+            `structure` only.
+    """
+
+    outputs: Outputs
+    scale: Outputs
+    transitions: Transitions | None = None
+
+    def at(self, token: Array) -> "Knowledge":
+        """What is known of the tokens of a batch, [R, T], of outputs of all tokens."""
+        return self._replace(outputs=Outputs(*(None if x is None else x[token] for x in self.outputs)))
+
+
+class Sentences(NamedTuple):
+    """Where the tokens of a batch lie.
+
+    Attributes:
+        matched: tokens whose outputs are matched, of a sentence all or none, [R, T] bool.
+        starts: whether a sentence starts here, anything on padding, [R, T] bool.
+        valid: labels that the tokens' task has, broadcastable to [R, T, K], bool.
+    """
+
+    matched: Array
+    starts: Array
+    valid: Array
+
+
+def loss_terms(
+    gold: Term,
+    student: Outputs,
+    transitions: Transitions | None,
+    teacher: Knowledge | None,
+    sentences: Sentences,
+    tau: Array | float,
+    how: DistillConfig,
+) -> Terms:
+    """The terms of equations (2) to (5) or of their standardised forms, as sums and counts; `losses.total` weighs them.
+
+    printed: squared errors are (2), (3) and (4)'s, means over a token's labels or units; soft labels' term is (5)'s
+    cross-entropy. standardised: logits' errors are those of centred logits, and errors of any kind are over the
+    variance of what the teacher gave, so that terms are of one size whatever its scale; what has a temperature is times
+    tau^2, so that its gradient keeps its size (Hinton et al. 2015).
+
+    Args:
+        gold: the loss against gold labels, over labelled tokens.
+        student: its outputs, [R, T, ...]; hidden states in the teacher's widths.
+        transitions: of a CRF student, what is ruled out included; None for a softmax student.
+        teacher: for the same tokens, its chain under the same penalty as the student's; None: no teacher.
+        sentences: where they lie.
+        tau: temperature, above 0.
+        how: which terms.
+
+    Returns:
+        Terms; None for those that the teacher has no output for.
+    """
+    if teacher is None:
+        return Terms(gold)
+    matched = sentences.matched
+    standardised = how.equations == "standardised"
+
+    def hidden(ours: Array, theirs: Array | None, scale: Array | None) -> Term | None:
+        if theirs is None:
+            return None
+        error = losses.squared_error(ours, theirs.astype(ours.dtype))
+        return Term.over(error / scale if standardised else error, matched)
+
+    logits = None
+    if teacher.outputs.logits is not None:
+        logits = Term.over(_logits(student.logits, transitions, teacher, sentences, tau, how), matched)
+    task, shared = (
+        hidden(*(getattr(x, name) for x in (student, teacher.outputs, teacher.scale)))
+        for name in ("task_hidden", "shared_hidden")
+    )
+    return Terms(gold, logits, task, shared)
+
+
+def _logits(
+    student: Array,
+    transitions: Transitions | None,
+    teacher: Knowledge,
+    sentences: Sentences,
+    tau: Array | float,
+    how: DistillConfig,
+) -> Array:
+    """The term of the logits, one number a token, [R, T]."""
+    theirs, valid = teacher.outputs.logits.astype(student.dtype), sentences.valid
+    if how.match == "mse" and how.equations == "printed":
+        return losses.squared_error(student, theirs, valid)
+    if how.match == "mse":
+        error = losses.squared_error(losses.centre(student, valid), losses.centre(theirs, valid), valid)
+        return error / teacher.scale.logits
+    ours, theirs = (jnp.where(valid, z, FORBIDDEN) for z in (student, theirs))
+    if how.match == "hard":
+        likeliest = theirs.argmax(-1)[..., None]
+        return -jnp.take_along_axis(jax.nn.log_softmax(ours, -1), likeliest, -1)[..., 0]
+    if how.equations == "printed":
+        return losses.soft_cross_entropy(ours, theirs, tau)
+    if how.match == "soft":
+        log_q, log_p = (jax.nn.log_softmax(z / tau, -1) for z in (ours, theirs))
+        return jnp.square(tau) * losses.divergence(log_q, log_p, how.divergence)
+    mine, its = (_chain(z, of, tau) for z, of in ((ours, transitions), (theirs, teacher.transitions)))
+    rows = sentences.starts, sentences.matched
+    if how.match == "posteriors":
+        value = losses.divergence(posteriors(mine, *rows), posteriors(its, *rows), how.divergence)
+    else:
+        value = chain_divergence(*((its, mine) if how.divergence == "kl" else (mine, its)), *rows)
+    return jnp.square(tau) * value
+
+
+def _chain(logits: Array, transitions: Transitions | None, tau: Array | float) -> Chain:
+    """Logits and transitions, or none of a softmax head, as a chain at a temperature."""
+    if transitions is None:
+        transitions = Transitions.zeros(logits.shape[-1])
+    return Chain(logits, transitions).softened(tau)
