@@ -71,7 +71,7 @@ class ModelConfig:
         task_units: units a direction of the task-specific BiLSTM.
         hidden_units: units of the hidden layer before the logits.
         dropout: rate before each BiLSTM and before the hidden layer, in steps of 1/256.
-        constrained: whether tags that IOB2 forbids are ruled out: in decoding, and in the training of a CRF.
+        constrained: whether tag sequences that IOB2 forbids are ruled out in decoding; does not affect the model.
         compute: what factors of matrix products are rounded to. Sums, parameters, states, softmax, CRF and losses are
             float32.
     """
@@ -82,7 +82,7 @@ class ModelConfig:
     task_units: int = 200
     hidden_units: int = 200
     dropout: float = 0.5
-    constrained: bool = False
+    constrained: bool = True
     compute: Compute = "float32"
 
 

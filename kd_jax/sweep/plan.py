@@ -280,6 +280,7 @@ class Plan:
             "weights": list(weights),
             "corpora": [[name, self.corpora[name]] for name in group.corpora],
         }
+        del made_from["model"]["constrained"]
         words = made_from["model"]["words"]
         words["vectors"] = self.vectors
         del words["least_coverage"]

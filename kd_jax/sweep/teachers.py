@@ -36,7 +36,7 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
 
 
 def _transitions(group: LaneGroup) -> Transitions | None:
-    """Of CRF teachers their mean transitions between the labels of the group's corpus; None where one is a softmax's."""
+    """Of CRF teachers the mean transitions between labels of the group's corpus; None where one is a softmax's."""
     if not all(teacher.head == "crf" for teacher in group.teachers):
         return None
     found = []
