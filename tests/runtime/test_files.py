@@ -16,7 +16,7 @@ from rich.console import Console
 from kd_jax.distill import store
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
-from kd_jax.runtime.files import clear_partial, locked, replace_file
+from kd_jax.runtime.files import clear_partial, kind_of, locked, replace_file
 from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.structs import Outputs
 from kd_jax.sweep.runner import open_workdir
@@ -26,6 +26,21 @@ HOLDER = "import sys, time; from pathlib import Path; from kd_jax.runtime.files 
         print("held", flush=True)
         time.sleep(60)
 """)
+
+
+def test_a_path_is_told_by_what_it_leads_to(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    told = {
+        name: kind_of(tmp_path / name) for name in ("file", "link", "dangling", "pipe", "file/inside", "absent", ".")
+    }
+    assert list(told.values()) == ["file", "file", None, "other", None, None, "folder"]
+    for name, reason in (("loop", "Too many levels"), ("x" * 300, "File name too long")):
+        with pytest.raises(InputError, match=f"can't be read: {reason}"):
+            kind_of(tmp_path / name)
 
 
 def test_a_full_disk_leaves_a_file_as_it_was(small_disk):
