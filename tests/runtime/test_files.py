@@ -21,10 +21,10 @@ from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.structs import Outputs
 from kd_jax.sweep.runner import open_workdir
 
-HOLDER = "import sys, time; from pathlib import Path; from kd_jax.runtime.files import locked\n" + textwrap.dedent("""
+HOLDER = "import sys; from pathlib import Path; from kd_jax.runtime.files import locked\n" + textwrap.dedent("""
     with locked(Path(sys.argv[1])):
         print("held", flush=True)
-        time.sleep(60)
+        sys.stdin.read()
 """)
 
 
@@ -111,7 +111,8 @@ def test_a_writer_that_is_killed_leaves_a_whole_table(tmp_path):
 
 
 def test_the_second_process_is_refused_by_the_holders_name_and_a_kill_frees_the_folder(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True) as holder:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], **pipes, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         named = rf"in use by process {holder.pid} on .* since \d{{4}}-.*name another"
         with pytest.raises(InputError, match=named), locked(tmp_path):
