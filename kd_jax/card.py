@@ -14,6 +14,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from kd_jax.errors import InputError
+from kd_jax.runtime.files import kind_of
 
 FLAGS = flags.FLAGS
 
@@ -36,7 +37,8 @@ def write_cards(workdir: Path, data_dir: Path | None, datasets: Sequence[str], s
     from kd_jax.runtime.device import enable_compilation_cache  # noqa: PLC0415
     from kd_jax.training.saved_model import read_manifest  # noqa: PLC0415
 
-    there = sorted(path.parent for path in workdir.glob("students/*/*/model.json"))
+    is_there = kind_of(workdir) == "folder"
+    there = sorted(path.parent for path in workdir.glob("students/*/*/model.json")) if is_there else []
     if not there:
         raise InputError(f"{workdir}: has no students/CORPUS/...; give the work folder of a run")
     enable_compilation_cache()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from kd_jax.errors import InputError, nearest
+from kd_jax.runtime.files import kind_of
 from kd_jax.settings import Head
 from kd_jax.structs import LossWeights
 
@@ -185,7 +186,7 @@ def load_experiment(name: str) -> Experiment:
         InputError: for an unknown name, with the nearest ones, or a file without EXPERIMENT.
     """
     path = experiments().get(name, Path(name))
-    if path.suffix != ".py" or not path.is_file():
+    if path.suffix != ".py" or kind_of(path) != "file":
         raise InputError(f"--experiment={name}: no such experiment; {nearest(name, experiments())}")
     try:
         found = runpy.run_path(str(path)).get("EXPERIMENT")

@@ -1,4 +1,4 @@
-"""What all tests share: strict broadcasting, several devices, and where the real corpora are."""
+"""What all tests share: strict broadcasting, several devices, no deadlines, and where the real corpora are."""
 
 import atexit
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kd_jax.corpora.registry import load
 from kd_jax.structs import Corpus
@@ -24,6 +25,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+# How long an example takes says how busy the machine is, not whether the property holds.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

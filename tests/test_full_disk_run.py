@@ -34,7 +34,6 @@ def sums(workdir):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("small_disk", ["16m"], indirect=True)
 def test_on_a_full_disk_a_run_ends_in_one_line_and_goes_on_when_there_is_room(tmp_path, small_disk):
     whole = started(tmp_path / "whole", tmp_path / "cache")

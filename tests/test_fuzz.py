@@ -10,7 +10,6 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "fuzz.py"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_sixty_cases_of_every_reader(tmp_path):
     call = [sys.executable, SCRIPT, "--cases=60", "--seed=2", f"--folder={tmp_path}"]
     done = subprocess.run(call, check=False, capture_output=True, text=True)

@@ -10,7 +10,6 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "kill_loop.py"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_three_kills(tmp_path):
     call = [sys.executable, SCRIPT, "--kills=3", "--epochs=2", f"--folder={tmp_path}"]
     done = subprocess.run(call, check=False, capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """Overrides change what they name and nothing else; what they can't be is said in one line."""
 
 import dataclasses
+import inspect
 from contextlib import suppress
 
 import pytest
@@ -98,7 +99,7 @@ def test_every_setting_has_a_line_in_its_docstring():
     def walk(node):
         for field in dataclasses.fields(node):
             value = getattr(node, field.name)
-            assert f"        {field.name}: " in type(node).__doc__ or type(node) is Settings, field.name
+            assert f"\n    {field.name}: " in inspect.getdoc(type(node)) or type(node) is Settings, field.name
             if dataclasses.is_dataclass(value):
                 walk(value)
 

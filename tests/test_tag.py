@@ -169,7 +169,7 @@ def test_a_megabyte_of_hostile_text_through_the_process(folder, tmp_path, name, 
     (tmp_path / "a.txt").write_bytes(text.encode())
     out = tmp_path / ("out" if format_ == "brat" else "out.txt")
     command = [sys.executable, "-m", "kd_jax.tag", f"--model={folder}", f"--format={format_}", f"--out={out}"]
-    subprocess.run([*command, tmp_path / "a.txt"], check=True, timeout=300)
+    subprocess.run([*command, tmp_path / "a.txt"], check=True)
     if format_ == "brat":
         assert offsets_hold(out) > 0
     elif format_ == "jsonl":

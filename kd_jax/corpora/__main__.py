@@ -37,7 +37,7 @@ from kd_jax.corpora import overlap
 from kd_jax.corpora.conll import has_splits
 from kd_jax.corpora.registry import find, load, registry
 from kd_jax.errors import InputError, nearest
-from kd_jax.runtime.files import replace_file
+from kd_jax.runtime.files import kind_of, replace_file
 
 FLAGS = flags.FLAGS
 COMMANDS = ("list", "check", "audit", "fetch")
@@ -58,7 +58,7 @@ def list_corpora(data_dir: Path | None) -> int:
 
 def check(data_dir: Path, datasets: Sequence[str] | None, scheme: str | None) -> int:
     """Print what the files of corpora hold and what is wrong with them; 1 where something is."""
-    if data_dir.is_dir() and has_splits(data_dir) and datasets is None:
+    if kind_of(data_dir) == "folder" and has_splits(data_dir) and datasets is None:
         named = (name for name, entry in registry().items() if data_dir.resolve().name in entry.folders)
         folders = {next(named, data_dir.resolve().name): data_dir}
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kd_jax.errors import InputError, nearest
-from kd_jax.runtime.files import replace_file
+from kd_jax.runtime.files import kind_of, replace_file
 from kd_jax.structs import Corpus, Sentence
 
 SPLIT_STEMS = {"train": ("train",), "devel": ("devel", "dev", "valid"), "test": ("test",)}
@@ -156,10 +156,8 @@ def split_files(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: where there is no such folder, or two files could be the same split.
     """
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; give a folder of a corpus"
-        )
+    if (kind := kind_of(folder)) != "folder":
+        raise InputError(f"{folder}: {'not a folder' if kind else 'no such folder'}; give a folder of a corpus")
     found: dict[str, Path] = {}
     for split, stems in SPLIT_STEMS.items():
         paths = [path for stem in stems for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").exists()]
@@ -237,8 +235,8 @@ def _column_fault(columns: Sequence[str], width: int) -> str | None:
 
 def _read(path: Path) -> bytes:
     try:
-        if not path.is_file():
-            why = "not a file" if path.exists() else "no such file"
+        if (kind := kind_of(path)) != "file":
+            why = "not a file" if kind else "no such file"
             raise InputError(f"{path}: {why}; give a text file of tokens and tags")
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{path}: larger than {_LARGEST >> 30} GiB, so hardly a corpus; cut it into smaller ones")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kd_jax.corpora.conll import has_splits, read_corpus
 from kd_jax.errors import InputError, nearest
+from kd_jax.runtime.files import kind_of
 from kd_jax.structs import Corpus
 
 COLLECTION = "https://github.com/cambridgeltl/MTL-Bioinformatics-2016"
@@ -140,8 +141,8 @@ def corpus_hash(corpus: Corpus) -> str:
 
 def _corpus_folders(data_dir: Path) -> dict[str, Path]:
     try:
-        if not data_dir.is_dir():
-            why = "is not a folder" if data_dir.exists() else "no such folder"
+        if (kind := kind_of(data_dir)) != "folder":
+            why = "is not a folder" if kind else "no such folder"
             raise InputError(f"{data_dir}: {why}; give a folder that holds one folder a corpus")
         return {path.name: path for path in sorted(data_dir.iterdir()) if path.is_dir() and has_splits(path)}
     except OSError as fault:

@@ -27,6 +27,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from kd_jax.corpora.registry import COLLECTION, COMMIT
 from kd_jax.errors import InputError
+from kd_jax.runtime.files import kind_of
 
 LARGEST_FILE = 64 << 20  # the collection's largest holds 8 MB
 PUBLISHED = f"{COLLECTION}/archive/{COMMIT}.zip"
@@ -78,9 +79,9 @@ def open_source(where: str, room: Path) -> Iterator[Source]:
                 archive.unlink(missing_ok=True)
         else:
             yield _Mirror(where)
-    elif Path(where).is_dir():
+    elif (there := kind_of(Path(where))) == "folder":
         yield _Folder(Path(where))
-    elif Path(where).is_file():
+    elif there == "file":
         with _archive(Path(where), where) as opened:
             yield opened
     else:
@@ -110,6 +111,7 @@ def download(url: str, target: Path) -> None:
             if size and partial.stat().st_size != size:
                 raise InputError(f"{url}: broke off; the same command goes on")
     except urllib.error.HTTPError as fault:
+        fault.close()
         if fault.code == 416 and start:  # what is there is whole already, or of another file
             partial.unlink()
             download(url, target)
@@ -166,6 +168,7 @@ class _Mirror:
                 with _request(url) as answer:
                     data = _bounded(answer, url)
             except urllib.error.HTTPError as fault:
+                fault.close()
                 if fault.code in {403, 404, 410}:
                     continue
                 raise InputError(f"{url}: {fault.code} {fault.reason}; run the same command again") from None

@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from kd_jax.errors import InputError
+from kd_jax.runtime.files import kind_of
 
 MOST_DIMENSIONS = 4096
 _LONGEST_LINE = 1 << 20
@@ -68,10 +69,8 @@ def open_vectors(path: Path) -> Iterator[Rows]:
         InputError: for what is none of these, or is damaged or broken off; while rows are read, too.
     """
     try:
-        if not path.is_file():
-            raise InputError(
-                f"{path}: {'not a file' if path.exists() else 'no such file'}; give a file of word vectors"
-            )
+        if (kind := kind_of(path)) != "file":
+            raise InputError(f"{path}: {'not a file' if kind else 'no such file'}; give a file of word vectors")
         with ExitStack() as opened:
             yield _open(path, opened)
     except _DAMAGED as fault:

@@ -21,7 +21,7 @@ from safetensors.flax import load_file
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
-from kd_jax.runtime.files import digest_file
+from kd_jax.runtime.files import digest_file, kind_of
 from kd_jax.settings import CharConfig, WordConfig, from_dict
 from kd_jax.structs import Array
 from kd_jax.tagging.model import Penalty, TextModel
@@ -36,7 +36,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 def is_shipped(folder: Path) -> bool:
     """Whether a folder holds a shipped model rather than a trained one."""
-    return (folder / PROGRAM).is_file()
+    return kind_of(folder / PROGRAM) == "file"
 
 
 def open_shipped(folder: Path, constrained: bool | None) -> TextModel:

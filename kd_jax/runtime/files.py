@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import shutil
+import stat
 import sys
 import time
 import tokenize
@@ -15,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kd_jax.errors import InputError
 
@@ -112,6 +113,24 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def kind_of(path: Path) -> Literal["file", "folder", "other"] | None:
+    """What a path leads to, links followed; None where nothing is there.
+
+    From Python 3.14 on `Path.is_dir` and its like say False also where the system refuses to tell (a name too long, a
+    folder that may not be searched), so that such a path would be called missing; before, they raise an OSError.
+
+    Raises:
+        InputError: where the system refuses to tell.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as fault:
+        raise InputError(f"{path}: can't be read: {fault.strerror or fault}") from None
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
 
 
 def digest(value: Any) -> str:

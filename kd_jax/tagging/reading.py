@@ -9,6 +9,7 @@ from typing import IO, Literal, NamedTuple
 
 from kd_jax.corpora.conll import is_document_mark
 from kd_jax.errors import InputError
+from kd_jax.runtime.files import kind_of
 from kd_jax.tagging.tagger import Columns, Place, Record, TextTagger
 
 Kind = Literal["text", "conll", "jsonl"]
@@ -48,12 +49,12 @@ def documents(names: Sequence[str], kind: Kind | None) -> list[Document]:
         path = Path(name)
         if name == STDIN:
             found.append(Document("standard input", None, kind or "text"))
-        elif path.is_dir():
+        elif (there := kind_of(path)) == "folder":
             inside = [p for p in sorted(path.iterdir()) if p.is_file() and p.suffix.lower() in KINDS]
             if not inside:
                 raise InputError(f"{path}: holds no file that ends in {', '.join(KINDS)}; name the files themselves")
             found += [Document(str(p), p, kind or KINDS[p.suffix.lower()]) for p in inside]
-        elif path.is_file():
+        elif there == "file":
             found.append(Document(str(path), path, kind or KINDS.get(path.suffix.lower(), "text")))
         else:
             raise InputError(f"{path}: no such file or folder; give text with --text, or - for standard input")

@@ -13,7 +13,7 @@ from kd_jax.errors import InputError
 from kd_jax.structs import Sentence
 
 SEQEVAL = {"IOB1": IOB1, "IOB2": IOB2, "IOBES": IOBES}
-many_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+many_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

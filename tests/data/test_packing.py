@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_corpus, tiny_settings
 
@@ -13,7 +13,6 @@ from kd_jax.data.vocab import UNKNOWN, build_vocabulary, normalise
 from kd_jax.settings import TrainConfig
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=60), st.integers(20, 40), st.integers(1, 4), st.randoms())
 def test_every_token_stands_once_and_sentences_stay_whole(lengths, row_length, rows, random):
     order = list(range(len(lengths)))

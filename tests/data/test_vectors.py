@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kd_jax.data.vectors import load_vectors
 from kd_jax.errors import InputError
 
-many_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+many_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = ["the", "IL-2", "p53", "β-catenin", "naïve", "x" * 300]
 VECTORS = np.random.default_rng(0).normal(size=(len(WORDS), 5)).astype(np.float32)
 

@@ -124,7 +124,7 @@ def test_a_manifest_can_not_point_elsewhere(tmp_path, shipped):
         open_shipped(tmp_path / "m", None)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_manifest_is_a_model_or_an_input_error(shipped, data):
     whole = (shipped / MANIFEST).read_text()

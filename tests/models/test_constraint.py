@@ -32,7 +32,7 @@ def test_labels_of_another_scheme_are_refused(label):
         crf.allowed_transitions(["O", label])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.sampled_from([0.1, 10.0, 1e3]))
 def test_a_constrained_decode_is_always_legal_and_the_best_legal_one(seed, scale):
     rows = [[4, 1], [2, 3]]

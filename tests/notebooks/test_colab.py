@@ -19,7 +19,6 @@ def test_it_is_committed_without_outputs():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore")  # the kernel's own
 def test_it_runs(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat")
@@ -29,7 +28,7 @@ def test_it_runs(tmp_path, monkeypatch):
     (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     shorter = '"logits", "1", "--datasets=SampleGene --epochs=2"'
     parameters.source += f"\nINSTALL = False\nEXPERIMENT, SEEDS, OPTIONS = {shorter}"
-    nbclient.NotebookClient(notebook, timeout=1500, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(tmp_path)}}).execute()
     texts = ["".join(out.get("text", "") for out in c.outputs) for c in notebook.cells if c.cell_type == "code"]
     assert any("verdict: well" in text for text in texts)
     assert any("labels: O, B-Gene" in text for text in texts)

@@ -8,8 +8,8 @@ from kd_jax.runtime import device
 
 ASK = """
 import jax
-from kd_jax.runtime.device import keep_compiled
-keep_compiled()
+from kd_jax.runtime.device import enable_compilation_cache
+enable_compilation_cache()
 print(jax.config.jax_compilation_cache_dir)
 """
 

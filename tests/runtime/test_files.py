@@ -16,16 +16,31 @@ from rich.console import Console
 from kd_jax.distill import store
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
-from kd_jax.runtime.files import clear_partial, locked, replace_file
+from kd_jax.runtime.files import clear_partial, kind_of, locked, replace_file
 from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.structs import Outputs
 from kd_jax.sweep.runner import open_workdir
 
-HOLDER = "import sys, time; from pathlib import Path; from kd_jax.runtime.files import locked\n" + textwrap.dedent("""
+HOLDER = "import sys; from pathlib import Path; from kd_jax.runtime.files import locked\n" + textwrap.dedent("""
     with locked(Path(sys.argv[1])):
         print("held", flush=True)
-        time.sleep(60)
+        sys.stdin.read()
 """)
+
+
+def test_a_path_is_told_by_what_it_leads_to(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    told = {
+        name: kind_of(tmp_path / name) for name in ("file", "link", "dangling", "pipe", "file/inside", "absent", ".")
+    }
+    assert list(told.values()) == ["file", "file", None, "other", None, None, "folder"]
+    for name, reason in (("loop", "Too many levels"), ("x" * 300, "File name too long")):
+        with pytest.raises(InputError, match=f"can't be read: {reason}"):
+            kind_of(tmp_path / name)
 
 
 def test_a_full_disk_leaves_a_file_as_it_was(small_disk):
@@ -96,7 +111,8 @@ def test_a_writer_that_is_killed_leaves_a_whole_table(tmp_path):
 
 
 def test_the_second_process_is_refused_by_the_holders_name_and_a_kill_frees_the_folder(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True) as holder:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], **pipes, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         named = rf"in use by process {holder.pid} on .* since \d{{4}}-.*name another"
         with pytest.raises(InputError, match=named), locked(tmp_path):

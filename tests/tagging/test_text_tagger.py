@@ -60,7 +60,7 @@ ANY_TEXT = st.text(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ANY_TEXT)
 def test_offsets_are_into_the_text(text):
     for span in _shared(text):

@@ -131,7 +131,6 @@ HOSTILE = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("style", STYLES)
 def test_hostile_text_takes_one_pass(name, style):

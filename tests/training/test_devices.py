@@ -37,7 +37,7 @@ def train_on(devices, target):
 def test_eight_devices_give_what_one_gives(tmp_path):
     running = {devices: train_on(devices, tmp_path / f"{devices}.npz") for devices in (1, 8)}
     for devices, process in running.items():
-        _, told = process.communicate(timeout=400)
+        _, told = process.communicate()
         assert process.returncode == 0, f"{devices} devices: {told}"
     with np.load(tmp_path / "1.npz") as one, np.load(tmp_path / "8.npz") as eight:
         assert len(one.files) > 10

@@ -102,7 +102,7 @@ def made(tmp_path_factory):
     return folder, {name: json.loads((folder / name).read_text()) for name in ("model.json", "vocabulary.json")}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), name=st.sampled_from(["model.json", "vocabulary.json"]), summed=st.booleans())
 def test_any_description_is_a_model_or_an_input_error(made, data, name, summed):
     """Also one whose checksum agrees: written by another program, or by hand."""
