@@ -1,8 +1,11 @@
-"""Statistical tests between models: over corpora by ranks, and within a corpus over its sentences.
+"""Statistical tests between models: over corpora by ranks, and within a corpus over its seeds and sentences.
 
-Sources: Demšar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006); Conover, Practical
-nonparametric statistics (1999); Kerby, The simple difference formula (2014), for the rank-biserial correlation;
-Yeh, More accurate tests for the statistical significance of result differences, COLING 2000, for the permutation test.
+Sources: Demšar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006); Benavoli, Corani and
+Mangili, Should we really use post-hoc tests based on mean-ranks?, JMLR 17 (2016), for Wilcoxon without a gate; Conover,
+Practical nonparametric statistics (1999); Kerby, The simple difference formula (2014), for the rank-biserial
+correlation; Hollander, Wolfe and Chicken, Nonparametric statistical methods (2014), section 3.2, for Hodges and
+Lehmann's estimate; Hillis, A marginal-mean ANOVA approach for analyzing multireader multicase radiological imaging
+data, Statistics in Medicine 33 (2014), for readers within treatments: here seeds within models.
 """
 
 import warnings
@@ -13,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scikit_posthocs
 from scipy import stats
+
+from kd_jax.errors import InputError
 
 POSTHOCS: Mapping[str, tuple[str, Callable[[np.ndarray], Any]]] = {
     "nemenyi": ("Nemenyi", scikit_posthocs.posthoc_nemenyi_friedman),
@@ -60,11 +65,27 @@ class Interval(NamedTuple):
     high: float
 
 
-class Permutation(NamedTuple):
-    """Paired permutation test over sentences: difference of F1 in percentage points, two-sided p-value."""
+class RunComparison(NamedTuple):
+    """Two models of one corpus, each trained with several seeds.
+
+    Attributes:
+        difference: mean F1 over the first model's seeds minus that of the second's, in percentage points.
+        low: lower end of the confidence interval of the difference over new seeds and new sentences.
+        high: its upper end.
+        p: two-sided p-value; None where there is no test.
+        problem: why there is none, in words; "" where there is one.
+    """
 
     difference: float
-    p: float
+    low: float
+    high: float
+    p: float | None
+    problem: str
+
+
+FEWEST_SEEDS = 3
+"""Of each model, for `compare_runs`: with two, the variance over seeds has one degree of freedom, and more than 5 % of
+equal models differ at 0.05 (docs/statistics.md)."""
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:
@@ -127,6 +148,17 @@ def posthoc(scores: np.ndarray, method: str = "nemenyi") -> np.ndarray:
     return np.where(np.isnan(p), np.where(apart, 0.0, 1.0), p)
 
 
+def _subset_sums(numbers: np.ndarray) -> np.ndarray:
+    """Probability of each sum from 0 to the total, where each of some whole numbers is in or out by a fair coin."""
+    probability = np.zeros(int(numbers.sum()) + 1)
+    probability[0] = 1
+    for number in numbers:
+        moved = probability / 2
+        probability = moved.copy()
+        probability[number:] += moved[: len(moved) - number]
+    return probability
+
+
 def signed_ranks(differences: np.ndarray) -> SignedRanks:
     """Wilcoxon's signed-rank test, exact with ties and zeros too, and its effect size.
 
@@ -145,12 +177,7 @@ def signed_ranks(differences: np.ndarray) -> SignedRanks:
         return SignedRanks(1.0, 0.0)
     doubled = np.rint(2 * stats.rankdata(np.abs(nonzero))).astype(int)
     positive, total = int(doubled[nonzero > 0].sum()), int(doubled.sum())
-    probability = np.zeros(total + 1)
-    probability[0] = 1
-    for rank in doubled:
-        moved = probability / 2
-        probability = moved.copy()
-        probability[rank:] += moved[: total + 1 - rank]
+    probability = _subset_sums(doubled)
     tail = min(probability[: positive + 1].sum(), probability[positive:].sum())
     return SignedRanks(min(1.0, 2 * float(tail)), (2 * positive - total) / total)
 
@@ -169,86 +196,110 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def median_difference(differences: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Median of paired differences with a percentile bootstrap interval (9,999 resamples, fixed seed).
+def hodges_lehmann(differences: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Hodges and Lehmann's estimate of a typical difference, with limits from the signed-rank test.
+
+    The estimate is the median of the means of all pairs of differences, each with itself too. The limits are those of
+    these means that the exact signed-rank distribution allows: what lies outside is rejected by Wilcoxon's test. They
+    cover the centre of any symmetric distribution at least as often as they say, ties or not.
 
     Args:
-        differences: [D].
-        confidence: of the interval.
+        differences: [D], D >= 1.
+        confidence: of the limits.
 
     Returns:
-        Median and interval; the interval is not finite for a single difference.
+        Estimate and limits, infinite where no signed-rank test of so few differences can reject: below 6 for 95 %.
     """
-    median = float(np.median(differences))
-    if len(differences) < 2:
-        return Interval(median, -np.inf, np.inf)
-    drawn = np.random.default_rng(0).choice(differences, (9_999, len(differences)))
-    low, high = np.quantile(np.median(drawn, axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(median, float(low), float(high))
+    first, second = np.triu_indices(len(differences))
+    means = np.sort((differences[first] + differences[second]) / 2)
+    tail = np.cumsum(_subset_sums(np.arange(1, len(differences) + 1)))
+    rejected = int(np.sum(tail <= (1 - confidence) / 2 + 1e-12))
+    estimate = float(np.median(means))
+    if not rejected:
+        return Interval(estimate, -np.inf, np.inf)
+    return Interval(estimate, float(means[rejected - 1]), float(means[-rejected]))
 
 
-def mean_difference(first: np.ndarray, second: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Difference of the means of two unpaired samples with Welch's interval.
+def verdict(p: float | None, low: float, high: float, alpha: float = 0.05, margin: float = 0.5) -> str:
+    """What may be said of two models: that a difference was not found does not show that there is none.
 
     Args:
-        first: scores of a model over its seeds, [S].
-        second: scores of another over its own, [S'].
-        confidence: of the interval.
+        p: of the test between them; None where there was none.
+        low: lower end of the 95 % limits of the difference, in percentage points of F1.
+        high: upper end.
+        alpha: level of the test.
+        margin: differences up to this many points of F1 count as none.
 
     Returns:
-        Mean of first minus mean of second; the interval is not finite where either has fewer than two seeds.
+        "different" where p < alpha; else "no difference" where both limits lie within the margin; else "undecided".
     """
-    difference = float(np.mean(first) - np.mean(second))
-    if min(len(first), len(second)) < 2:
-        return Interval(difference, -np.inf, np.inf)
-    if not np.ptp(first) and not np.ptp(second):
-        return Interval(difference, difference, difference)
-    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(confidence)
-    return Interval(difference, float(interval.low), float(interval.high))
+    if p is not None and p < alpha:
+        return "different"
+    return "no difference" if -margin <= low and high <= margin else "undecided"
 
 
 def _f1(counts: np.ndarray) -> np.ndarray:
-    correct, predicted, gold = np.moveaxis(counts, -1, 0)
-    return 200 * correct / np.maximum(predicted + gold, 1e-9)
+    right, size = counts[..., 0].sum(1), (counts[..., 1] + counts[..., 2]).sum(1)
+    return 200 * right / np.maximum(size, 1e-9)
 
 
-def permutation_test(first: np.ndarray, second: np.ndarray, resamples: int = 10_000, seed: int = 0) -> Permutation:
-    """Paired permutation test between two models of one corpus, over its sentences.
+def _influence(counts: np.ndarray) -> np.ndarray:
+    """How far each sentence moves each seed's F1 = 200 sum(right) / sum(predicted + gold), [S, N].
 
-    Were the models alike, either could have tagged any sentence either way: the two models' counts of each sentence
-    are swapped at random, and F1 is computed anew.
+    By the delta method, scaled so that the variance of a seed's mean over sentences is that of its F1; that mean is 0.
+    """
+    right, size = counts[..., 0], counts[..., 1] + counts[..., 2]
+    total = np.maximum(size.sum(1, keepdims=True), 1e-9)
+    return counts.shape[1] * (200 * right - _f1(counts)[:, None] * size) / total
+
+
+def compare_runs(a: np.ndarray, b: np.ndarray, confidence: float = 0.95) -> RunComparison:
+    """Test whether two models differ in F1 on one corpus, were both trained anew and tested on new sentences.
+
+    Seeds are drawn within models, unpaired; sentences are the same for all runs. The variance of the difference D of
+    mean F1 is estimated as V_a + V_b + C. V is the variance of a model's F1 over its seeds, divided by their number. C
+    is what sentences add: the variance over sentences of the difference of the models' mean influence values, divided
+    by N, minus the interaction of seeds and sentences, which V holds already; not below 0. D / sqrt(V_a + V_b + C) is
+    compared with Student's t of Satterthwaite's degrees of freedom, from S - 1 of each V and N - 1 of C (Hillis 2014).
 
     Args:
-        first: entities that are correct, predicted and gold in each sentence, [N, 3]; the mean over seeds, so that all
-            seeds of a sentence are swapped together.
-        second: the other model's, [N, 3].
-        resamples: number of random swaps; where all patterns are no more than that, each is taken once (exact).
-        seed: of the random swaps.
+        a: entities that are right, predicted and gold in each sentence by each seed of one model, [S, N, 3], N >= 2.
+        b: the other model's, [S', N, 3], on the same sentences.
+        confidence: of the limits.
 
     Returns:
-        F1 of the first minus F1 of the second from the summed counts, and the share of patterns, the observed one among
-        them, whose absolute difference is as large.
+        The comparison, F1 in percent. Where a model has fewer than `FEWEST_SEEDS` seeds, or nothing varies, p is None,
+        the limits are infinite and the problem is said.
+
+    Raises:
+        InputError: where the arrays have other shapes, or the gold entities of a sentence differ between runs.
     """
-    total = np.sum(first + second, axis=0, dtype=float)
-    difference = np.asarray(first, float) - second
-    difference = difference[np.any(difference, axis=1)]
-    sentences = len(difference)
-
-    def gap(signs: np.ndarray) -> np.ndarray:
-        moved = signs @ difference
-        return _f1((total + moved) / 2) - _f1((total - moved) / 2)
-
-    observed = float(gap(np.ones((1, sentences)))[0])
-    if exact := sentences < 32 and 2**sentences <= resamples:
-        patterns = (np.arange(2**sentences)[:, None] >> np.arange(sentences)) & 1
-        gaps = gap(2.0 * patterns - 1)
-    else:
-        rng = np.random.default_rng(seed)
-        block = max(1, 4_000_000 // sentences)
-        gaps = np.concatenate([
-            gap(2.0 * rng.integers(0, 2, (min(block, resamples - start), sentences), np.int8) - 1)
-            for start in range(0, resamples, block)
-        ])  # fmt: skip
-    as_large = int(np.sum(np.abs(gaps) >= abs(observed) - 1e-9))
-    p = as_large / len(gaps) if exact else (as_large + 1) / (resamples + 1)
-    return Permutation(observed, float(p))
+    a, b = np.asarray(a), np.asarray(b)
+    if not (a.ndim == b.ndim == 3 and a.shape[2] == b.shape[2] == 3 and len(a) and len(b) and a.shape[1] >= 2):
+        raise InputError(
+            f"entity counts have shapes {a.shape} and {b.shape}, not [seeds, sentences, 3] with 2 sentences"
+        )
+    if a.shape[1] != b.shape[1] or np.any(a[..., 2] != a[0, :, 2]) or np.any(b[..., 2] != a[0, :, 2]):
+        raise InputError("entity counts of runs on different sentences: score both models on the same file")
+    runs = [x.astype(float) for x in (a, b)]
+    scores, seeds, sentences = [_f1(x) for x in runs], [len(x) for x in runs], a.shape[1]
+    difference = float(scores[0].mean() - scores[1].mean())
+    if min(seeds) < FEWEST_SEEDS:
+        few = f"fewer than {FEWEST_SEEDS} seeds of a model, too few for a test that holds its level"
+        return RunComparison(difference, -np.inf, np.inf, None, few)
+    influence = [_influence(x) for x in runs]
+    means = [x.mean(0) for x in influence]
+    across = float(np.var(means[0] - means[1], ddof=1)) / sentences
+    for x, mean in zip(influence, means, strict=True):
+        interaction = np.sum((x - mean) ** 2) / ((len(x) - 1) * (sentences - 1))
+        across -= float(interaction) / (len(x) * sentences)
+    of_seeds = [float(f1.var(ddof=1)) / len(f1) for f1 in scores]
+    parts = np.array([*of_seeds, max(across, 0.0)])
+    variance = float(parts.sum())
+    if variance < 1e-18:  # squared points of F1: nothing but rounding
+        same = "neither seeds nor sentences vary, so there is nothing to test with"
+        return RunComparison(difference, -np.inf, np.inf, None, same)
+    freedom = variance**2 / np.sum(parts**2 / [seeds[0] - 1, seeds[1] - 1, sentences - 1])
+    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * variance**0.5
+    p = 2 * float(stats.t.sf(abs(difference) / variance**0.5, freedom))
+    return RunComparison(difference, difference - half, difference + half, p, "")

@@ -78,7 +78,7 @@ def report(
 
         index, within = publish(output or folder, subjects, title, before, after, done)
     if within:
-        console.print("[bold]Within each corpus, over its sentences[/bold]")
+        console.print("[bold]Within each corpus, over seeds and sentences[/bold]")
         for sentence in within:
             console.print(sentence, highlight=False, markup=False)
         console.print()

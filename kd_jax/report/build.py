@@ -80,7 +80,7 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
 
 
 def _protocols(matrix: ScoreMatrix) -> tuple[str, str]:
-    """That of a board's models, and that under which their weights are chosen."""
+    """That of a score matrix's models, and that under which their weights are chosen."""
     return matrix.protocol, "train+clean" if "clean" in matrix.protocol else "train"
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from kd_jax.evaluation import significance
 from kd_jax.report import published as paper
 
-TESTS = ("Nemenyi", "Conover", "Holm-Wilcoxon")
+TESTS = ("Holm-Wilcoxon", "Nemenyi", "Conover")
 
 
 class Verdict(NamedTuple):
@@ -45,7 +45,7 @@ def verdicts(alpha: float = 0.05) -> list[Verdict]:
             for (a, b), p in zip(pairs, significance.holm(single), strict=True):
                 wilcoxon[a, b] = wilcoxon[b, a] = p
             posthocs = (significance.posthoc(table.f1, method) for method in ("nemenyi", "conover"))
-            tested[claim.table] = (*posthocs, wilcoxon)
+            tested[claim.table] = (wilcoxon, *posthocs)
         pair = table.labels.index(claim.first), table.labels.index(claim.second)
         p = tuple(float(of_test[pair]) for of_test in tested[claim.table])
         found.append(Verdict(claim, p, tuple((x < alpha) == claim.significant for x in p)))

@@ -1,4 +1,4 @@
-"""The models of a board compared with each other: over corpora, and within each corpus; in numbers and in words."""
+"""The models of a score matrix compared with each other: over corpora, and within each corpus; in numbers and in words."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,31 +21,31 @@ class Pair(NamedTuple):
     """Two models over corpora.
 
     Attributes:
-        better: label of the one with the better mean rank.
-        other: label of the other.
+        first: label of the one that Wilcoxon's ranks favour; if neither, of the one with the better mean rank.
+        second: label of the other.
         wins: corpora on which the first has the higher mean F1.
         losses: corpora on which it has the lower.
         ranks: both mean ranks.
-        posthoc: p-value of the post hoc test; None where there are only two models.
         wilcoxon: exact p-value of Wilcoxon's signed-rank test, Holm-corrected over all pairs.
-        effect: paired rank-biserial correlation, better minus other.
-        difference: median difference of F1 in percentage points, with a bootstrap interval.
+        posthoc: p-value of the post hoc test; None where there are only two models.
+        effect: paired rank-biserial correlation, first minus second.
+        difference: Hodges-Lehmann estimate of the difference of F1 in percentage points, with 95 % limits.
     """
 
-    better: str
-    other: str
+    first: str
+    second: str
     wins: int
     losses: int
     ranks: tuple[float, float]
-    posthoc: float | None
     wilcoxon: float
+    posthoc: float | None
     effect: float
     difference: Interval
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Tests over corpora between the models of a board.
+    """Tests over corpora between the models of a score matrix.
 
     Attributes:
         labels: the M models.
@@ -75,43 +75,47 @@ class Comparison:
         if not self.pairs:
             return []
         said = []
-        name = POSTHOCS[self.method][0] if self.friedman else "Wilcoxon"
-        if self.friedman and self.friedman.p >= self.alpha:
-            said.append(
-                f"Friedman's test finds no difference between the models ({p_text(self.friedman.p)}): whatever differs "
-                "between two of them is a hint, not a finding."
-            )
         differing = [pair for pair in self.pairs if self.differ(pair)]
-        for pair in sorted(differing, key=lambda pair: pair.posthoc or pair.wilcoxon):
+        for pair in sorted(differing, key=lambda pair: pair.wilcoxon):
             tied = len(self.corpora) - pair.wins - pair.losses
             said.append(
-                f"{pair.better} beats {pair.other} on {pair.wins} of {len(self.corpora)} corpora"
+                f"{pair.first} beats {pair.second} on {pair.wins} of {len(self.corpora)} corpora"
                 + (f" ({tied} tied)" if tied else "")
-                + f", mean rank {pair.ranks[0]:.1f} against {pair.ranks[1]:.1f}, median difference "
-                f"{pair.difference.estimate:+.1f} F1"
-                + (f", {name} {p_text(pair.posthoc)}" if pair.posthoc is not None else "")
-                + f", Holm-Wilcoxon {p_text(pair.wilcoxon)}."
+                + f", by {pair.difference.estimate:+.1f} F1 ({limits_text(pair.difference)}), mean rank "
+                f"{pair.ranks[0]:.1f} against {pair.ranks[1]:.1f}: Holm-Wilcoxon {p_text(pair.wilcoxon)}"
+                + ("" if pair.posthoc is None else f", {POSTHOCS[self.method][0]} {p_text(pair.posthoc)}")
+                + "."
             )
+        said += [
+            f"{pair.first} and {pair.second}: no difference, {limits_text(pair.difference)}."
+            for pair in self.pairs
+            if self.verdict(pair) == "no difference"
+        ]
+        undecided = sum(self.verdict(pair) == "undecided" for pair in self.pairs)
         if not differing:
-            said.append(f"{name} tells no two models apart at {self.alpha:g}.")
-        elif len(differing) < len(self.pairs):
-            said.append(f"The other {len(self.pairs) - len(differing)} of {len(self.pairs)} pairs can't be told apart.")
+            said.append(f"Wilcoxon tells no two models apart at {self.alpha:g}.")
+        elif undecided:
+            said.append(f"Of {len(self.pairs)} pairs, {undecided} are undecided.")
         return said
 
     def differ(self, pair: Pair) -> bool:
-        """Whether the post hoc test, or Wilcoxon's for two models, tells a pair apart."""
-        return (pair.wilcoxon if pair.posthoc is None else pair.posthoc) < self.alpha
+        """Whether Wilcoxon's test tells a pair apart; the post hoc one hangs on the other models and has no say."""
+        return self.verdict(pair) == "different"
+
+    def verdict(self, pair: Pair) -> str:
+        """What may be said of a pair, as `significance.verdict` has it."""
+        return significance.verdict(pair.wilcoxon, *pair.difference[1:], self.alpha)
 
 
 class Within(NamedTuple):
-    """Paired permutation test over the sentences of one corpus between two models.
+    """Test over seeds and sentences of one corpus between two models (`significance.compare_runs`).
 
     Attributes:
         corpus: its name.
         first: label of the model with the higher F1.
         second: label of the other.
         sentences: sentences of the test split, N.
-        difference: F1 of the first minus F1 of the second, in percentage points.
+        difference: F1 of the first minus F1 of the second in percentage points, with 95 % limits.
         p: two-sided p-value, Holm-corrected over the pairs of the corpus.
     """
 
@@ -119,13 +123,19 @@ class Within(NamedTuple):
     first: str
     second: str
     sentences: int
-    difference: float
+    difference: Interval
     p: float
 
 
 def p_text(p: float) -> str:
     """A p-value as one prints it."""
     return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"
+
+
+def limits_text(difference: Interval) -> str:
+    """The limits of a difference as one prints them."""
+    finite = np.isfinite(difference.low)
+    return f"95 % limits {difference.low:+.1f} to {difference.high:+.1f}" if finite else "no finite 95 % limits"
 
 
 def _limits(corpora: int, models: int, pairs: int, alpha: float, method: str) -> Iterator[str]:
@@ -146,16 +156,6 @@ def _limits(corpora: int, models: int, pairs: int, alpha: float, method: str) ->
         yield f"{corpora} corpora are too few for {tests}: p is {floor:.3g} at best, so it can't reach {alpha:g}."
 
 
-def _seed_limit(matrix: ScoreMatrix, alpha: float) -> Iterator[str]:
-    most = max((len(scores) for scores in matrix.scores.values()), default=0)
-    if matrix.rows and significance.smallest_p(most) >= alpha:
-        seeds = "one seed" if most == 1 else f"{most} seeds"
-        yield (
-            f"With {seeds} a two-sided Wilcoxon test over seeds gives p = {significance.smallest_p(most):.4g} at best "
-            f"and can't reach {alpha:g}: within a corpus, models are compared over its sentences."
-        )
-
-
 def compare(
     matrix: ScoreMatrix, alpha: float = 0.05, method: str = "nemenyi", among: Sequence[tuple[str, str]] | None = None
 ) -> Comparison:
@@ -173,16 +173,23 @@ def compare(
     part = matrix.only(matrix.common)
     labels, corpora, scores = matrix.labels, part.corpora, part.means
     wanted = list(among or combinations(labels, 2))
-    limits = (*_limits(len(corpora), len(labels), len(wanted), alpha, method), *_seed_limit(matrix, alpha))
+    limits = tuple(_limits(len(corpora), len(labels), len(wanted), alpha, method))
     if len(corpora) < 3 or len(labels) < 2:
         return Comparison(labels, corpora, alpha, method, None, None, None, (), limits)
     mean_ranks = significance.ranks(scores).mean(0)
     test = significance.friedman(scores) if len(labels) > 2 else None
     posthoc = significance.posthoc(scores, method) if test else None
     cd = significance.critical_difference(len(labels), len(corpora), alpha) if test and method == "nemenyi" else None
-    ordered = [sorted(map(labels.index, pair), key=lambda m: mean_ranks[m]) for pair in wanted]
-    differences = [np.round(scores[:, a] - scores[:, b], 9) for a, b in ordered]
-    tests = [significance.signed_ranks(difference) for difference in differences]
+    ordered, differences, tests = [], [], []
+    for pair in wanted:
+        a, b = sorted(map(labels.index, pair), key=lambda m: mean_ranks[m])
+        difference = np.round(scores[:, a] - scores[:, b], 9)
+        tested = significance.signed_ranks(difference)
+        if tested.effect < 0:  # mean ranks hang on the other models and may point the other way
+            a, b, difference, tested = b, a, -difference, tested._replace(effect=-tested.effect)
+        ordered.append((a, b))
+        differences.append(difference)
+        tests.append(tested)
     corrected = significance.holm(np.array([test.p for test in tests]))
     pairs = tuple(
         Pair(
@@ -191,10 +198,10 @@ def compare(
             int(np.sum(difference > 0)),
             int(np.sum(difference < 0)),
             (float(mean_ranks[a]), float(mean_ranks[b])),
-            None if posthoc is None else float(posthoc[a, b]),
             float(p),
+            None if posthoc is None else float(posthoc[a, b]),
             test.effect,
-            significance.median_difference(difference),
+            significance.hodges_lehmann(difference),
         )
         for (a, b), difference, test, p in zip(ordered, differences, tests, corrected, strict=True)
     )
@@ -207,7 +214,7 @@ def within_corpora(
     among: Sequence[tuple[str, str]] | None = None,
     done: Callable[[str], object] | None = None,
 ) -> tuple[list[Within], list[str]]:
-    """Permutation tests over sentences between models, corpus by corpus.
+    """Tests over seeds and sentences between models, corpus by corpus.
 
     Args:
         matrix: whose corpora and models.
@@ -216,10 +223,11 @@ def within_corpora(
         done: is called with each corpus's name once it is done.
 
     Returns:
-        The tests, and notes on models that had to be left out.
+        The tests, and notes on models that had to be left out and on pairs that can't be tested.
     """
     tests: list[Within] = []
     notes: list[str] = []
+    untested: dict[str, dict[str, None]] = {}
     for corpus in matrix.corpora:
         counts: dict[str, np.ndarray] = {}
         for label in matrix.labels:
@@ -228,7 +236,7 @@ def within_corpora(
             if loaded and len(present) < len(loaded):
                 notes.append(f"No counts by sentence of {label} on {corpus}: not compared within this corpus.")
             elif len({array.shape for array in present}) == 1:
-                counts[label] = np.mean(present, axis=0)
+                counts[label] = np.stack(present)
             elif present:
                 notes.append(f"Seeds of {label} on {corpus} were scored on different sentences: not compared there.")
         pairs = [pair for pair in among or combinations(matrix.labels, 2) if set(pair) <= set(counts)]
@@ -236,18 +244,26 @@ def within_corpora(
         if len(alike) < len(pairs):
             odd = listed([f"{a} and {b}" for a, b in pairs if (a, b) not in alike])
             notes.append(f"Not compared on {corpus}, since scored on different sentences: {odd}.")
-        found = [significance.permutation_test(counts[a], counts[b]) for a, b in alike]
-        corrected = significance.holm(np.array([test.p for test in found]))
-        for (a, b), test, p in zip(alike, found, corrected, strict=True):
-            first, second = (a, b) if test.difference >= 0 else (b, a)
-            tests.append(Within(corpus, first, second, len(counts[a]), abs(test.difference), float(p)))
+        found = {pair: significance.compare_runs(counts[pair[0]], counts[pair[1]]) for pair in alike}
+        for test in found.values():
+            if test.problem:
+                untested.setdefault(test.problem, {})[corpus] = None
+        tested = {pair: test for pair, test in found.items() if test.p is not None}
+        corrected = significance.holm(np.array([test.p for test in tested.values()]))
+        for ((a, b), test), p in zip(tested.items(), corrected, strict=True):
+            first, second, low, high = (a, b, test.low, test.high)
+            if test.difference < 0:
+                first, second, low, high = b, a, -test.high, -test.low
+            difference = Interval(abs(test.difference), low, high)
+            tests.append(Within(corpus, first, second, counts[a].shape[1], difference, float(p)))
         if done:
             done(corpus)
+    notes += [f"Models not tested on {listed(list(on))}: {problem}." for problem, on in untested.items()]
     return tests, notes
 
 
 def _same_test(first: np.ndarray, second: np.ndarray) -> bool:
-    return first.shape == second.shape and np.array_equal(first[:, 2], second[:, 2])
+    return first.shape[1] == second.shape[1] and bool(np.all(first[:1, :, 2] == second[..., 2]))
 
 
 def numbers(comparison: Comparison) -> list[str]:
@@ -269,17 +285,17 @@ def pair_cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     posthoc = [POSTHOCS[comparison.method][0]] if comparison.friedman else []
     lines = []
     for pair in comparison.pairs:
-        cells = [f"{pair.better} > {pair.other}", f"{pair.wins}:{pair.losses}"]
+        estimate, low, high = pair.difference
+        cells = [f"{pair.first} − {pair.second}", f"{pair.wins}:{pair.losses}", f"{pair.wilcoxon:.3f}"]
         cells += [] if pair.posthoc is None else [f"{pair.posthoc:.3f}"]
-        median, low, high = pair.difference
-        lines.append(
-            [*cells, f"{pair.wilcoxon:.3f}", f"{pair.effect:+.3f}", f"{median:+.3f}", f"{low:+.3f}, {high:+.3f}"]
-        )
-    return ["better > other", "wins", *posthoc, "Wilcoxon", "effect", "median", "95 % interval"], lines
+        limits = f"{low:+.3f}, {high:+.3f}" if np.isfinite(low) else "–"
+        lines.append([*cells, f"{pair.effect:+.3f}", f"{estimate:+.3f}", limits, comparison.verdict(pair)])
+    return ["first − second", "wins", "Wilcoxon", *posthoc, "effect", "F1", "95 % limits", "verdict"], lines
 
 
 PAIRS_CAPTION = (
-    "Wilcoxon: exact, Holm-corrected. Effect: paired rank-biserial. Median: of the differences of F1, bootstrap."
+    "Wilcoxon: exact, Holm-corrected. Effect: paired rank-biserial. F1: Hodges-Lehmann difference, with limits from "
+    "signed ranks. Verdict: different by Wilcoxon; no difference only where the limits lie within 0.5 F1."
 )
 
 

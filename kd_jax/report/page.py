@@ -10,7 +10,8 @@ from PIL import Image
 
 from kd_jax import __version__
 from kd_jax.evaluation.results import Row
-from kd_jax.report.comparison import PAIRS_CAPTION, Comparison, Within, numbers, p_text, pair_cells
+from kd_jax.evaluation.significance import verdict
+from kd_jax.report.comparison import PAIRS_CAPTION, Comparison, Within, limits_text, numbers, p_text, pair_cells
 from kd_jax.report.score_matrix import ScoreMatrix, listed
 from kd_jax.report.tables import ScoreTable
 
@@ -88,19 +89,23 @@ def over_corpora(comparison: Comparison) -> str:
 
 
 def within_sentences(tests: Sequence[Within], alpha: float) -> list[str]:
-    """What the tests within corpora say, a sentence for each pair of models that differ somewhere."""
+    """What the tests within corpora say, a sentence for each pair of models that differ somewhere, or surely don't."""
     won: dict[tuple[str, str], list[str]] = {}
+    alike: dict[tuple[str, ...], list[str]] = {}
     for test in tests:
-        if test.p < alpha:
+        found = verdict(test.p, *test.difference[1:], alpha)
+        if found == "different":
             won.setdefault((test.first, test.second), []).append(
-                f"{test.corpus} (+{test.difference:.1f}, {p_text(test.p)})"
+                f"{test.corpus} ({test.difference.estimate:+.1f}, {limits_text(test.difference)}, {p_text(test.p)})"
             )
+        elif found == "no difference":
+            alike.setdefault(tuple(sorted((test.first, test.second))), []).append(test.corpus)
     said = [f"{first} beats {second} on {listed(corpora)}." for (first, second), corpora in won.items()]
+    said += [f"No difference between {listed(pair)} on {listed(corpora)}." for pair, corpora in alike.items()]
     corpora = len({test.corpus for test in tests})
-    if tests and not said:
-        said = [
-            f"No two models differ within any of the {corpora} corpora." if corpora > 1 else "No two models differ."
-        ]
+    if tests and not won:
+        within = f" within any of the {corpora} corpora" if corpora > 1 else ""
+        said.append(f"No two models can be told apart{within}.")
     return said
 
 
@@ -109,13 +114,22 @@ def within_corpora(tests: Sequence[Within], notes: Sequence[str], alpha: float) 
     if not tests:
         return bullets(notes)
     lines = [
-        [f"{t.first} > {t.second}", t.corpus, f"{t.sentences}", f"{t.difference:+.2f}", f"{t.p:.3f}"]
+        [
+            f"{t.first} − {t.second}",
+            t.corpus,
+            f"{t.sentences}",
+            f"{t.difference.estimate:+.2f}",
+            f"{t.difference.low:+.2f}, {t.difference.high:+.2f}",
+            f"{t.p:.3f}",
+            verdict(t.p, *t.difference[1:], alpha),
+        ]
         for t in sorted(tests, key=lambda test: (test.corpus, test.p))
     ]
-    table = grid(["better > other", "corpus", "sentences", "F1 difference", "p"], lines)
+    table = grid(["first − second", "corpus", "sentences", "F1", "95 % limits", "p", "verdict"], lines)
     caption = (
-        "Paired permutation test over the sentences of a test split, counts of all seeds together, 10,000 resamples, "
-        "Holm-corrected over the pairs of the corpus. It speaks of these trained models on other sentences."
+        "Difference of mean F1 over seeds; its error is that of new seeds and new sentences (Student's t, "
+        "Satterthwaite's degrees of freedom). p is Holm-corrected over the pairs of the corpus, the limits are not. No "
+        "difference only where the limits lie within 0.5 F1."
     )
     said = bullets([*within_sentences(tests, alpha), *notes])
     return f"<h3>Within each corpus</h3>{said}" + folded(
@@ -124,7 +138,7 @@ def within_corpora(tests: Sequence[Within], notes: Sequence[str], alpha: float) 
 
 
 def cost(matrix: ScoreMatrix, choosing: Sequence[Row] = ()) -> str:
-    """Tokens and time that each model of a board took to train.
+    """Tokens and time that each model of a score matrix took to train.
 
     Args:
         matrix: the models of a table.

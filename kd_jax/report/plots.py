@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from kd_jax.evaluation.significance import POSTHOCS, Interval, mean_difference
+from kd_jax.evaluation.significance import POSTHOCS, Interval
 from kd_jax.report.comparison import Comparison, p_text
 from kd_jax.report.score_matrix import ScoreMatrix
 from kd_jax.runtime.files import replace_file
@@ -78,7 +79,7 @@ def _longest(names: Sequence[str]) -> float:
 
 
 def rank_diagram(comparison: Comparison) -> Figure:
-    """Models on an axis of mean ranks, the critical difference, and arrows from each model to those it beats.
+    """Models on an axis of mean ranks, the critical difference, and arrows where the post hoc test tells two apart.
 
     Args:
         comparison: with a Friedman test.
@@ -91,9 +92,9 @@ def rank_diagram(comparison: Comparison) -> Figure:
     mean_ranks = comparison.friedman.mean_ranks
     order = list(np.argsort(mean_ranks, kind="stable"))
     count, half = len(order), (len(order) + 1) // 2
-    beats = {m: [n for n in order if mean_ranks[n] > mean_ranks[m] and comparison.posthoc[m, n] < comparison.alpha]
-             for m in order}  # fmt: skip
-    arrows = [m for m in order if beats[m]]
+    behind = {m: [n for n in order if mean_ranks[n] > mean_ranks[m] and comparison.posthoc[m, n] < comparison.alpha]
+              for m in order}  # fmt: skip
+    arrows = [m for m in order if behind[m]]
     names = [f"{comparison.labels[m]}  {mean_ranks[m]:.2f}" for m in order]
     axis_width, margin, step = max(3.6, 0.55 * count), _longest(names) + 0.35, 0.24
     # Inches, measured down from the axis: the arrows, then the names.
@@ -126,13 +127,13 @@ def rank_diagram(comparison: Comparison) -> Figure:
         for level, m in enumerate(arrows):
             y = -(0.22 + step * level)
             axes.plot(at(mean_ranks[m]), y, "o", color=COLOURS[0], ms=5)
-            for n in beats[m]:
+            for n in behind[m]:
                 axes.annotate(
                     "", (at(mean_ranks[n]), y), (at(mean_ranks[m]), y),
                     arrowprops={"arrowstyle": "-|>", "color": COLOURS[0], "lw": 1.4, "shrinkA": 0, "shrinkB": 0},
                 )  # fmt: skip
         if not arrows:
-            axes.text(width / 2, -0.22, "no two models differ", ha="center", va="center", style="italic",
+            axes.text(width / 2, -0.22, "no two models apart", ha="center", va="center", style="italic",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
         for k, (m, text) in enumerate(zip(order, names, strict=True)):
             left = k < half
@@ -255,25 +256,34 @@ def baselines(matrix: ScoreMatrix) -> Mapping[str, str]:
     return {label: base for label, base in found.items() if base is not None}
 
 
-def _gain(matrix: ScoreMatrix, corpus: str, label: str, base: str) -> Interval | None:
+def _gain(
+    matrix: ScoreMatrix, corpus: str, label: str, base: str, limits: Mapping[tuple[str, str, str], Interval]
+) -> Interval | None:
     if (corpus, label) not in matrix.scores or (corpus, base) not in matrix.scores:
         return None
-    first, second = (np.array(list(matrix.scores[corpus, m].values())) for m in (label, base))
-    return mean_difference(first, second)
+    open_ended = Interval(0, -np.inf, np.inf)
+    _, low, high = limits.get((corpus, label, base), open_ended)
+    return Interval(matrix.mean(corpus, label) - matrix.mean(corpus, base), low, high)
 
 
-def gains(matrix: ScoreMatrix, against: Mapping[str, str]) -> Figure | None:
-    """What some models gain over others, corpus by corpus, with Welch's 95 % intervals over seeds.
+def gains(
+    matrix: ScoreMatrix,
+    against: Mapping[str, str],
+    limits: Mapping[tuple[str, str, str], Interval] = MappingProxyType({}),
+) -> Figure | None:
+    """What some models gain over others, corpus by corpus, with 95 % limits over seeds and sentences.
 
     Args:
         matrix: the scores.
         against: the label that each label stands against, such as `baselines` finds them.
+        limits: differences with their limits, by corpus, label and the label it stands against.
 
     Returns:
         The picture; None where no two of them were run on the same corpus.
     """
     gained = {
-        label: [_gain(matrix, corpus, label, base) for corpus in matrix.corpora] for label, base in against.items()
+        label: [_gain(matrix, corpus, label, base, limits) for corpus in matrix.corpora]
+        for label, base in against.items()
     }
     known = [gain for row in gained.values() for gain in row if gain is not None]
     if not known:
@@ -293,7 +303,7 @@ def gains(matrix: ScoreMatrix, against: Mapping[str, str]) -> Figure | None:
                     axes.plot(gain.estimate, y, marker, color=colour, ms=6)
             axes.set_yticks(range(len(matrix.corpora)), matrix.corpora)
         grid[0].set(xlim=(-reach, reach), ylim=(len(matrix.corpora) - 0.5, -0.5))
-        said = ", with Welch's 95 % intervals over seeds" if ends else ""
+        said = ", with 95 % limits over seeds and sentences" if ends else ""
         said += " (cut at the frame)" if ends and max(ends) > reach else ""
         figure.supxlabel(f"difference of F1{said}")
         return figure

@@ -61,7 +61,7 @@ class ScoreMatrix:
         return tuple(c for c in scored if c not in self.apart)
 
     def only(self, corpora: Iterable[str], labels: Iterable[str] | None = None) -> "ScoreMatrix":
-        """The board of some of its corpora and labels, in its own order, without notes."""
+        """The score matrix of some of its corpora and labels, in its own order, without notes."""
         kept_corpora, kept_labels = set(corpora), set(self.labels if labels is None else labels)
         kept = [cell for cell in self.scores if cell[0] in kept_corpora and cell[1] in kept_labels]
         return replace(
@@ -188,7 +188,7 @@ def score_matrices(rows: Iterable[Row]) -> list[ScoreMatrix]:
 
 
 def published(number: int) -> ScoreMatrix:
-    """The board of one of the paper's tables: a single figure for every corpus and model."""
+    """The score matrix of one of the paper's tables: a single figure for every corpus and model."""
     table = paper.tables()[number]
     names = {number: name for name, number in paper.NUMBERS.items()}
     scores = {

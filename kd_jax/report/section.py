@@ -1,4 +1,4 @@
-"""One section of the report: a board's tables, tests, pictures and cost, as files in a folder and as HTML."""
+"""One section of the report: a score matrix's tables, tests, pictures and cost, as files in a folder and as HTML."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from kd_jax import __version__
 from kd_jax.evaluation.results import Row
-from kd_jax.evaluation.significance import POSTHOCS
+from kd_jax.evaluation.significance import POSTHOCS, Interval, verdict
 from kd_jax.report import curves, formats, page, plots
 from kd_jax.report.comparison import Comparison, Within, compare, within_corpora
 from kd_jax.report.score_matrix import ScoreMatrix
@@ -66,7 +66,9 @@ class Subject:
         return digest([__version__, *map(repr, parts)])
 
 
-def _figures(subject: Subject, comparison: Comparison) -> Iterator[tuple[str, Figure | None, str]]:
+def _figures(
+    subject: Subject, comparison: Comparison, within: Sequence[Within]
+) -> Iterator[tuple[str, Figure | None, str]]:
     matrix = subject.matrix
     if comparison.friedman is not None:
         test = POSTHOCS[subject.method][0]
@@ -74,8 +76,8 @@ def _figures(subject: Subject, comparison: Comparison) -> Iterator[tuple[str, Fi
         yield (
             "ranks",
             plots.rank_diagram(comparison),
-            f"Models by their mean rank over {corpora}, 1 being the best. An arrow points from a model to one that it "
-            f"beats by {test}'s test at {subject.alpha:g}.",
+            f"Models by their mean rank over {corpora}, 1 being the best. An arrow points from a model to one that "
+            f"{test}'s test tells apart from it at {subject.alpha:g}.",
         )
         yield "pairs", plots.pairwise_matrix(comparison), f"P-values of {test}'s test between all pairs of models."
     yield "scores", plots.corpus_scores(matrix), "F1 of every seed on each corpus; every panel has an axis of its own."
@@ -83,7 +85,12 @@ def _figures(subject: Subject, comparison: Comparison) -> Iterator[tuple[str, Fi
         against, gained = plots.baselines(matrix), "What a student gains over the model trained on that corpus alone"
     else:
         against, gained = {second: first for first, second in subject.among}, "What the second run gains over the first"
-    yield "gains", plots.gains(matrix, against), f"{gained}, by corpus."
+    limits = {}
+    for pair in within:
+        estimate, low, high = pair.difference
+        limits[pair.corpus, pair.first, pair.second] = pair.difference
+        limits[pair.corpus, pair.second, pair.first] = Interval(-estimate, -high, -low)
+    yield "gains", plots.gains(matrix, against, limits), f"{gained}, by corpus."
     for head, rows in curves.tuned(subject.rows).items():
         caption = f"Choosing for {head} students: F1 on the development files, trained on the training files alone,"
         yield f"weights-{head}", curves.weight_grid(rows), f"{caption} by the weights of the loss."
@@ -101,15 +108,15 @@ def _tests_csv(comparison: Comparison, within: Sequence[Within]) -> str:
     text = StringIO()
     lines = csv.writer(text, lineterminator="\n")
     posthoc = f"{comparison.method}_p"
-    lines.writerow(["scope", "better", "other", "n", "wins", "losses", posthoc, "wilcoxon_holm_p", "permutation_holm_p",
-                    "rank_biserial", "f1_difference", "low", "high"])  # fmt: skip
+    lines.writerow(["scope", "first", "second", "n", "wins", "losses", "holm_p", posthoc, "rank_biserial",
+                    "f1_difference", "low", "high", "verdict"])  # fmt: skip
     for pair in comparison.pairs:
-        lines.writerow(["corpora", pair.better, pair.other, len(comparison.corpora), pair.wins, pair.losses,
-                        "" if pair.posthoc is None else pair.posthoc, pair.wilcoxon, "", pair.effect,
-                        *pair.difference])  # fmt: skip
+        lines.writerow(["corpora", pair.first, pair.second, len(comparison.corpora), pair.wins, pair.losses,
+                        pair.wilcoxon, "" if pair.posthoc is None else pair.posthoc, pair.effect, *pair.difference,
+                        comparison.verdict(pair)])  # fmt: skip
     for test in within:
-        lines.writerow([test.corpus, test.first, test.second, test.sentences, "", "", "", "", test.p, "",
-                        test.difference, "", ""])  # fmt: skip
+        lines.writerow([test.corpus, test.first, test.second, test.sentences, "", "", test.p, "", "", *test.difference,
+                        verdict(test.p, *test.difference[1:], comparison.alpha)])  # fmt: skip
     return text.getvalue()
 
 
@@ -148,7 +155,7 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
     )
     pictures = []
     with whole_folder(folder) as partial:
-        for name, figure, caption in _figures(subject, comparison):
+        for name, figure, caption in _figures(subject, comparison, within):
             if figure is not None:
                 pictures.append(page.picture(plots.save(figure, partial / name)["png"], caption))
         replace_file(partial / "tests.csv", _tests_csv(comparison, within).encode())

@@ -96,7 +96,7 @@ def _average(
 def score_table(
     matrix: ScoreMatrix, title: str, reference: Mapping[tuple[str, str], float], name: str = "the paper"
 ) -> ScoreTable:
-    """The table of a board.
+    """The table of a score matrix.
 
     Args:
         matrix: the scores.

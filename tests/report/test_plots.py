@@ -17,7 +17,7 @@ from kd_jax.report.comparison import compare
 from kd_jax.report.score_matrix import published, score_matrices
 
 
-def made_board(models, corpora=4, seeds=3, long_names=False, step=0.35):
+def made_matrix(models, corpora=4, seeds=3, long_names=False, step=0.35):
     draw, base = np.random.default_rng(models), made_rows(1)[0]
     names = ["STM", "MTM", *(f"SM a={k / 8:g}" for k in range(models - 2))]
     if long_names:
@@ -67,12 +67,12 @@ MANY = [(3, False), (5, False), (10, False), (3, True), (10, True)]
 @pytest.mark.parametrize(("models", "long_names"), MANY)
 @pytest.mark.parametrize("picture", [plots.rank_diagram, plots.pairwise_matrix])
 def test_pictures_of_tests_are_legible(picture, models, long_names):
-    assert_legible(picture(compare(made_board(models, long_names=long_names))))
+    assert_legible(picture(compare(made_matrix(models, long_names=long_names))))
 
 
 @pytest.mark.parametrize(("models", "long_names"), MANY)
 def test_pictures_of_scores_are_legible(models, long_names):
-    matrix = made_board(models, long_names=long_names)
+    matrix = made_matrix(models, long_names=long_names)
     assert_legible(plots.corpus_scores(matrix))
     assert_legible(plots.gains(matrix, plots.baselines(matrix)))
 
@@ -83,7 +83,7 @@ def test_pictures_of_the_published_tables_are_legible(number):
 
 
 def test_a_critical_difference_beyond_the_axis_stays_in_the_frame():
-    found = compare(made_board(3, corpora=3), alpha=0.001)
+    found = compare(made_matrix(3, corpora=3), alpha=0.001)
     assert found.critical_difference > 2
     assert_legible(plots.rank_diagram(found))
 
@@ -116,7 +116,7 @@ def test_the_matrix_shows_the_p_values_in_the_order_of_ranks():
 
 
 def test_every_seed_is_a_point_and_the_bar_is_their_mean():
-    matrix = made_board(3, corpora=2, seeds=4)
+    matrix = made_matrix(3, corpora=2, seeds=4)
     for axes, corpus in zip(plots.corpus_scores(matrix).axes, matrix.corpora, strict=True):
         points = [line for line in axes.lines if line.get_marker() not in {"None", None, ""}]
         bars = [line for line in axes.lines if line not in points]
@@ -139,7 +139,7 @@ def test_students_stand_against_the_single_task_model_of_their_head():
 
 
 def test_gains_are_differences_of_means():
-    matrix = made_board(4, corpora=3)
+    matrix = made_matrix(4, corpora=3)
     figure = plots.gains(matrix, {"SM a=0": "STM"})
     points = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert points == pytest.approx([matrix.mean(c, "SM a=0") - matrix.mean(c, "STM") for c in matrix.corpora])
@@ -154,9 +154,9 @@ def test_one_seed_or_a_corpus_not_run_needs_no_interval():
 
 
 def test_intervals_wider_than_the_frame_are_said_to_be_cut():
-    matrix = made_board(4, corpora=3, seeds=2, step=0)
+    matrix = made_matrix(4, corpora=3, seeds=2, step=0)
     assert plots.gains(matrix, {"SM a=0": "STM"}).get_supxlabel().endswith("(cut at the frame)")
-    matrix = made_board(4, corpora=3, seeds=9, step=5)
+    matrix = made_matrix(4, corpora=3, seeds=9, step=5)
     assert plots.gains(matrix, {"SM a=0": "STM"}).get_supxlabel().endswith("over seeds")
 
 
