@@ -8,7 +8,7 @@ import kd_jax
 
 ROOT = Path(kd_jax.__file__).parent
 FLOORS = [
-    {"structs", "errors", "former_settings"},
+    {"structs", "errors"},
     {"settings", "runtime", "cli"},
     {"experiment", "corpora", "data", "evaluation"},
     {"models", "report"},

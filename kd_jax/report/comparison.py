@@ -1,4 +1,4 @@
-"""The models of a score matrix compared with each other: over corpora, and within each corpus; in numbers and in words."""
+"""The models of a score matrix compared: over corpora, and within each corpus; in numbers and in words."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

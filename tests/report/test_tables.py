@@ -179,7 +179,7 @@ def test_html_is_well_formed_and_escaped():
     (table,) = experiment_tables([replace(r, corpus="<b>&") for r in made_rows(1, ["NCBI"])], 1)
     text = formats.html(table)
     checker = Checker()
-    checker.input_pipeline(text)
+    checker.feed(text)
     assert checker.open == []
     assert checker.cells == 5
     assert "&lt;b&gt;&amp;" in text
