@@ -10,6 +10,7 @@ import numpy as np
 from kd_jax.corpora.overlap import without_overlap
 from kd_jax.data.dataset import UNLABELLED, Tokens, read_tokens
 from kd_jax.data.vocab import Vocabulary, build_vocabulary, words_of
+from kd_jax.errors import InputError
 from kd_jax.structs import Corpus, Sentence
 from kd_jax.sweep.plan import LaneGroup, ModelSpec
 from kd_jax.training.initial import teachers_parameters, teachers_words
@@ -63,6 +64,12 @@ def make_job(
         unlabelled=tokens.sentences(group.corpora[0], (UNLABELLED,)) if group.foreign else None,
         stream=1 if group.kind == "MTM" else 0,
     )
+    after = of_words.train_after
+    if after and of_words.update == "trained" and after >= job.epochs:
+        raise InputError(
+            f"model.words.train_after={after}: {group.title} has {job.epochs:.1f} epochs, so that words would never be"
+            " trained; make it fewer, or train.updates more"
+        )
     return job, vocabulary
 
 

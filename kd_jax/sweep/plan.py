@@ -69,6 +69,7 @@ class LaneGroup:
         teachers: the models whose knowledge is used, its mean where they are several.
         foreign: whether other corpora's sentences are used too.
         start: where parameters start, as of `Student`.
+        own_teachers: whether every seed has teachers of its own.
         purpose: "table" for models that are shown, "teach" for teachers that are not, "tune" to choose weights.
     """
 
@@ -83,6 +84,7 @@ class LaneGroup:
     teachers: tuple[ModelSpec, ...] = ()
     foreign: bool = False
     start: Literal["random", "words", "parameters"] = "random"
+    own_teachers: bool = False
     purpose: Literal["table", "teach", "tune"] = "table"
 
     @property
@@ -133,16 +135,17 @@ class Plan:
     def _hidden_teachers(self, shown: Sequence[LaneGroup]) -> list[LaneGroup]:
         """Models that only teach, of no more seeds than teach."""
         known = {spec.folder for group in shown for spec in group.specs}
-        hidden: dict[tuple[str, Head, tuple[str, ...]], LaneGroup] = {}
+        hidden: dict[tuple[str, Head, tuple[str, ...], str], LaneGroup] = {}
         for group in (*self.tuning, *self.students(None)):
             for spec in group.teachers:
                 if spec.folder not in known:
                     known.add(spec.folder)
                     corpora = tuple(self.corpora) if spec.kind == "MTM" else group.corpora
-                    found = self._plain(spec.kind, spec.head, corpora, [spec.seed])
-                    before = hidden.get((spec.kind, spec.head, corpora))
+                    key = (spec.kind, spec.head, corpora, spec.protocol)
+                    found = self._plain(spec.kind, spec.head, corpora, [spec.seed], spec.protocol)
+                    before = hidden.get(key)
                     found = found if before is None else replace(before, specs=(*before.specs, *found.specs))
-                    hidden[spec.kind, spec.head, corpora] = replace(found, purpose="teach")
+                    hidden[key] = replace(found, purpose="teach")
         return list(hidden.values())
 
     @cached_property
@@ -193,6 +196,10 @@ class Plan:
             groups += [self._students(example[key], name, some, key[1], self.protocol) for key, some in lanes.items()]
         return tuple(groups)
 
+    def _own_teachers(self, student: Student) -> bool:
+        kinds = self.experiment.teachers if student.teachers is None else student.teachers
+        return all((teacher.seeds or self.settings.distill.teacher) == "own" for teacher in kinds)
+
     def _teachers(self, student: Student, seed: int, name: str, protocol: str) -> tuple[ModelSpec, ...]:
         """Who teaches a student of a seed on a corpus."""
         found: list[ModelSpec] = []
@@ -228,7 +235,7 @@ class Plan:
         length = Length((train.tuning_epochs or train.epochs) if purpose == "tune" else train.epochs, train.updates)
         group = LaneGroup(
             self.experiment.name, settings, "SM", head, (name,), (), length, protocol, teachers, student.foreign,
-            student.start, purpose,
+            student.start, self._own_teachers(student), purpose,
         )  # fmt: skip
         return replace(group, specs=tuple(self._spec(group, *lane) for lane in lanes))
 
@@ -240,14 +247,17 @@ class Plan:
         table = digest([to_dict(self.settings.model), to_dict(self.settings.train), self.vectors])
         column: list[Any] = [[name, self.corpora[name]] for name in group.corpora] if group.kind == "MTM" else []
         if group.kind == "SM":
-            column = [self._taught_by(group.teachers), self._distill(group), group.start, _own_settings(self, group)]
+            column = [
+                self._taught_by(group, group.teachers),
+                self._distill(group),
+                group.start,
+                _own_settings(self, group),
+            ]
         return f"{table[:12]}.{digest(column)[:12]}"
 
-    def _taught_by(self, teachers: Sequence[ModelSpec]) -> list[str]:
+    def _taught_by(self, group: LaneGroup, teachers: Sequence[ModelSpec]) -> list[str]:
         """What students of different seeds have in common of their teachers: these, or how each one's own was made."""
-        if len(teachers) > 1:
-            return [teacher.model_id for teacher in teachers]
-        return [teacher.config_hash for teacher in teachers]
+        return [teacher.config_hash if group.own_teachers else teacher.model_id for teacher in teachers]
 
     def _distill(self, group: LaneGroup) -> dict[str, Any]:
         """The distillation's settings, those without effect on the lane group at their defaults."""
@@ -295,7 +305,7 @@ class Plan:
             made_from["foreign"] = group.foreign
             made_from["start"] = group.start
         model_id = digest(made_from | {"seed": seed})[:12]
-        config_hash = digest(made_from | {"teachers": self._taught_by(teachers)})[:12]
+        config_hash = digest(made_from | {"teachers": self._taught_by(group, teachers)})[:12]
         what = describe(weights).replace(" ", "-") if group.kind == "SM" else group.kind
         name = f"{what}-{group.head}-seed{seed}-{model_id}"
         place = "teachers" if group.kind == "MTM" else "tuning" if group.purpose == "tune" else "students"

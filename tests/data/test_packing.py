@@ -88,7 +88,7 @@ def test_feed_is_a_function_of_the_seed_and_resumes(tokens):
     first, second = (np.concatenate([c.token[0][c.learning_rate[0] > 0].ravel() for c in epoch]) for epoch in whole[:2])
     assert first.tolist() != second.tolist()
     assert sorted(first[first != NO_TOKEN].tolist()) == sorted(second[second != NO_TOKEN].tolist())
-    assert whole[0][0].rate[0, 0] == np.float32(train.learning_rate)
+    assert whole[0][0].learning_rate[0, 0] == np.float32(train.learning_rate)
 
 
 def test_vocabulary(tokens):

@@ -131,7 +131,7 @@ def test_extraction_gives_every_token_once_and_equals_the_forward_pass():
     batch = jax.tree.map(lambda x: jnp.asarray(x[0]), batch)
     outputs = jax.jit(lambda batch: apply(job.tagger, params, batch, data))(batch)
     length = int((batch.token != NO_TOKEN).sum())
-    np.testing.assert_allclose(np.concatenate(outputs, -1)[:length, 0], found[:length], atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(outputs, -1)[0, :length], found[:length], atol=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_the_rate():

@@ -51,10 +51,10 @@ def test_paper_has_all_seven_tables():
 
 def test_experiments_share_what_two_of_them_need():
     assert specs(plan("logits"), "STM") == specs(plan("ensemble"), "STM")
-    assert specs(plan("logits"), "MTM") == specs(plan("intermediate"), "MTM")
+    assert specs(plan("logits"), "MTM") < specs(plan("intermediate"), "MTM")  # which has those of its tuning too
     assert specs(plan("crf"), "STM") == specs(plan("crf_softmax"), "STM")
-    softmax = plan("crf_softmax").multi["softmax"].specs[0]
-    assert softmax in plan("logits").multi["softmax"].specs
+    softmax = {m for m in specs(plan("crf_softmax"), "MTM") if m.head == "softmax"}
+    assert softmax == specs(plan("logits"), "MTM")
     taught = [{m for m in specs(plan(name), "SM") if m.weights.beta} for name in ("logits", "ensemble")]
     assert not taught[0] & taught[1]
     for name in ("ensemble", "ensemble_crf"):
@@ -71,8 +71,8 @@ def test_columns_that_devel_gave_the_same_weights_are_one_model():
     same = LossWeights(1.0, 0.5, 0.5, 0.0, 1.0)
     groups = found.students({(c, s.label): same for c in CORPORA for s in found.experiment.students})
     assert {m.label for m in groups[0].specs} == {"SM task", "SM task+shared"}
-    assert len({m.folder for m in groups[0].specs}) == len(SEEDS)
-    assert len(missing_models(groups[0])) == len(SEEDS)
+    assert len({m.folder for m in groups[0].specs}) == 1
+    assert len(missing_models(groups[0])) == 1
 
 
 def test_targets_get_students_and_teachers_learn_from_all():
@@ -83,7 +83,7 @@ def test_targets_get_students_and_teachers_learn_from_all():
 
 
 def test_weights_are_chosen_by_runs_as_short_as_wanted():
-    found = plan("soft_labels", assignments=("tuning_epochs=3", "epochs=9"))
+    found = plan("soft_labels", assignments=("updates=0", "tuning_epochs=3", "epochs=9"))
     assert {c.length.epochs for c in found.tuning} == {3}
     assert {c.length.epochs for c in found.students(None)} == {9}
 
@@ -99,7 +99,7 @@ def test_more_seeds_keep_the_models_of_fewer():
         ({"protocol": "train"}, set()),
         ({"assignments": ("dropout=0.1",)}, set()),
         ({"assignments": ("distill.equations=printed",)}, {"STM", "MTM"}),
-        ({"assignments": ("teacher_epochs=3",)}, {"STM"}),
+        ({"assignments": ("teacher_updates=3",)}, {"STM"}),
         ({"assignments": ("sampling=sqrt",)}, {"STM"}),
         ({"assignments": ("tuning_epochs=3",)}, {"STM", "MTM", "SM"}),
         ({"assignments": ("distill.foreign=9", "distill.ensemble=devel")}, {"STM", "MTM", "SM"}),
@@ -119,12 +119,10 @@ def taught(a_plan):
 
 
 def test_students_of_other_teachers_are_not_averaged():
-    own = ("distill.teacher=own",)
-    assert taught(plan("logits", seeds=(1, 2))) == taught(plan("logits", seeds=(1, 3)))
-    assert not taught(plan("logits", seeds=(1, 2))) & taught(plan("logits", seeds=(3, 2)))
-    assert taught(plan("logits", seeds=(1, 2), assignments=own)) == taught(
-        plan("logits", seeds=(3, 2), assignments=own)
-    )
+    first = {"assignments": ("distill.teacher=first",)}
+    assert taught(plan("logits", seeds=(1, 2), **first)) == taught(plan("logits", seeds=(1, 3), **first))
+    assert not taught(plan("logits", seeds=(1, 2), **first)) & taught(plan("logits", seeds=(3, 2), **first))
+    assert taught(plan("logits", seeds=(1, 2))) == taught(plan("logits", seeds=(3, 2)))
     assert not taught(plan("ensemble", seeds=(1, 2))) & taught(plan("ensemble", seeds=(1, 2, 3)))
 
 
@@ -135,7 +133,7 @@ def recipes(a_plan):
     return found
 
 
-@pytest.mark.parametrize("assignments", [(), ("distill.teacher=own",)])
+@pytest.mark.parametrize("assignments", [(), ("distill.teacher=first",)])
 def test_corpora_of_one_run_share_their_recipes_and_those_of_another_do_not(assignments):
     both = recipes(plan("logits", assignments=assignments))
     assert [len(of_kind) for of_kind in both.values()] == [1, 1, 1]
@@ -158,14 +156,19 @@ def test_alpha_one_has_seeds_of_its_own():
 
 
 def test_teachers():
-    assert [t.seed for t in plan("logits").students(None)[0].teachers] == [1]
+    first = plan("logits", assignments=("distill.teacher=first",)).students(None)
+    assert [[t.seed for t in group.teachers] for group in first] == [[1], [1]]
     assert [t.seed for t in plan("ensemble").students(None)[0].teachers] == [1, 2, 3]
     crf = plan("ensemble_crf").students(None)[0].teachers
     assert [t.label for t in crf] == ["MTM", "MTM-CRF"]
-    own = plan("logits", assignments=("distill.teacher=own",)).students(None)
+    own = plan("logits").students(None)
     assert [[t.seed for t in group.teachers] for group in own if group.corpora == ("A",)] == [[1], [2], [3]]
-    hidden = plan("crf_softmax").multi["softmax"]
-    assert (hidden.purpose, len(hidden.specs)) == ("teach", 1)
+    (hidden,) = (group for group in plan("crf_softmax").fixed if group.purpose == "teach")
+    assert (hidden.head, len(hidden.specs)) == ("softmax", len(SEEDS))
+    itself = {s.label: s for s in load_experiment("controls").students}["self-training"]
+    assert {t.model for t in itself.teachers} == {"STM"}
+    taught_by = {t.folder for g in plan("controls").students(None) if g.corpora == ("A",) for t in g.teachers}
+    assert {m.folder for g in plan("controls").fixed if g.corpora == ("A",) for m in g.specs} <= taught_by
 
 
 def test_cells_have_the_chosen_weights_once_all_of_the_grid_was_tried(monkeypatch):
@@ -190,15 +193,17 @@ def test_a_teacher_that_diverged_does_not_teach(monkeypatch):
     group = found.students(None)[0]
     monkeypatch.setattr(teaching, "read_manifest", lambda _: {"about": {"status": "diverged at step 3"}})
     with pytest.raises(InputError, match="diverged at step 3, so it has nothing to teach"):
-        teaching._teachers(found, None, group)
+        teaching._refuse_diverged(group.teachers[0])
 
 
-def test_tuning_shares_lanes_and_uses_train_and_one_seed():
+def test_tuning_shares_lanes_and_uses_train_and_two_seeds():
     found = plan("intermediate")
     group = found.tuning[0]
     weights = [m.weights for m in group.specs]
     assert len(weights) == len(set(weights)) == 24 + 18
-    assert {m.seed for m in group.specs} == {1}
+    of_first = [g for g in found.tuning if g.corpora == group.corpora]
+    assert [{m.seed for m in g.specs} for g in of_first] == [{1}, {2}]
+    assert {t.protocol for g in of_first for t in g.teachers} == {"train"}
     assert group.protocol == "train"
     assert all(w.alpha or w.beta for w in weights)
     assert len(plan("soft_labels").tuning[0].specs) == 5
@@ -210,11 +215,40 @@ def test_tuning_shares_lanes_and_uses_train_and_one_seed():
 
 def test_experiment_files_of_ones_own(tmp_path):
     good = tmp_path / "mine.py"
-    good.write_text(experiments()["logits"].read_text())
-    assert load_experiment(str(good)).name == "logits"
+    built_in = experiments()["logits"].read_text()
+    good.write_text(built_in.replace('"logits"', '"mine"'))
+    assert load_experiment(str(good)).name == "mine"
+    good.write_text(built_in)
+    with pytest.raises(InputError, match="is a built-in experiment's"):
+        load_experiment(str(good))
     for content, message in (("", "sets no EXPERIMENT"), ("1/0", "ZeroDivisionError"), ("EXPERIMENT = 3", "sets no")):
         good.write_text(content)
         with pytest.raises(InputError, match=message):
             load_experiment(str(good))
     with pytest.raises(InputError, match="did you mean 'logits'"):
         load_experiment("logit")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("teachers=(Teacher('bert'),)", r"Teacher\(head='bert'\); known: crf, softmax"),
+        ("teachers=('softmax',)", r"teachers has 'softmax'; write Teacher"),
+        ("head='crff'", r"head='crff'; did you mean 'crf'\?"),
+        ("single=('soft',)", "single has 'soft'"),
+        ("students=(Student('a', -1.0, 1.0),)", r"a: alpha=-1.0; write a finite number, 0 or more"),
+        ("students=(Student('a', 1.0, Grid(0, float('nan'))),)", "a: beta=nan"),
+        ("students=(Student('a', 0.0, 0.0),)", "a: no term reaches the logits"),
+        ("students=(Student('a', 1.0, 0.0), Student('a', 0.5, 0.5))", "two students have the label 'a'"),
+        ("students=(Student('a', 1.0, 0.0, start='word'),)", r"start='word'; did you mean 'words'\?"),
+        ("students=(Student('a', 1.0, 0.0, tau=0.0),)", "tau=0.0; write a finite number, more than 0"),
+    ],
+)
+def test_experiment_files_are_checked_as_strictly_as_flags(tmp_path, change, message):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from kd_jax.experiment import Experiment, Grid, Student, Teacher\n"
+        f"EXPERIMENT = Experiment(name='mine', title='mine', {change})\n"
+    )
+    with pytest.raises(InputError, match=message):
+        load_experiment(str(path))

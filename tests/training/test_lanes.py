@@ -14,11 +14,13 @@ from kd_jax.data.dataset import read_tokens
 from kd_jax.data.packing import NO_TOKEN
 from kd_jax.data.pipeline import Length, input_pipeline
 from kd_jax.data.vocab import build_vocabulary
+from kd_jax.distill.scale import scales
 from kd_jax.models.tagger import mask_labels
 from kd_jax.settings import override
 from kd_jax.structs import LossWeights, Outputs
 from kd_jax.training import loop, losses
 from kd_jax.training.loop import Job, Lane, label_tokens, train
+from kd_jax.training.objective import Knowledge
 from kd_jax.training.step import init_state, read_batch, train_step
 
 GOLD = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
@@ -37,6 +39,7 @@ def make_job(lanes, corpora=None, knowledge=False, **train_settings):
         n, model = len(tokens.label), settings.model
         widths = (tokens.most_labels, 2 * model.task_units, 2 * model.shared_units)
         outputs = Outputs(*(np.float32(rng.normal(size=(n, width))) for width in widths))
+        outputs = Knowledge(outputs, scales(outputs))
     return Job(
         settings=settings,
         tokens=tokens,

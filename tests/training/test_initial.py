@@ -1,0 +1,75 @@
+"""Where parameters start: at the label frequencies, at a teacher's mean, at a teacher's words and parameters."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+from test_lanes import GOLD, HALF, Lane, last, make_job
+from tiny import tiny_corpus
+
+from kd_jax.data.pipeline import Length
+from kd_jax.data.vocab import Vocabulary
+from kd_jax.structs import LossWeights
+from kd_jax.training.initial import log_frequencies, mean_logits, teachers_words
+from kd_jax.training.loop import initial_states, train
+from kd_jax.training.mesh import lane_mesh
+from kd_jax.training.saved_model import TrainedModel
+
+TAUGHT = LossWeights(0.0, 1.0, 0.0, 0.0, 1.0)
+
+
+def entropy(bias, tokens, sentences):
+    labels = tokens.label[tokens.positions(sentences)]
+    return float(-bias[labels].mean())
+
+
+def test_log_frequencies_are_the_constant_tagger_of_lowest_loss():
+    job = make_job([Lane(1, GOLD)], [tiny_corpus(), tiny_corpus("Other", ("Gene", "Disease"))])
+    for task, sentences in enumerate(job.sentences):
+        bias = log_frequencies(job.tokens, sentences, task)
+        own = len(job.tokens.labels[task])
+        labels = job.tokens.label[job.tokens.positions(sentences)]
+        counts = np.array([(labels == k).sum() for k in range(own)])
+        np.testing.assert_allclose(np.exp(bias[:own]), (counts + 1) / (counts.sum() + own), rtol=1e-6)
+        assert (bias[own:] == 0).all()
+
+
+def test_models_start_at_what_they_learn_from():
+    job = make_job([Lane(1, GOLD), Lane(1, HALF), Lane(1, TAUGHT)], knowledge=True)
+    state = initial_states(job, job.lanes, lane_mesh(1))
+    gold, half, taught = np.asarray(state.params["branch"]["logits"]["bias"])[:, 0]
+    np.testing.assert_array_equal(gold, log_frequencies(job.tokens, job.sentences[0], 0))
+    np.testing.assert_array_equal(half, gold)
+    np.testing.assert_allclose(taught, mean_logits(job.knowledge.outputs.logits, job.tokens, job.sentences[0]))
+
+
+def test_a_teacher_and_a_student_of_one_seed_have_nothing_in_common():
+    job = make_job([Lane(1, GOLD)])
+    student, teacher = (
+        initial_states(replace(job, stream=stream), job.lanes, lane_mesh(1)).params for stream in (0, 1)
+    )
+    assert not np.allclose(student["words"], teacher["words"])
+
+
+def test_learning_begins_at_once():
+    """The first epochs' loss is below the entropy of the labels, and the hidden layer is not used up by their means.
+
+    From a zero bias the loss of this job is above the entropy for twice as long (`zero` is the check of the check).
+    """
+    job = replace(make_job([Lane(1, GOLD)], rows=4, row_length=32, learning_rate=8e-3), length=Length(0, 12))
+    bias = job.start.label_bias
+    bound = entropy(bias[0], job.tokens, job.sentences[0])
+    fair = last(train(job))
+    zero = replace(job)
+    zero.__dict__["start"] = job.start._replace(label_bias=np.zeros_like(bias))
+    assert float(fair.loss[0]) < bound < float(last(train(zero)).loss[0])
+
+
+def test_words_of_a_teacher_come_in_the_order_of_the_student():
+    teacher = TrainedModel(
+        {}, None, (), (), Vocabulary(("a", "b", "c"), frozenset(), ""), {"words": np.arange(8.0).reshape(4, 2)}
+    )
+    table, there = teachers_words(teacher, Vocabulary(("c", "x", "a"), frozenset(), ""))
+    np.testing.assert_array_equal(there, [True, True, False, True])
+    np.testing.assert_array_equal(table[there], [[0, 1], [6, 7], [2, 3]])
+    assert isinstance(jax.tree.leaves(table)[0], np.ndarray)
