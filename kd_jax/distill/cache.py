@@ -11,7 +11,7 @@ from kd_jax.distill.extract import extract, widths
 from kd_jax.runtime.files import digest
 from kd_jax.structs import Outputs
 from kd_jax.training.loop import Job
-from kd_jax.training.saved_model import load_model, read_manifest
+from kd_jax.training.saved_model import load_model
 
 
 class TeacherQuery(NamedTuple):
@@ -40,6 +40,7 @@ class TeacherQuery(NamedTuple):
 
 def answer(
     teacher: Path,
+    parameters: str,
     place: Path,
     query: TeacherQuery,
     dtype: str,
@@ -50,6 +51,7 @@ def answer(
 
     Args:
         teacher: folder of the trained teacher.
+        parameters: checksum of its parameters.
         place: folder of the answer.
         query: whose branch, about which sentences.
         dtype: in which it is stored.
@@ -59,10 +61,9 @@ def answer(
     Returns:
         Outputs of the sentences' tokens in order, memory-mapped, fields [N, width].
     """
-    described = read_manifest(teacher)
     source = {
         "teacher": teacher.name,
-        "parameters": described["params_sha256"] if described else "",
+        "parameters": parameters,
         "branch": query.branch,
         "corpus": query.content,
         "split": query.split,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,14 +107,14 @@ class Plan:
     targets: tuple[str, ...]
     vectors: str = ""
 
-    @property
+    @cached_property
     def fixed(self) -> tuple[LaneGroup, ...]:
         """Cells that wait for no choice: single-task models, multi-task models, and the tuning itself."""
         ask = self.experiment
         single = [self._plain("STM", head, (name,), self.seeds) for name in self.targets for head in ask.single]
         return (*single, *self.multi.values(), *self.tuning)
 
-    @property
+    @cached_property
     def multi(self) -> dict[Head, LaneGroup]:
         """The multi-task models by their output layer; of those that only teach no more seeds than teach."""
         ask = self.experiment
@@ -129,7 +130,7 @@ class Plan:
         }
         return shown | hidden
 
-    @property
+    @cached_property
     def tuning(self) -> tuple[LaneGroup, ...]:
         """For each corpus the candidates of all students that have something to choose, trained on train, one seed."""
         tuned = [student for student in self.experiment.students if len(student.choices) > 1]

@@ -13,45 +13,44 @@ from kd_jax.structs import Outputs
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData, make_job, out_of_corpus_sentences
 from kd_jax.sweep.plan import LaneGroup, ModelSpec, Plan
+from kd_jax.sweep.status import Status
 from kd_jax.training.loop import Job
-from kd_jax.training.saved_model import read_manifest
 
 
 class _Teacher(NamedTuple):
-    """A teacher, and what gives its tokens and sizes where something has to be computed."""
+    """A teacher, its parameters' checksum, and what gives its tokens and sizes where something has to be computed."""
 
     model: ModelSpec
+    parameters: str
     job: Callable[[], Job]
 
 
 def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunContext) -> Outputs | None:
     """What the lane group's teachers say about its training sentences, for the terms that some lane gives weight to."""
-    wanted = _wanted(group)
+    wanted = wanted_outputs(group)
     if not any(wanted):
         return None
-    asked = _questions(sweep_data, group)
-    taught = [[_known(plan, t, query, context) for query in asked] for t in _teachers(plan, sweep_data, group)]
+    asked, status = _questions(sweep_data, group), context.status
+    teachers = [_teacher(plan, sweep_data, spec, status) for spec in group.teachers]
+    taught = [[_known(plan, teacher, query, context) for query in asked] for teacher in teachers]
     by_devel = len(taught) > 1 and plan.settings.distill.ensemble == "devel"
-    weights = [devel_f1(teacher) for teacher in group.teachers] if by_devel else None
+    weights = [status.devel_f1(teacher) for teacher in group.teachers] if by_devel else None
     return store.join((mean_logits(parts, weights) for parts in zip(*taught, strict=True)), wanted)
 
 
-def devel_f1(spec: ModelSpec) -> float:
-    """F1 on devel of a model that was not trained on it, the mean over its corpora; -1 where it diverged.
+def compute_outputs(plan: Plan, sweep_data: SweepData, group: LaneGroup, spec: ModelSpec, context: RunContext) -> None:
+    """Compute what one teacher of a lane group says about its training sentences, where that is not stored yet.
 
     Raises:
-        InputError: where the model has none.
+        InputError: where the teacher diverged, or the disk refuses.
     """
-    found = read_manifest(spec.folder)
-    if found and found["about"]["status"] != "ok":
-        return -1.0
-    value = found["about"]["devel_f1"] if found else None
-    if value is None:
-        raise InputError(f"{spec.folder}: has no F1 on devel; remove the folder to train it again")
-    return float(value)
+    teacher = _teacher(plan, sweep_data, spec, context.status)
+    for query in _questions(sweep_data, group):
+        context.go_on()
+        _known(plan, teacher, query, context)
 
 
-def _wanted(group: LaneGroup) -> Outputs:
+def wanted_outputs(group: LaneGroup) -> Outputs:
     """For each of a teacher's outputs whether some lane gives weight to it."""
     taught = bool(group.teachers)
     return Outputs(*(taught and any(getattr(m.weights, w) for m in group.specs) for w in ("beta", "gamma", "kappa")))
@@ -73,24 +72,21 @@ def _questions(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQ
     return asked
 
 
-def _teachers(plan: Plan, sweep_data: SweepData, group: LaneGroup) -> list[_Teacher]:
-    found = []
-    for teacher in group.teachers:
-        described = read_manifest(teacher.folder)
-        if described and described["about"]["status"] != "ok":
-            raise InputError(
-                f"{teacher.folder}: {described['about']['status']}, so it has nothing to teach;"
-                " try a lower train.learning_rate or train.clip_norm"
-            )
-        of_head = next(of_head for of_head in plan.multi.values() if teacher in of_head.specs)
-        job = cache(lambda of_head=of_head: make_job(sweep_data, of_head, of_head.specs[:1])[0])
-        found.append(_Teacher(teacher, job))
-    return found
+def _teacher(plan: Plan, sweep_data: SweepData, spec: ModelSpec, status: Status) -> _Teacher:
+    found = status.finished(spec)
+    if not found.ok:
+        raise InputError(
+            f"{spec.folder}: {found.status}, so it has nothing to teach;"
+            " try a lower train.learning_rate or train.clip_norm"
+        )
+    of_head = next(of_head for of_head in plan.multi.values() if spec in of_head.specs)
+    return _Teacher(spec, found.params_sha256, cache(lambda: make_job(sweep_data, of_head, of_head.specs[:1])[0]))
 
 
 def _known(plan: Plan, teacher: _Teacher, query: library.TeacherQuery, context: RunContext) -> Outputs:
     place, dtype = _place(teacher, query, context), plan.settings.distill.dtype
-    return library.answer(teacher.model.folder, place, query, dtype, teacher.job, context.meter.log)
+    log = context.meter.log
+    return library.answer(teacher.model.folder, teacher.parameters, place, query, dtype, teacher.job, log)
 
 
 def _place(teacher: _Teacher, query: library.TeacherQuery, context: RunContext) -> Path:
