@@ -45,22 +45,18 @@ def write_cards(workdir: Path, data_dir: Path | None, datasets: Sequence[str], s
     wanted = datasets or sorted({folder.parent.name for folder in there})
     for corpus in load(data_dir or sample_corpora(), wanted, scheme):
         said = teachers_of(workdir, corpus)
-        own = {
-            folder: (read_manifest(folder) or {"about": {}})["about"]
-            for folder in there
-            if folder.parent.name == corpus.name
-        }
-        alike = {f for f, about in own.items() if about.get("corpora", {}).get(corpus.name) == corpus_hash(corpus)}
+        own = {f: found for f in there if f.parent.name == corpus.name and (found := read_manifest(f)) is not None}
+        alike = {f for f, found in own.items() if found.corpora.get(corpus.name) == corpus_hash(corpus)}
         if not alike:
             other = next(iter(own), workdir / "students" / corpus.name)
             raise InputError(f"{other}: was trained on another {corpus.name}; give its folder with --data_dir")
-        for folder, about in own.items():
+        for folder, found in own.items():
             if folder not in alike:
                 print(f"# {folder.name}: was trained on another {corpus.name}, its card stays as it is\n", flush=True)
-            elif about["status"] == "ok":
+            elif found.ok:
                 print(markdown(write_card(folder, corpus, said, {})), flush=True)
             else:
-                print(f"# {folder.name}: {about['status']}, it has no card\n", flush=True)
+                print(f"# {folder.name}: {found.status}, it has no card\n", flush=True)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -31,6 +31,7 @@ flags.DEFINE_enum(
     "Tag scheme of the files; default: IOBES if they have E- or S-, else IOB2.",
 )
 flags.DEFINE_multi_string("set", [], "A setting, as key=value; may be repeated: --set learning_rate=0.002.")
+flags.DEFINE_string("cluster", "", "Run on Ray: auto, an address, or local:N (N units at a time here). Extra: cluster.")
 flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")
 
 
@@ -58,6 +59,7 @@ def main(argv: Sequence[str]) -> None:
                 scheme=FLAGS.scheme,
                 assignments=tuple(FLAGS.set),
                 dry_run=FLAGS.dry_run,
+                cluster=FLAGS.cluster,
             ),
             Console(),
         )

@@ -14,7 +14,7 @@ from kd_jax.runtime.files import digest
 from kd_jax.settings import Settings
 from kd_jax.structs import Corpus, Outputs, Sentence
 from kd_jax.training.loop import Job
-from kd_jax.training.saved_model import TrainedModel, load_model, read_manifest
+from kd_jax.training.saved_model import TrainedModel, load_model
 
 ASKED = "asked"  # the split of sentences that a teacher is asked about
 
@@ -45,6 +45,7 @@ class TeacherQuery(NamedTuple):
 
 def load_or_compute(
     teacher: Path,
+    parameters: str,
     place: Path,
     query: TeacherQuery,
     dtype: str,
@@ -55,6 +56,7 @@ def load_or_compute(
 
     Args:
         teacher: folder of the trained teacher.
+        parameters: checksum of its parameters.
         place: folder of the answer.
         query: whose branch, about which sentences.
         dtype: in which it is stored.
@@ -64,10 +66,9 @@ def load_or_compute(
     Returns:
         Outputs of the sentences' tokens in order, memory-mapped, fields [N, width].
     """
-    described = read_manifest(teacher)
     source = {
         "teacher": teacher.name,
-        "parameters": described["params_sha256"] if described else "",
+        "parameters": parameters,
         "branch": query.branch,
         "corpus": query.content,
         "split": query.split,

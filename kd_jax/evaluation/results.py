@@ -126,7 +126,7 @@ class TypeRow:
     @property
     def key(self) -> Hashable:
         """What makes two rows one and the same."""
-        return (*_lane(self), self.type)
+        return (*lane_of(self), self.type)
 
     @property
     def described(self) -> str:
@@ -142,7 +142,8 @@ class TypeRow:
         return None
 
 
-def _lane(row: Row | TypeRow) -> tuple[Hashable, ...]:
+def lane_of(row: Row | TypeRow) -> tuple[Hashable, ...]:
+    """What a row of results.csv and those of types.csv for the same model and split have in common."""
     return (row.experiment, row.corpus, row.label, row.head, row.seed, row.split, row.protocol)
 
 
@@ -248,7 +249,13 @@ def read_types(path: Path) -> list[TypeRow]:
     return _read(path, TypeRow)[1]
 
 
-def append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], bool] = lambda _: True) -> None:
+def append(
+    path: Path,
+    rows: Sequence[R],
+    kind: type[R],
+    stays: Callable[[R], bool] = lambda _: True,
+    held: Sequence[R] | None = None,
+) -> list[R]:
     """Add rows to a results.csv or types.csv, made where it is missing.
 
     Args:
@@ -256,18 +263,21 @@ def append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], bo
         rows: the new rows, which go to the end; older ones with their keys go.
         kind: of the rows.
         stays: whether an older row stays.
+        held: the rows that are in the file; None to read it.
+
+    Returns:
+        The rows that are in the file now.
 
     Raises:
         InputError: for a row whose numbers are not finite percentages, or a file that can't be read or written; the
             file is then as before.
     """
     wanted = [f.name for f in fields(kind)]
-    kept: dict[Hashable, R] = {}
-    if path.exists():
-        header, old = _read(path, kind)
+    if held is None and path.exists():
+        header, held = _read(path, kind)
         if not set(header) <= set(wanted):
             raise InputError(f"{path}:1: columns of another version of kd_jax; the columns are {','.join(wanted)}")
-        kept = {row.key: row for row in old if stays(row)}
+    kept = {row.key: row for row in held or () if stays(row)}
     for row in rows:
         _checked(row, str(path))
         kept.pop(row.key, None)
@@ -277,27 +287,7 @@ def append(path: Path, rows: Sequence[R], kind: type[R], stays: Callable[[R], bo
     table.writerow(wanted)
     table.writerows(["" if v is None else v for v in vars(row).values()] for row in kept.values())
     replace_file(path, text.getvalue().encode())
-
-
-def publish(workdir: Path, rows: Sequence[Row], types: Sequence[TypeRow]) -> None:
-    """Write the rows of finished models into a work folder's results.csv and types.csv.
-
-    Older rows of the same columns that were trained with other settings go, so that nothing is averaged over both.
-
-    Args:
-        workdir: the work folder.
-        rows: of results.csv.
-        types: of types.csv, for the same models.
-
-    Raises:
-        InputError: as `append`.
-    """
-    settings = {row.column: row.settings for row in rows}
-    path = workdir / "results.csv"
-    append(path, rows, Row, lambda old: settings.get(old.column, old.settings) == old.settings)
-    alive = set(map(_lane, read(path)))
-    alive -= set(map(_lane, rows))
-    append(workdir / "types.csv", types, TypeRow, lambda old: _lane(old) in alive)
+    return list(kept.values())
 
 
 def counts_path(workdir: Path, row: Row) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from seqeval.scheme import IOB2, Tokens
@@ -34,14 +34,46 @@ class EntityScores:
         recall: of all gold entities, those predicted, in percent.
         f1: harmonic mean of both, in percent; like the others 0 where it would divide by 0.
         types: the same for each entity type of the gold or the predicted tags, in alphabetical order.
-        counts: entities that are correct, predicted and gold in each sentence, int32 [N, 3].
+        counts: entities that are correct, predicted and gold in each sentence, int32 [N, 3]; None where they were read
+            back from JSON, which leaves them out.
     """
 
     precision: float
     recall: float
     f1: float
     types: Mapping[str, TypeScore]
-    counts: np.ndarray
+    counts: np.ndarray | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the counts, in plain JSON types."""
+        types = {kind: score._asdict() for kind, score in self.types.items()}
+        return {"precision": self.precision, "recall": self.recall, "f1": self.f1, "types": types}
+
+    @classmethod
+    def from_json(cls, data: Any) -> "EntityScores":
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: where it is anything else, with what is wrong.
+        """
+        overall = _percentages(data, "scores")
+        types: dict[str, TypeScore] = {}
+        of_types: Any = data.get("types")
+        for kind, of_type in of_types.items() if isinstance(of_types, dict) else [("", {})]:
+            found = _percentages(of_type, f"scores of type {kind!r}")
+            support = of_type.get("support")
+            if type(support) is not int or support < 0:
+                raise ValueError(f"scores of type {kind!r}: support is no count"[:80])
+            types[kind] = TypeScore(*found, support)
+        return cls(*overall, types)
+
+
+def _percentages(data: Any, where: str) -> tuple[float, float, float]:
+    values: list[Any] = [data.get(name) if isinstance(data, dict) else None for name in ("precision", "recall", "f1")]
+    if not all(type(value) in {int, float} and 0 <= value <= 100 for value in values):
+        raise ValueError(f"{where[:60]}: precision, recall or F1 is no percentage")
+    precision, recall, f1 = map(float, values)
+    return precision, recall, f1
 
 
 @lru_cache(maxsize=1 << 16)

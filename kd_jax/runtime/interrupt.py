@@ -2,7 +2,7 @@
 
 import signal
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 
 class InterruptedRunError(Exception):
@@ -16,6 +16,14 @@ class InterruptedRunError(Exception):
     def __init__(self, why: str, exit_status: int) -> None:
         super().__init__(why)
         self.exit_status = exit_status
+
+
+class Stop(Protocol):
+    """Knows whether a run is to end."""
+
+    @property
+    def end(self) -> InterruptedRunError | None:
+        """Why the run is to end after this step; None as long as it goes on."""
 
 
 class Interrupt:

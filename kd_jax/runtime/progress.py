@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,6 +13,22 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from kd_jax.errors import InputError
 
 PLAIN_EVERY = 20.0  # seconds between plain lines
+
+
+class Meter(Protocol):
+    """Is told of progress, wherever that is shown; methods as of `ProgressMeter`."""
+
+    def advance(self, what: str, lane_tokens: int, seconds: float, loss: float) -> None:
+        """Count a chunk of steps."""
+
+    def skip(self, lane_tokens: int) -> None:
+        """Count lane-tokens that were trained on before this run."""
+
+    def log(self, line: str) -> None:
+        """A line that stays."""
+
+    def record(self, **fields: Any) -> None:
+        """One JSON object in metrics.jsonl."""
 
 
 class ProgressMeter:

@@ -1,6 +1,6 @@
 """What a plan will take, by its shapes: steps, lane-tokens, memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from kd_jax.structs import Sentence
 from kd_jax.sweep.job import SweepData, out_of_corpus_sentences, training_sentences
 from kd_jax.sweep.lanes import fitting
 from kd_jax.sweep.plan import LaneGroup, Plan
-from kd_jax.sweep.runner import groups_of, missing_models
+from kd_jax.sweep.status import Status
 
 ROOM = 1.2  # what a shape holds, beside what a usual batch has
 
@@ -29,10 +29,11 @@ class CostModel:
 
     Args:
         sweep_data: the corpora that they work on.
+        available: tells bytes of memory for a lane group at a time; None where that is unknown.
     """
 
-    def __init__(self, sweep_data: SweepData) -> None:
-        self.sweep_data = sweep_data
+    def __init__(self, sweep_data: SweepData, available: Callable[[], int | None] = available_memory) -> None:
+        self.sweep_data, self._available = sweep_data, available
         self._extents: dict[Any, ProblemSize] = {}
         self._tokens: dict[Any, int] = {}
 
@@ -62,7 +63,7 @@ class CostModel:
     def at_once(self, group: LaneGroup, lanes: int) -> int:
         """How many of some lanes of a lane group train at the same time, as far as the settings and memory say."""
         asked = group.settings.lanes.at_once
-        return min(lanes, asked) if asked else fitting(lanes, lambda n: self.memory(group, n), available_memory())
+        return min(lanes, asked) if asked else fitting(lanes, lambda n: self.memory(group, n), self._available())
 
     def extent(self, group: LaneGroup) -> ProblemSize:
         """How large the things are that a lane group's program works on."""
@@ -88,7 +89,7 @@ def _text_of(group: LaneGroup) -> tuple[Any, ...]:
     return group.corpora, group.protocol, group.foreign, group.settings.distill.foreign
 
 
-def plan_table(plan: Plan, cost_model: CostModel) -> Table:
+def plan_table(plan: Plan, cost_model: CostModel, status: Status) -> Table:
     """The plan for people: a row a lane group."""
     table = Table(
         title=f"{plan.experiment.name}: {plan.experiment.title}",
@@ -97,8 +98,8 @@ def plan_table(plan: Plan, cost_model: CostModel) -> Table:
     )
     for column in ("cell", "to train", "done", "epochs", "steps", "lane-tokens", "at once", "memory"):
         table.add_column(column, justify="left" if column == "cell" else "right")
-    for group in groups_of(plan):
-        missing = len(missing_models(group))
+    for group in status.groups_of(plan):
+        missing = len(status.missing(group))
         lanes = cost_model.at_once(group, max(missing, 1))
         tokens = cost_model.run_tokens(group)
         batch = plan.settings.train.rows * plan.settings.train.row_length

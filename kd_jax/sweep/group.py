@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +14,18 @@ from kd_jax.data.dataset import Tokens, gold_tags
 from kd_jax.data.pipeline import stack_lanes
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
-from kd_jax.runtime.files import digest
-from kd_jax.runtime.interrupt import Interrupt, InterruptedRunError
-from kd_jax.runtime.progress import ProgressMeter, clock
+from kd_jax.runtime.interrupt import InterruptedRunError, Stop
+from kd_jax.runtime.progress import Meter, clock
 from kd_jax.settings import to_dict
+from kd_jax.structs import LossWeights
 from kd_jax.sweep.job import SweepData, make_job
-from kd_jax.sweep.plan import LaneGroup, ModelSpec, matches
+from kd_jax.sweep.plan import LaneGroup, ModelSpec, needs_teacher
+from kd_jax.sweep.status import Status, checkpoint_folder
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
 from kd_jax.training.loop import Job, Position, Progress, divergences, label_tokens, place, train
 from kd_jax.training.objective import Knowledge
-from kd_jax.training.saved_model import TrainedModel, read_manifest, save_model
+from kd_jax.training.saved_model import Manifest, TrainedModel, save_model
 
 
 class RunContext(NamedTuple):
@@ -33,11 +35,17 @@ class RunContext(NamedTuple):
         workdir: the work folder.
         meter: is told of progress.
         stop: asks for the end when a signal came.
+        status: knows which models are finished.
+        device: that models are trained on, in words.
+        share: of the machine's memory that is for this process, where others like it run beside it on a CPU.
     """
 
     workdir: Path
-    meter: ProgressMeter
-    stop: Interrupt
+    meter: Meter
+    stop: Stop
+    status: Status
+    device: str
+    share: float = 1.0
 
     @property
     def end(self) -> InterruptedRunError | None:
@@ -52,11 +60,6 @@ class RunContext(NamedTuple):
         """
         if (end := self.end) is not None:
             raise end
-
-
-def checkpoint_folder(workdir: Path, group: LaneGroup) -> Path:
-    """Where a lane group's lanes are kept while they are in training."""
-    return workdir / "checkpoints" / digest([spec.model_id for spec in group.specs])[:12]
 
 
 def train_group(
@@ -93,27 +96,41 @@ def train_group(
     seconds = trained.seconds + time.monotonic() - began
     host = jax.device_get(trained.params)
     for i, spec in enumerate(specs):
-        if read_manifest(spec.folder) is not None:
+        if context.status.manifest(spec) is not None:
             continue
         diverged_at = trained.diverged_at[i]
-        outcome = {
-            "split": split,
-            "status": "ok" if diverged_at is None else f"diverged at step {diverged_at}",
-            "epochs": trained.epochs[i],
-            "tokens": int(trained.tokens[i]),
-            "seconds": round(seconds / len(specs), 3),
-            "devel_f1": trained.devel_f1[i],
-        }
         of_lane = {name: lanes[i] for name, lanes in scores.items()}
+        manifest = Manifest(
+            model=spec.kind,
+            label=spec.label,
+            head=group.head,
+            seed=spec.seed,
+            weights=LossWeights(*map(float, spec.weights)),
+            protocol=group.protocol,
+            identity=spec.model_id,
+            teachers=tuple(
+                t.folder.name for t in group.teachers if needs_teacher(spec.weights, group.foreign, group.start)
+            ),
+            settings=to_dict(group.settings),
+            corpora={name: sweep_data.hashes[name] for name in group.corpora},
+            split=split,
+            status="ok" if diverged_at is None else f"diverged at step {diverged_at}",
+            epochs=trained.epochs[i],
+            tokens=int(trained.tokens[i]),
+            seconds=round(seconds / len(specs), 3),
+            devel_f1=trained.devel_f1[i],
+            scores=of_lane,
+        )
         model = TrainedModel(
-            about=_about(sweep_data, group, spec, outcome, of_lane),
+            about=manifest.to_json(),
             settings=job.settings.model,
             tasks=job.tokens.names,
             labels=job.tokens.labels,
             vocabulary=vocabulary,
             params=jax.tree.map(lambda x, lane=i: np.asarray(x[lane]), host),
         )
-        save_model(spec.folder, model, {name: s.counts for name, s in of_lane.items()})
+        params_sha256 = save_model(spec.folder, model, {name: s.counts for name, s in of_lane.items()})
+        context.status.add(spec, replace(manifest, params_sha256=params_sha256))
         if diverged_at is not None:
             meter.log(
                 f"{group.title}, {spec.label} seed {spec.seed}: loss or gradient was not finite at step {diverged_at};"
@@ -122,6 +139,10 @@ def train_group(
     checkpoints.remove()
     rate = sum(trained.tokens) / seconds
     meter.log(f"{group.title}: {len(specs)} lanes in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included")
+
+
+def _taught(group: LaneGroup, spec: ModelSpec) -> bool:
+    return needs_teacher(spec.weights, group.foreign, group.start)
 
 
 class _Trained(NamedTuple):
@@ -206,7 +227,7 @@ def _record(
     progress: Progress,
     rate: float,
     devel: Sequence[float] | None,
-    meter: ProgressMeter,
+    meter: Meter,
 ) -> None:
     """One line of metrics.jsonl for each lane; the rate is the epoch's, in lane-tokens a second."""
     steps = np.asarray(progress.state.step)
@@ -225,34 +246,6 @@ def _record(
             lane_tokens_per_s=round(rate),
             devel_f1=None if devel is None else devel[i],
         )
-
-
-def _about(
-    sweep_data: SweepData, group: LaneGroup, spec: ModelSpec, outcome: dict[str, Any], scores: dict[str, EntityScores]
-) -> dict[str, Any]:
-    """What a model's folder says of it, in plain JSON types."""
-    return {
-        "model": spec.kind,
-        "label": spec.label,
-        "head": group.head,
-        "seed": spec.seed,
-        "weights": dict(zip(spec.weights._fields, map(float, spec.weights), strict=True)),
-        "protocol": group.protocol,
-        "identity": spec.model_id,
-        "teachers": [t.folder.name for t in group.teachers if matches(spec.weights) or group.foreign],
-        "settings": to_dict(group.settings),
-        "corpora": {name: sweep_data.hashes[name] for name in group.corpora},
-        **outcome,
-        "scores": {
-            name: {
-                "precision": s.precision,
-                "recall": s.recall,
-                "f1": s.f1,
-                "types": {kind: s.types[kind]._asdict() for kind in s.types},
-            }
-            for name, s in scores.items()
-        },
-    }
 
 
 def _scores(

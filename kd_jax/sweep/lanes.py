@@ -20,6 +20,7 @@ from kd_jax.runtime import device
 from kd_jax.runtime.files import digest, replace_file
 from kd_jax.settings import to_dict
 from kd_jax.sweep.plan import LaneGroup, ModelSpec
+from kd_jax.sweep.status import models_of
 from kd_jax.training.loop import Job
 
 FORMAT = 1
@@ -46,7 +47,7 @@ class Choice(NamedTuple):
 
 def split_lanes(group: LaneGroup, at_once: int) -> list[LaneGroup]:
     """A lane group's models, each once, in groups of nearly equal size that do not depend on which are finished."""
-    models = tuple({spec.folder: spec for spec in group.specs}.values())
+    models = models_of(group)
     if len(models) <= at_once:
         return [group]
     number = -(-len(models) // at_once)
@@ -67,45 +68,75 @@ def fitting(lanes: int, takes: Callable[[int], int], available: int | None) -> i
     return next((n for n in range(lanes, 1, -1) if takes(n) <= SAFE * available), 1)
 
 
-def at_once(group: LaneGroup, workdir: Path, job: Callable[[], Job], log: Callable[[str], None]) -> int:
-    """How many of a lane group's lanes train at the same time.
+def known_lanes(group: LaneGroup, workdir: Path, on: str) -> int | None:
+    """How many of a lane group's lanes train at the same time, if it was chosen before on the same device.
 
     Args:
-        group: all of it; the settings' `lanes.at_once` is followed where it is not 0.
-        workdir: its lanes.json tells what was chosen before on this device, and is told what is chosen now.
-        job: of all lanes, called only where something is to be chosen.
-        log: is told the choice.
+        group: all of it.
+        workdir: its lanes.json tells what was chosen.
+        on: the device, as `device.devices` says it.
 
     Raises:
-        InputError: where not even one lane fits, or lanes.json can't be used.
+        InputError: where lanes.json can't be used.
     """
-    lanes = len({spec.folder for spec in group.specs})
-    if group.settings.lanes.at_once:
-        return min(lanes, group.settings.lanes.at_once)
-    key, file = _key(group.specs), workdir / "lanes.json"
-    known = _read(file)
-    before = known.get(key)
-    if before is not None and before["device"] == device.devices():
-        return int(before["at_once"])
-    whole = job()
-    program = digest(
-        [device.devices(), to_dict(group.settings.model), to_dict(group.settings.train), group.head, lanes]
-    )
-    timed = {} if (same := _of_program(known, program)) is None else same["lane_tokens_per_s"]
-    chosen = choose(whole, device.available_memory(), timed, group.title)
-    entry = {
+    before = _read(workdir / "lanes.json").get(_key(group.specs))
+    return before["at_once"] if before is not None and before["device"] == on else None
+
+
+def timed_before(group: LaneGroup, workdir: Path, on: str) -> dict[str, float]:
+    """Rates of the same program that lanes.json tells of another lane group, by the number of lanes."""
+    program = _program(group, on)
+    known = _read(workdir / "lanes.json").values()
+    return next((entry["lane_tokens_per_s"] for entry in known if entry["program"] == program), {})
+
+
+def choose_lanes(
+    group: LaneGroup, job: Callable[[], Job], timed: dict[str, float], share: float = 1.0
+) -> dict[str, Any]:
+    """Choose how many of a lane group's lanes train at the same time on this device.
+
+    Args:
+        group: all of it.
+        job: of all lanes.
+        timed: rates that are known already.
+        share: of the memory at hand that there is for it, where other units run beside it on the same cores.
+
+    Returns:
+        The choice as lanes.json keeps it.
+
+    Raises:
+        InputError: where not even one lane fits.
+    """
+    available = device.available_memory()
+    chosen = choose(job(), None if available is None else round(share * available), timed, group.title)
+    return {
         "cell": group.title,
         "device": device.devices(),
-        "program": program,
-        "lanes": lanes,
+        "program": _program(group, device.devices()),
+        "lanes": len(models_of(group)),
         "at_once": chosen.at_once,
         "predicted_bytes": chosen.predicted,
         "bytes_at_hand": chosen.available,
         "lane_tokens_per_s": chosen.rates,
     }
-    _write(file, known | {key: entry})
-    log(f"{group.title}: {describe(chosen, lanes)}")
+
+
+def record_lanes(group: LaneGroup, workdir: Path, entry: dict[str, Any], log: Callable[[str], None]) -> int:
+    """Keep a choice in lanes.json, say it in a line, and give the number of lanes.
+
+    Raises:
+        InputError: where lanes.json can't be used.
+    """
+    file = workdir / "lanes.json"
+    _write(file, _read(file) | {_key(group.specs): entry})
+    chosen = Choice(entry["at_once"], entry["predicted_bytes"], entry["bytes_at_hand"], entry["lane_tokens_per_s"])
+    log(f"{group.title}: {describe(chosen, entry['lanes'])}")
     return chosen.at_once
+
+
+def _program(group: LaneGroup, on: str) -> str:
+    model, train = to_dict(group.settings.model), to_dict(group.settings.train)
+    return digest([on, model, train, group.head, len(models_of(group))])
 
 
 def choose(job: Job, available: int | None, timed: dict[str, float], title: str) -> Choice:
@@ -161,10 +192,6 @@ def describe(chosen: Choice, lanes: int) -> str:
 
 def _key(specs: Sequence[ModelSpec]) -> str:
     return digest([spec.model_id for spec in specs])[:12]
-
-
-def _of_program(known: dict[str, Any], program: str) -> dict[str, Any] | None:
-    return next((entry for entry in known.values() if entry["program"] == program), None)
 
 
 def _write(file: Path, groups: dict[str, Any]) -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from kd_jax.corpora.registry import find, load
+from kd_jax.corpora.registry import corpus_hash, find, load
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
 from kd_jax.errors import InputError
-from kd_jax.evaluation import results
+from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.experiment import load_experiment, sample_corpora
 from kd_jax.report.build import write_report
 from kd_jax.report.tables import experiment_table
-from kd_jax.runtime.device import enable_compilation_cache
+from kd_jax.runtime.device import devices, enable_compilation_cache
 from kd_jax.runtime.files import clear_partial, digest_file, locked
 from kd_jax.runtime.interrupt import Interrupt
 from kd_jax.runtime.progress import ProgressMeter
@@ -26,7 +26,8 @@ from kd_jax.sweep.forecast import CostModel, plan_table
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.runner import groups_of, hashes_of, missing_models, open_workdir, run
+from kd_jax.sweep.runner import Engine, InProcess, Sweep, open_workdir
+from kd_jax.sweep.status import Status
 from kd_jax.sweep.totals import totals_table
 from kd_jax.training.mesh import use_all_cores
 
@@ -46,6 +47,7 @@ class Request:
     scheme: str | None = None
     assignments: Sequence[str] = ()
     dry_run: bool = False
+    cluster: str = ""
 
     @property
     def place(self) -> Path:
@@ -90,7 +92,7 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
     corpora = load(data_dir, request.datasets or None, request.scheme)
     targets = _targets(request.targets, data_dir, [corpus.name for corpus in corpora])
-    hashes = hashes_of(corpora)
+    hashes = {corpus.name: corpus_hash(corpus) for corpus in corpora}
     vectors, of_vectors = _read_vectors(settings[0].model.words, corpora)
     plans = [
         Plan(experiment, of_experiment, hashes, seeds, request.protocol, request.place, targets, of_vectors)
@@ -171,25 +173,68 @@ def execute(request: Request, console: Console) -> None:
     """
     use_all_cores()
     enable_compilation_cache()
+    if request.cluster:
+        _execute_on_cluster(request, console)
+        return
     plans, sweep_data = prepare(request)
-    cost_model, workdir = CostModel(sweep_data), request.place
-    for plan in plans:
-        console.print(plan_table(plan, cost_model))
+    cost_model, workdir, status = CostModel(sweep_data), request.place, Status()
+    _show_plans(plans, cost_model, status, console)
     if request.dry_run:
-        console.print(totals_table(plans, cost_model))
+        console.print(totals_table(plans, cost_model, status))
         return
     open_workdir(workdir)
-    missing = {spec.folder: group for plan in plans for group in groups_of(plan) for spec in missing_models(group)}
-    total = sum(cost_model.run_tokens(group) for group in missing.values())
+    total = _lane_tokens(plans, cost_model, status)
     with locked(workdir), Interrupt() as stop, ProgressMeter(total, workdir / "metrics.jsonl", console) as meter:
-        clear_partial(workdir)
-        if not total:
-            meter.log("every model is there already: nothing to train")
-        for plan in plans:
-            run(plan, sweep_data, RunContext(workdir, meter, stop))
-    rows = results.read(workdir / "results.csv")
+        context = RunContext(workdir, meter, stop, status, devices())
+        tables = _carry_out(plans, sweep_data, context, InProcess(sweep_data, context))
+    _show_tables(plans, tables, console)
+
+
+def _execute_on_cluster(request: Request, console: Console) -> None:
+    from kd_jax.sweep.cluster import Cluster  # noqa: PLC0415 - a run on one machine does without
+    from kd_jax.sweep.needs import parse  # noqa: PLC0415
+
+    parse(request.cluster)
+    if request.dry_run:
+        raise InputError("--dry_run: tells what this machine would take; leave out --cluster")
+    plans, sweep_data = prepare(request)
+    workdir, status = request.place, Status()
+    open_workdir(workdir)
+    with locked(workdir), Cluster(request.cluster, workdir, console.print) as cluster, Interrupt() as stop:
+        cost_model = CostModel(sweep_data, lambda: cluster.device.memory)
+        _show_plans(plans, cost_model, status, console)
+        total = _lane_tokens(plans, cost_model, status)
+        with ProgressMeter(total, workdir / "metrics.jsonl", console) as meter:
+            context = RunContext(workdir, meter, stop, status, cluster.device.name)
+            tables = _carry_out(plans, sweep_data, context, cluster.engine(sweep_data, context))
+    _show_tables(plans, tables, console)
+
+
+def _show_plans(plans: Sequence[Plan], cost_model: CostModel, status: Status, console: Console) -> None:
     for plan in plans:
-        mine = [row for row in rows if row.experiment == plan.experiment.name and row.protocol == plan.protocol]
+        console.print(plan_table(plan, cost_model, status))
+
+
+def _lane_tokens(plans: Sequence[Plan], cost_model: CostModel, status: Status) -> int:
+    """Of all models that are missing, each once."""
+    missing = {m.folder: group for plan in plans for group in status.groups_of(plan) for m in status.missing(group)}
+    return sum(cost_model.run_tokens(group) for group in missing.values())
+
+
+def _carry_out(plans: Sequence[Plan], sweep_data: SweepData, context: RunContext, engine: Engine) -> ScoreTables:
+    tables = ScoreTables(context.workdir)
+    clear_partial(context.workdir)
+    if not any(context.status.missing(group) for plan in plans for group in context.status.groups_of(plan)):
+        context.meter.log("every model is there already: nothing to train")
+    for plan in plans:
+        Sweep(plan, sweep_data, context, tables, engine).run()
+    return tables
+
+
+def _show_tables(plans: Sequence[Plan], tables: ScoreTables, console: Console) -> None:
+    for plan in plans:
+        mine = [row for row in tables.rows if row.experiment == plan.experiment.name and row.protocol == plan.protocol]
         console.print(experiment_table(mine, plan.experiment.table, console.width))
+    workdir = plans[0].workdir
     console.print(f"scores: {workdir / 'results.csv'}   report: {write_report(workdir)}", highlight=False)
     console.print(f"cards: {workdir / 'students' / 'CORPUS' / 'NAME' / 'card.md'}", highlight=False)

@@ -12,24 +12,27 @@ from kd_jax.structs import Outputs, Sentence
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData, out_of_corpus_sentences
 from kd_jax.sweep.plan import LaneGroup, ModelSpec, Plan
+from kd_jax.sweep.status import Status
 from kd_jax.training.objective import Knowledge
-from kd_jax.training.saved_model import load_model, read_manifest
+from kd_jax.training.saved_model import load_model
 
 
 def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunContext) -> Knowledge | None:
     """What the lane group's teachers say about its training sentences, for the terms that some lane gives weight to."""
-    wanted = _wanted(group)
+    wanted = wanted_outputs(group)
     if not any(wanted):
         return None
     asked, how = _questions(sweep_data, group), group.settings.distill
-    for teacher in group.teachers:
-        _refuse_diverged(teacher)
     of_each = [
         store.join((_known(plan, sweep_data, teacher, query, context) for query in asked), wanted)
         for teacher in group.teachers
     ]
     several = len(of_each) > 1
-    weights = [devel_f1(teacher) for teacher in group.teachers] if several and how.ensemble == "devel" else None
+    weights = (
+        [context.status.devel_f1(teacher) for teacher in group.teachers]
+        if several and how.ensemble == "devel"
+        else None
+    )
     standardised = several and how.equations == "standardised"
     outputs = mean_logits(of_each, weights, [logit_scale(x.logits) for x in of_each] if standardised else None)
     return Knowledge(outputs, scales(outputs), _transitions(group))
@@ -49,22 +52,18 @@ def _transitions(group: LaneGroup) -> Transitions | None:
     return Transitions(*(np.mean(scores, 0) for scores in zip(*found, strict=True)))
 
 
-def devel_f1(spec: ModelSpec) -> float:
-    """F1 on devel of a model that was not trained on it, the mean over its corpora; -1 where it diverged.
+def compute_outputs(plan: Plan, sweep_data: SweepData, group: LaneGroup, spec: ModelSpec, context: RunContext) -> None:
+    """Compute what one teacher of a lane group says about its training sentences, where that is not stored yet.
 
     Raises:
-        InputError: where the model has none.
+        InputError: where the teacher diverged, or the disk refuses.
     """
-    found = read_manifest(spec.folder)
-    if found and found["about"]["status"] != "ok":
-        return -1.0
-    value = found["about"]["devel_f1"] if found else None
-    if value is None:
-        raise InputError(f"{spec.folder}: has no F1 on devel; remove the folder to train it again")
-    return float(value)
+    for query in _questions(sweep_data, group):
+        context.go_on()
+        _known(plan, sweep_data, spec, query, context)
 
 
-def _wanted(group: LaneGroup) -> Outputs:
+def wanted_outputs(group: LaneGroup) -> Outputs:
     """For each of a teacher's outputs whether some lane gives weight to it."""
     taught = bool(group.teachers)
     return Outputs(*(taught and any(getattr(m.weights, w) for m in group.specs) for w in ("beta", "gamma", "kappa")))
@@ -86,13 +85,19 @@ def _questions(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQ
     return asked
 
 
-def _refuse_diverged(teacher: ModelSpec) -> None:
-    described = read_manifest(teacher.folder)
-    if described and described["about"]["status"] != "ok":
+def checksum(teacher: ModelSpec, status: Status) -> str:
+    """Of a teacher's parameters.
+
+    Raises:
+        InputError: where it diverged.
+    """
+    found = status.finished(teacher)
+    if not found.ok:
         raise InputError(
-            f"{teacher.folder}: {described['about']['status']}, so it has nothing to teach;"
+            f"{teacher.folder}: {found.status}, so it has nothing to teach;"
             " try a lower train.learning_rate or train.clip_norm"
         )
+    return found.params_sha256
 
 
 def _known(
@@ -104,4 +109,5 @@ def _known(
 
     place = context.workdir / "knowledge" / teacher.model_id / query.name
     dtype = plan.settings.distill.dtype
-    return library.load_or_compute(teacher.folder, place, query, dtype, sentences, context.meter.log)
+    parameters = checksum(teacher, context.status)
+    return library.load_or_compute(teacher.folder, parameters, place, query, dtype, sentences, context.meter.log)

@@ -17,7 +17,7 @@ from kd_jax.settings import Head, to_dict
 from kd_jax.sweep.forecast import CostModel, chosen_tokens
 from kd_jax.sweep.job import SweepData, make_job, out_of_corpus_sentences
 from kd_jax.sweep.plan import LaneGroup, ModelSpec, Plan, matches
-from kd_jax.sweep.runner import groups_of, missing_models
+from kd_jax.sweep.status import Status
 
 MEASURED_STEPS = 4
 LINES_READ = 200  # of metrics.jsonl, from its end
@@ -60,24 +60,24 @@ class Rate(NamedTuple):
     source: str
 
 
-def shares(plans: Sequence[Plan], cost_model: CostModel) -> list[PendingGroup]:
+def shares(plans: Sequence[Plan], cost_model: CostModel, status: Status) -> list[PendingGroup]:
     """What is still to train, lane group by lane group."""
     taken: set[Path] = set()
     found = []
     for plan in plans:
-        for group in groups_of(plan):
-            mine = tuple(spec for spec in missing_models(group) if spec.folder not in taken)
+        for group in status.groups_of(plan):
+            mine = tuple(spec for spec in status.missing(group) if spec.folder not in taken)
             taken |= {spec.folder for spec in mine}
             if mine:
                 found.append(PendingGroup(plan, group, mine, len(mine) * cost_model.run_tokens(group)))
     return found
 
 
-def totals(plans: Sequence[Plan], cost_model: CostModel) -> Totals:
+def totals(plans: Sequence[Plan], cost_model: CostModel, status: Status) -> Totals:
     """What some plans take together."""
     lane_tokens: dict[Head, int] = {}
     operations, largest, most = 0.0, "", 0
-    open_shares = shares(plans, cost_model)
+    open_shares = shares(plans, cost_model, status)
     for share in open_shares:
         group = share.group
         lane_tokens[group.head] = lane_tokens.get(group.head, 0) + share.lane_tokens
@@ -156,9 +156,9 @@ def measured_rate(open_shares: Sequence[PendingGroup], sweep_data: SweepData) ->
     return Rate(rates, f"as {MEASURED_STEPS} steps were measured on this device just now")
 
 
-def totals_table(plans: Sequence[Plan], cost_model: CostModel) -> Table:
+def totals_table(plans: Sequence[Plan], cost_model: CostModel, status: Status) -> Table:
     """The totals for people, with a time at this device's rate."""
-    found = totals(plans, cost_model)
+    found = totals(plans, cost_model, status)
     table = Table(title="All together", show_header=False, min_width=60)
     table.add_column("what")
     table.add_column("how much", justify="right")
@@ -169,7 +169,7 @@ def totals_table(plans: Sequence[Plan], cost_model: CostModel) -> Table:
     if not found.models:
         return table
     table.add_row(f"memory at most ({found.largest})", f"{found.memory / 1e6:,.0f} MB")
-    rate = recorded_rate(plans) or measured_rate(shares(plans, cost_model), cost_model.sweep_data)
+    rate = recorded_rate(plans) or measured_rate(shares(plans, cost_model, status), cost_model.sweep_data)
     seconds = sum(tokens / rate.of_head[head] for head, tokens in found.lane_tokens.items())
     told = ", ".join(f"{head} {rate.of_head[head]:,.0f}" for head in found.lane_tokens)
     table.add_row(f"training, on {device.devices()}", clock(seconds))

@@ -9,6 +9,7 @@ import pytest
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.results import Row, TypeRow
+from kd_jax.evaluation.score_tables import ScoreTables
 
 ROW = Row("logits", "NCBI", "SM", "softmax", 0.5, 0.5, 0, 0, 1, 3, "test", 81.25, 79.0, 80.1, "train+devel", 20, 10**6,
           61.5, "SM a=0.5")  # fmt: skip
@@ -119,10 +120,10 @@ def test_a_file_from_before_there_was_a_column_is_read_and_gets_it(tmp_path):
 
 
 def test_type_rows_of_a_lane_go_with_its_older_model(tmp_path):
-    results.publish(tmp_path, [ROW], [TYPE, replace(TYPE, type="Old")])
-    results.publish(tmp_path, [ROW], [TYPE])
+    ScoreTables(tmp_path).add([ROW], [TYPE, replace(TYPE, type="Old")])
+    ScoreTables(tmp_path).add([ROW], [TYPE])
     assert results.read_types(tmp_path / "types.csv") == [TYPE]
-    results.publish(tmp_path, [replace(LOST, seed=ROW.seed)], [])
+    ScoreTables(tmp_path).add([replace(LOST, seed=ROW.seed)], [])
     assert results.read_types(tmp_path / "types.csv") == []
 
 

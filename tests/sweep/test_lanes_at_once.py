@@ -12,8 +12,10 @@ from made_json import harmed
 from rich.console import Console
 from tiny import tiny_corpus, tiny_settings
 
+from kd_jax.corpora.registry import corpus_hash
 from kd_jax.cost.timing import timing_job
 from kd_jax.errors import InputError
+from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.experiment import load_experiment
 from kd_jax.runtime import device
 from kd_jax.runtime.interrupt import Interrupt
@@ -22,13 +24,14 @@ from kd_jax.settings import override
 from kd_jax.sweep import lanes as lane_groups
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData, make_job
-from kd_jax.sweep.lanes import at_once, choose, fitting, split_lanes
+from kd_jax.sweep.lanes import choose, choose_lanes, fitting, known_lanes, record_lanes, split_lanes, timed_before
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.runner import finish, hashes_of
+from kd_jax.sweep.runner import InProcess, Sweep
+from kd_jax.sweep.status import Status
 from kd_jax.training.saved_model import load_model
 
 CORPUS = tiny_corpus("A")
-MATERIAL = SweepData({"A": CORPUS}, hashes_of([CORPUS]))
+MATERIAL = SweepData({"A": CORPUS}, {"A": corpus_hash(CORPUS)})
 
 
 def plan_of(workdir, *changes, seeds=(1, 2, 3, 4, 5)):
@@ -38,6 +41,14 @@ def plan_of(workdir, *changes, seeds=(1, 2, 3, 4, 5)):
 
 def cell_of(workdir, *changes):
     return plan_of(workdir, *changes).fixed[0]
+
+
+def at_once(group, workdir, job, log):
+    """What a run does with a lane group whose settings do not say how many lanes train at the same time."""
+    here = device.devices()
+    if known := known_lanes(group, workdir, here):
+        return known
+    return record_lanes(group, workdir, choose_lanes(group, job, timed_before(group, workdir, here)), log)
 
 
 @pytest.mark.parametrize(("limit", "sizes"), [(1, [1] * 5), (2, [1, 2, 2]), (3, [2, 3]), (4, [2, 3]), (5, [5])])
@@ -64,7 +75,9 @@ def test_groups_train_what_all_lanes_train_together(tmp_path):
         (tmp_path / folder).mkdir()
         told = Console(file=io.StringIO(), width=200)
         with ProgressMeter(1, tmp_path / folder / "metrics.jsonl", told) as meter:
-            finish(plan, MATERIAL, plan.fixed[:1], RunContext(tmp_path / folder, meter, Interrupt()))
+            context = RunContext(tmp_path / folder, meter, Interrupt(), Status(), device.devices())
+            tables, engine = ScoreTables(tmp_path / folder), InProcess(MATERIAL, context)
+            Sweep(plan, MATERIAL, context, tables, engine).finish(plan.fixed[:1])
         models.append([load_model(spec.folder).params for spec in plan.fixed[0].specs])
         assert told.file.getvalue().count("lane-tokens/s, scoring included") == {"0": 1, "1": 2}[size]
     for together, alone in zip(*models, strict=True):
@@ -92,7 +105,6 @@ def test_a_run_too_large_for_memory_is_split_and_the_choice_is_kept(tmp_path, mo
         raise AssertionError("chosen already")
 
     assert at_once(group, tmp_path, never, told.append) == one.at_once
-    assert at_once(cell_of(tmp_path, "lanes.at_once=3"), tmp_path, never, told.append) == 3
     assert len(told) == 1
     monkeypatch.setattr(device, "devices", lambda: "another")
     assert at_once(group, tmp_path, job, told.append) == 5

@@ -1,6 +1,7 @@
 """What is trained, how often, and what two experiments share."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,10 +10,9 @@ from kd_jax.experiment import Grid, experiments, load_experiment
 from kd_jax.report.published import NUMBERS
 from kd_jax.settings import Settings, override, to_dict
 from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
-from kd_jax.sweep import runner as run
 from kd_jax.sweep import teachers as teaching
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.runner import groups_of, missing_models
+from kd_jax.sweep.status import Status
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
 SEEDS = (1, 2, 3)
@@ -25,7 +25,7 @@ def plan(name, seeds=SEEDS, protocol="train+devel", corpora=CORPORA, assignments
 
 
 def specs(a_plan, kind):
-    return {m for group in groups_of(a_plan) if group.kind == kind for m in group.specs}
+    return {m for group in Status().groups_of(a_plan) if group.kind == kind for m in group.specs}
 
 
 @pytest.mark.parametrize("name", experiments())
@@ -40,7 +40,7 @@ def test_every_shipped_experiment_reads_and_plans(name):
     ]
     for part in experiment.parts or (name,):
         found = plan(part)
-        folders = [m.folder for group in groups_of(found) for m in group.specs]
+        folders = [m.folder for group in Status().groups_of(found) for m in group.specs]
         assert len(set(folders)) == len(folders)
 
 
@@ -72,12 +72,12 @@ def test_columns_that_devel_gave_the_same_weights_are_one_model():
     groups = found.students({(c, s.label): same for c in CORPORA for s in found.experiment.students})
     assert {m.label for m in groups[0].specs} == {"SM task", "SM task+shared"}
     assert len({m.folder for m in groups[0].specs}) == 1
-    assert len(missing_models(groups[0])) == 1
+    assert len(Status().missing(groups[0])) == 1
 
 
 def test_targets_get_students_and_teachers_learn_from_all():
     found = plan("logits", targets=("B",))
-    assert {c.corpora for c in groups_of(found) if c.kind != "MTM"} == {("B",)}
+    assert {c.corpora for c in Status().groups_of(found) if c.kind != "MTM"} == {("B",)}
     assert specs(found, "MTM") == specs(plan("logits"), "MTM")
     assert specs(found, "SM") < specs(plan("logits"), "SM")
 
@@ -128,7 +128,7 @@ def test_students_of_other_teachers_are_not_averaged():
 
 def recipes(a_plan):
     found = {}
-    for group in groups_of(a_plan):
+    for group in Status().groups_of(a_plan):
         found.setdefault(group.kind, set()).add(a_plan.comparison_key(group))
     return found
 
@@ -173,27 +173,28 @@ def test_teachers():
 
 def test_cells_have_the_chosen_weights_once_all_of_the_grid_was_tried(monkeypatch):
     found = plan("soft_labels")
-    assert {m.weights.tau for m in groups_of(found)[-1].specs} == {1.0}
+    assert {m.weights.tau for m in Status().groups_of(found)[-1].specs} == {1.0}
     best = LossWeights(0.5, 0.5, 0.0, 0.0, 3.0)
     tried = {
-        m.folder: {"devel_f1": float(m.weights == best), "status": "ok"} for group in found.tuning for m in group.specs
+        m.folder: SimpleNamespace(devel_f1=float(m.weights == best), ok=True)
+        for group in found.tuning
+        for m in group.specs
     }
-    for module in (run, teaching):
-        monkeypatch.setattr(module, "read_manifest", lambda f: {"about": tried[f]} if f in tried else None)
-    assert {m.weights for m in groups_of(found)[-1].specs} == {best}
+    monkeypatch.setattr(Status, "manifest", lambda _, spec: tried.get(spec.folder))
+    assert {m.weights for m in Status().groups_of(found)[-1].specs} == {best}
     for about in tried.values():  # what diverged is chosen last
-        about["status"] = "diverged at step 3" if about["devel_f1"] else "ok"
-    assert {m.weights.tau for m in groups_of(found)[-1].specs} == {1.0}
+        about.ok = not about.devel_f1
+    assert {m.weights.tau for m in Status().groups_of(found)[-1].specs} == {1.0}
     del tried[found.tuning[0].specs[0].folder]
-    assert {m.weights.tau for m in groups_of(found)[-1].specs} == {1.0}
+    assert {m.weights.tau for m in Status().groups_of(found)[-1].specs} == {1.0}
 
 
 def test_a_teacher_that_diverged_does_not_teach(monkeypatch):
     found = plan("logits")
     group = found.students(None)[0]
-    monkeypatch.setattr(teaching, "read_manifest", lambda _: {"about": {"status": "diverged at step 3"}})
+    monkeypatch.setattr(Status, "manifest", lambda *_: SimpleNamespace(status="diverged at step 3", ok=False))
     with pytest.raises(InputError, match="diverged at step 3, so it has nothing to teach"):
-        teaching._refuse_diverged(group.teachers[0])
+        teaching.checksum(group.teachers[0], Status())
 
 
 def test_tuning_shares_lanes_and_uses_train_and_two_seeds():

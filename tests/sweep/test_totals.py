@@ -10,6 +10,7 @@ from made_json import harmed
 from rich.console import Console
 from tiny import tiny_corpus, tiny_settings
 
+from kd_jax.corpora.registry import corpus_hash
 from kd_jax.cost.memory import parameters
 from kd_jax.cost.timing import extent as extent_of_job
 from kd_jax.experiment import load_experiment
@@ -19,10 +20,10 @@ from kd_jax.sweep import totals
 from kd_jax.sweep.forecast import CostModel, plan_table
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.runner import groups_of, hashes_of
+from kd_jax.sweep.status import Status
 
 CORPORA = [tiny_corpus("A"), tiny_corpus("B", ("Drug", "Gene"))]
-MATERIAL = SweepData({c.name: c for c in CORPORA}, hashes_of(CORPORA))
+MATERIAL = SweepData({c.name: c for c in CORPORA}, {c.name: corpus_hash(c) for c in CORPORA})
 SURVEY = CostModel(MATERIAL)
 TOKENS = {c.name: sum(len(s.tokens) for split in ("train", "devel") for s in c.splits[split]) for c in CORPORA}
 
@@ -36,16 +37,16 @@ def plan(name, tmp_path, seeds=(1, 2), **changes):
 
 def test_shared_models_count_once(tmp_path):
     logits, ensemble = plan("logits", tmp_path), plan("ensemble", tmp_path)
-    alone = [totals.totals([p], SURVEY).models for p in (logits, ensemble)]
-    both = totals.totals([logits, ensemble], SURVEY)
-    folders = {m.folder for p in (logits, ensemble) for group in groups_of(p) for m in group.specs}
+    alone = [totals.totals([p], SURVEY, Status()).models for p in (logits, ensemble)]
+    both = totals.totals([logits, ensemble], SURVEY, Status())
+    folders = {m.folder for p in (logits, ensemble) for group in Status().groups_of(p) for m in group.specs}
     assert both.models == len(folders) < sum(alone)
-    assert totals.totals([logits, logits], SURVEY) == totals.totals([logits], SURVEY)
+    assert totals.totals([logits, logits], SURVEY, Status()) == totals.totals([logits], SURVEY, Status())
 
 
 def test_lane_tokens_by_hand(tmp_path):
     """Logits: two STM and six students of each corpus, and two MTM of both, two epochs of each."""
-    found = totals.totals([plan("logits", tmp_path)], SURVEY)
+    found = totals.totals([plan("logits", tmp_path)], SURVEY, Status())
     every = sum(TOKENS.values())
     assert found.lane_tokens == {"softmax": 2 * (2 + 6 + 2) * every}
     assert found.models == 2 * (2 + 6) + 2
@@ -57,15 +58,15 @@ def test_knowledge_on_disk_by_hand(tmp_path):
     widths = {c.name: len(c.labels) + 2 * 4 + 2 * 5 for c in CORPORA}
     once = sum(TOKENS[name] * width for name, width in widths.items())
     logits, ensemble = plan("logits", tmp_path), plan("ensemble", tmp_path)
-    assert totals.totals([logits], SURVEY).knowledge == 4 * once
-    assert totals.totals([logits, ensemble], SURVEY).knowledge == 8 * once
+    assert totals.totals([logits], SURVEY, Status()).knowledge == 4 * once
+    assert totals.totals([logits, ensemble], SURVEY, Status()).knowledge == 8 * once
     narrow = plan("logits", tmp_path, **{"distill.dtype": "bfloat16"})
-    assert totals.totals([narrow], SURVEY).knowledge == 2 * once
+    assert totals.totals([narrow], SURVEY, Status()).knowledge == 2 * once
 
 
 @pytest.mark.parametrize("name", ["logits", "transfer", "crf"])
 def test_a_cells_extent_is_its_jobs(tmp_path, name):
-    for group in groups_of(plan(name, tmp_path)):
+    for group in Status().groups_of(plan(name, tmp_path)):
         job, _ = make_job(MATERIAL, group, group.specs)
         predicted, actual = SURVEY.extent(group), extent_of_job(job)
         assert parameters(group.settings, predicted, group.head) == parameters(group.settings, actual, group.head)
@@ -117,9 +118,9 @@ def test_table_says_how_long_and_at_which_rate(tmp_path, monkeypatch):
     plans = [plan("logits", tmp_path)]
     console = Console(width=160, file=io.StringIO())
     for one in plans:
-        console.print(plan_table(one, SURVEY))
-    monkeypatch.setattr(totals, "missing_models", lambda group: list(group.specs)[:1])
-    console.print(totals.totals_table(plans, SURVEY))
+        console.print(plan_table(one, SURVEY, Status()))
+    monkeypatch.setattr(Status, "missing", lambda _, group: list(group.specs)[:1])
+    console.print(totals.totals_table(plans, SURVEY, Status()))
     shown = " ".join(console.file.getvalue().split())
     for part in ("models to train, each once", "knowledge on disk", "steps were measured on this device", "softmax"):
         assert part in shown
@@ -136,13 +137,13 @@ def test_each_output_layer_has_a_rate(tmp_path, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(totals, "Timing", Stub)
-    open_shares = totals.shares([plan("crf_softmax", tmp_path)], SURVEY)
+    monkeypatch.setattr(totals, "StepTimer", Stub)
+    open_shares = totals.shares([plan("crf_softmax", tmp_path)], SURVEY, Status())
     assert totals.measured_rate(open_shares, MATERIAL).of_head == {"softmax": 20.0, "crf": 10.0}
 
 
 def test_nothing_to_train(tmp_path, monkeypatch):
-    monkeypatch.setattr(totals, "missing_models", lambda _: [])
+    monkeypatch.setattr(Status, "missing", lambda *_: [])
     console = Console(width=160, file=io.StringIO())
-    console.print(totals.totals_table([plan("logits", tmp_path)], SURVEY))
+    console.print(totals.totals_table([plan("logits", tmp_path)], SURVEY, Status()))
     assert "lane-tokens/s" not in console.file.getvalue()

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,19 @@ from made_json import harmed
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError
+from kd_jax.evaluation.scores import EntityScores, TypeScore
 from kd_jax.runtime.files import digest
 from kd_jax.settings import ModelConfig
-from kd_jax.training.saved_model import TrainedModel, load_counts, load_model, read_manifest, save_model
+from kd_jax.structs import LossWeights
+from kd_jax.training.saved_model import Manifest, TrainedModel, load_counts, load_model, read_manifest, save_model
 
 PARAMS = {"words": np.ones((3, 2), np.float32), "branch": {"bias": np.zeros(2, np.float32)}}
 COUNTS = {"a": np.ones((2, 3), np.int32)}
+MANIFEST = Manifest(
+    model="STM", label="STM", head="softmax", seed=1, weights=LossWeights(1.0, 0.0, 0.0, 0.0, 1.0), protocol="train",
+    identity="abc", teachers=("T",), settings={"train": {}}, corpora={"a": "hash"}, split="test", status="ok", epochs=2,
+    tokens=30, seconds=1.5, devel_f1=81.25, scores={"a": EntityScores(80.0, 79.0, 79.5, {"x": TypeScore(1, 2, 3, 4)})},
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -83,6 +91,46 @@ def test_a_model_that_lists_no_files_is_read(folder):
     del about["files"], about["sha256"]
     (folder / "model.json").write_text(json.dumps(about | {"sha256": digest(about)}))
     assert load_model(folder).about["f1"] == 81.25
+
+
+@pytest.fixture
+def trained(tmp_path):
+    vocabulary = Vocabulary(("w",), frozenset({"w"}), "w")
+    model = TrainedModel(MANIFEST.to_json(), ModelConfig(), ("a",), (("O", "B-x"),), vocabulary, PARAMS)
+    return tmp_path / "m", save_model(tmp_path / "m", model, COUNTS)
+
+
+def test_a_manifest_is_read_back(trained):
+    folder, params_sha256 = trained
+    assert read_manifest(folder) == replace(MANIFEST, params_sha256=params_sha256)
+    assert read_manifest(folder / "nothing") is None
+
+
+@pytest.mark.parametrize("name", sorted(MANIFEST.to_json()))
+def test_each_field_of_a_manifest_is_checked(trained, name):
+    folder, _ = trained
+    whole = json.loads((folder / "model.json").read_text())
+    del whole["sha256"]
+    for wrong in ([], {"a": 1}, True):
+        about = whole["about"] | {name: wrong}
+        if name == "teachers" and wrong == []:
+            continue
+        (folder / "model.json").write_text(json.dumps(whole | {"about": about}))
+        if name == "settings" and isinstance(wrong, dict):
+            assert read_manifest(folder) is not None
+            continue
+        with pytest.raises(InputError, match=r"model.json: damaged at .*; remove") as caught:
+            read_manifest(folder)
+        assert "\n" not in str(caught.value)
+
+
+@given(data=st.data())
+def test_any_manifest_is_read_or_an_input_error(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("m")
+    whole = {"format": 1, "about": data.draw(harmed(MANIFEST.to_json())), "settings": {}, "tasks": [], "labels": []}
+    (folder / "model.json").write_text(json.dumps(whole | {"params_sha256": "x"}))
+    with suppress(InputError):
+        read_manifest(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x20\x00{'descr': '<i4',\n\x00(\xd7"])

@@ -1,0 +1,140 @@
+"""What a run writes for people: rows of its tables, cards of its students, the weights it chose, its settings."""
+
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from kd_jax import __version__
+from kd_jax.evaluation.results import Row, TypeRow, write_counts
+from kd_jax.evaluation.score_tables import ScoreTables
+from kd_jax.export.student_card import CARD, known_speeds, summary, teachers_of, write_card
+from kd_jax.runtime.files import replace_file
+from kd_jax.settings import to_dict
+from kd_jax.structs import Corpus
+from kd_jax.sweep.group import RunContext
+from kd_jax.sweep.job import SweepData
+from kd_jax.sweep.plan import Chosen, LaneGroup, ModelSpec, Plan
+from kd_jax.sweep.status import Status
+from kd_jax.training.saved_model import Manifest, load_counts
+
+
+class Publisher:
+    """Writes the rows of a stage's lane groups in the plan's order, whatever order they are finished in.
+
+    Args:
+        plan: whose groups they are.
+        groups: of the stage, in order.
+        tables: of the work folder.
+        status: knows the models.
+    """
+
+    def __init__(self, plan: Plan, groups: Sequence[LaneGroup], tables: ScoreTables, status: Status) -> None:
+        self._plan, self._tables, self._status = plan, tables, status
+        self._waiting, self._finished = list(groups), set[int]()
+
+    def finished(self, group: LaneGroup) -> None:
+        """Publish a group as soon as all groups before it are finished too."""
+        self._finished.add(id(group))
+        while self._waiting and id(self._waiting[0]) in self._finished:
+            if (first := self._waiting.pop(0)).purpose != "teach":
+                publish(self._plan, first, self._tables, self._status)
+
+
+def publish(plan: Plan, group: LaneGroup, tables: ScoreTables, status: Status) -> None:
+    """Write the rows of a finished lane group into results.csv, types.csv and counts/.
+
+    Raises:
+        InputError: where a model is gone or damaged, or the disk refuses.
+    """
+    rows: list[Row] = []
+    types: list[TypeRow] = []
+    for spec in group.specs:
+        found = status.finished(spec)
+        counts = load_counts(spec.folder)
+        for name in [name for name in group.corpora if name in plan.targets]:
+            row = _row(plan, group, spec, name, found)
+            rows.append(row)
+            if found.ok:
+                write_counts(plan.workdir, row, counts[name])
+                types += [
+                    TypeRow(row.experiment, name, row.label, row.head, row.seed, row.split, row.protocol, kind, *score)
+                    for kind, score in found.scores[name].types.items()
+                ]
+    tables.add(rows, types)
+
+
+def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, found: Manifest) -> Row:
+    score = found.scores[corpus] if found.ok else None
+    return Row(
+        experiment=plan.experiment.name,
+        corpus=corpus,
+        model=spec.kind,
+        head=group.head,
+        **found.weights._asdict(),
+        seed=spec.seed,
+        split=found.split,
+        precision=None if score is None else score.precision,
+        recall=None if score is None else score.recall,
+        f1=None if score is None else score.f1,
+        protocol=group.protocol,
+        epochs=found.epochs,
+        tokens=found.tokens,
+        seconds=found.seconds,
+        label=spec.label,
+        status=found.status,
+        settings=spec.config_hash,
+        recipe=plan.comparison_key(group),
+    )
+
+
+def lacking_cards(specs: Sequence[ModelSpec], status: Status) -> dict[Path, str]:
+    """Folders of finished students that have no card yet, with their labels; a diverged one gets none."""
+    return {m.folder: m.label for m in specs if not (m.folder / CARD).exists() and status.finished(m).ok}
+
+
+def write_cards(corpus: Corpus, specs: Sequence[ModelSpec], context: RunContext) -> None:
+    """Write the cards that finished students lack, and say each column's in a line."""
+    said, speeds = teachers_of(context.workdir, corpus), known_speeds(context.workdir)
+    cards: dict[str, list[dict[str, Any]]] = {}
+    for folder, label in lacking_cards(specs, context.status).items():
+        context.go_on()
+        cards.setdefault(label, []).append(write_card(folder, corpus, said, speeds))
+    for of_label in cards.values():
+        context.meter.log(f"cards of {summary(of_label)}")
+
+
+def write_choices(chosen: Chosen, workdir: Path, experiment: str) -> None:
+    """Write the chosen weights into chosen/<experiment>.json."""
+    content = [{"corpus": corpus, "label": label, **w._asdict()} for (corpus, label), w in chosen.items()]
+    replace_file(workdir / "chosen" / f"{experiment}.json", json.dumps(content, indent=1).encode())
+
+
+def write_settings(plan: Plan, sweep_data: SweepData, device: str) -> None:
+    """Write what is run, on what and with what, into settings.json.
+
+    Args:
+        plan: what is run.
+        sweep_data: the corpora.
+        device: that models are trained on, in words.
+    """
+    content = {
+        "experiment": to_dict(plan.experiment),
+        "settings": to_dict(plan.settings),
+        "protocol": plan.protocol,
+        "seeds": list(plan.seeds),
+        "corpora": {
+            name: {
+                "hash": sweep_data.hashes[name],
+                "sentences": {split: len(sentences) for split, sentences in corpus.splits.items()},
+                "tokens": {split: sum(len(s.tokens) for s in ss) for split, ss in corpus.splits.items()},
+            }
+            for name, corpus in sweep_data.corpora.items()
+        },
+        "versions": {"kd_jax": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "seqeval")},
+        "device": device,
+    }
+    replace_file(plan.workdir / "settings.json", json.dumps(content, indent=1).encode())
