@@ -121,13 +121,20 @@ def _logits(
     if how.match == "soft":
         log_q, log_p = (jax.nn.log_softmax(z / tau, -1) for z in (ours, theirs))
         return jnp.square(tau) * losses.divergence(log_q, log_p, how.divergence)
-    mine, its = (_chain(z, of, tau) for z, of in ((ours, transitions), (theirs, teacher.transitions)))
+    pair = (ours, transitions), (theirs, teacher.transitions)
     rows = sentences.starts, sentences.matched
     if how.match == "posteriors":
-        value = losses.divergence(posteriors(mine, *rows), posteriors(its, *rows), how.divergence)
-    else:
-        value = chain_divergence(*((its, mine) if how.divergence == "kl" else (mine, its)), *rows)
-    return jnp.square(tau) * value
+        log_q, log_p = (_posteriors(*of, rows, tau) for of in pair)
+        return jnp.square(tau) * losses.divergence(log_q, log_p, how.divergence)
+    mine, its = (_chain(*of, tau) for of in pair)
+    return jnp.square(tau) * chain_divergence(*((its, mine) if how.divergence == "kl" else (mine, its)), *rows)
+
+
+def _posteriors(logits: Array, transitions: Transitions | None, rows: tuple[Array, Array], tau: Array | float) -> Array:
+    """Log-marginals [R, T, K]; a softmax head's need no pass over the sentence."""
+    if transitions is None:
+        return jax.nn.log_softmax(logits / tau, -1)
+    return posteriors(_chain(logits, transitions, tau), *rows)
 
 
 def _chain(logits: Array, transitions: Transitions | None, tau: Array | float) -> Chain:
