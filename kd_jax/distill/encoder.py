@@ -1,0 +1,180 @@
+"""A pretrained encoder from the Hugging Face library, read from a folder, that turns single words into vectors.
+
+transformers and torch are used directly. model2vec, the library that distils static models, was looked at (0.10.0):
+it returns a model for whole texts rather than a table of words, always takes the pieces into its vocabulary and its
+PCA, takes the mean over all positions, [CLS] and [SEP] included, scales rows by rank, drops words that its tokenizer
+spells alike, and pins transformers below 5.4.
+"""
+
+import inspect
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_jax.data.pieces import Rules
+from kd_jax.errors import InputError, brief
+
+LONGEST = 128  # pieces of a word that are read; only debris of formulas has more
+_BATCH = 256
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder and its tokenizer.
+
+    Attributes:
+        path: of its folder.
+        width: size of its hidden states, H.
+        tokenizer: of transformers.
+        model: of transformers, in float32 on the CPU.
+    """
+
+    path: Path
+    width: int
+    tokenizer: Any
+    model: Any
+
+    def words(
+        self, forms: Sequence[str], advance: Callable[[int], None] = lambda _: None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Words, each encoded alone.
+
+        Args:
+            forms: N surface forms.
+            advance: is told how many words are done, as they are.
+
+        Returns:
+            The mean of the last layer over each word's pieces, without the tokenizer's special tokens and unknown
+            pieces, float32 [N, H], 0 where a word has no known piece; and whether it has one, bool [N].
+
+        Raises:
+            InputError: for an encoder that gives numbers that are not finite.
+        """
+        # A blank before the word: byte-level tokenizers spell a word within a text so; the others ignore it.
+        longest = min(LONGEST, getattr(self.model.config, "max_position_embeddings", LONGEST))
+        encoded = self.tokenizer(
+            [f" {form}" for form in forms], truncation=True, max_length=longest, return_special_tokens_mask=True
+        )
+        unknown = self.tokenizer.unk_token_id
+        ids = encoded["input_ids"]
+        used = [
+            [not special and piece != unknown for piece, special in zip(pieces, marks, strict=True)]
+            for pieces, marks in zip(ids, encoded["special_tokens_mask"], strict=True)
+        ]
+        return self._means(ids, used, advance)
+
+    def pieces(self, ids: Sequence[int], advance: Callable[[int], None] = lambda _: None) -> np.ndarray:
+        """Pieces of the tokenizer, each encoded alone as a word is, float32 [P, H]; errors as for `words`."""
+        letter = self.tokenizer(" a", return_special_tokens_mask=True)
+        marks = letter["special_tokens_mask"]
+        start = letter["input_ids"][: marks.index(0)]
+        end = letter["input_ids"][len(marks) - marks[::-1].index(0) :]
+        whole = [[*start, i, *end] for i in ids]
+        used = [[False] * len(start) + [True] + [False] * len(end)] * len(whole)
+        return self._means(whole, used, advance)[0]
+
+    def word_pieces(self) -> tuple[tuple[str, ...], list[int], Rules] | None:
+        """The tokenizer's pieces without special and unused ones, their ids, and its rules; None where not BERT's."""
+        backend = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        cut, clean, parts = (backend[part] or {} for part in ("model", "normalizer", "pre_tokenizer"))
+        kinds = (cut.get("type"), clean.get("type"), parts.get("type"))
+        if kinds != ("WordPiece", "BertNormalizer", "BertPreTokenizer"):
+            return None
+        accents = clean["strip_accents"]
+        rules = Rules(
+            clean=clean["clean_text"],
+            split_cjk=clean["handle_chinese_chars"],
+            strip_accents=clean["lowercase"] if accents is None else accents,
+            lowercase=clean["lowercase"],
+            prefix=cut["continuing_subword_prefix"],
+            longest=cut["max_input_chars_per_word"],
+        )
+        special = set(self.tokenizer.all_special_ids)
+        kept = {i: p for p, i in cut["vocab"].items() if i not in special and not re.fullmatch(r"\[unused\d+\]", p)}
+        return tuple(kept[i] for i in sorted(kept)), sorted(kept), rules
+
+    def _means(
+        self, ids: Sequence[Sequence[int]], used: Sequence[Sequence[bool]], advance: Callable[[int], None]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        import torch  # noqa: PLC0415 - an extra
+
+        means = np.zeros((len(ids), self.width), np.float32)
+        known = np.array([any(row) for row in used], bool)
+        # Rows of one length at a time need no padding, so a word's vector does not depend on its neighbours' lengths.
+        by_length = sorted(np.flatnonzero(known).tolist(), key=lambda i: len(ids[i]))
+        advance(int((~known).sum()))
+        for _, group in groupby(by_length, key=lambda i: len(ids[i])):
+            rows = [*group]
+            for start in range(0, len(rows), _BATCH):
+                batch = rows[start : start + _BATCH]
+                with torch.inference_mode():
+                    hidden = self.model(input_ids=torch.tensor([ids[i] for i in batch])).last_hidden_state.numpy()
+                weight = np.array([used[i] for i in batch], np.float32)[..., None]
+                means[batch] = (hidden * weight).sum(1) / weight.sum(1)
+                advance(len(batch))
+        if not np.isfinite(means).all():
+            raise InputError(f"{self.path}: gives numbers that are not finite; its weights are damaged: get it anew")
+        return means, known
+
+
+def open_encoder(path: Path) -> Encoder:
+    """An encoder from its folder; nothing is fetched from anywhere, no pickle is read, no code of the folder is run.
+
+    Args:
+        path: a folder with config.json, weights in safetensors and a tokenizer, as `save_pretrained` writes it.
+
+    Raises:
+        InputError: where transformers or torch is not installed, or the folder lacks one of these or holds another
+            kind of model.
+    """
+    _check(path)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import torch  # noqa: PLC0415 - an extra
+        import transformers  # noqa: PLC0415 - an extra
+    except ImportError as fault:
+        raise InputError(f"{fault.name}: not installed, which encoders need: pip install 'kd_jax[hf]'") from None
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model, report = transformers.AutoModel.from_pretrained(
+            path, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as fault:
+        raise InputError(f"{path}: transformers can't read it: {brief(fault)}") from None
+    except Exception as fault:  # safetensors and tokenizers raise kinds of their own, which derive from Exception only
+        raise InputError(f"{path}: damaged: {brief(fault)}; get it anew") from None
+    # Weights that are missing would be drawn at random; the pooler's are not used.
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
+        raise InputError(f"{path}: its weights lack {len(missing)} arrays, such as {missing[0]}; get it anew")
+    if model.config.is_encoder_decoder or "input_ids" not in inspect.signature(model.forward).parameters:
+        raise InputError(f"{path}: a {model.config.model_type}, no encoder of text; give one such as a BERT")
+    return Encoder(path, int(model.config.hidden_size), tokenizer, model.eval())
+
+
+def _check(path: Path) -> None:
+    """Say which file is missing before transformers, which would look for it elsewhere, is even imported."""
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; give the folder of a downloaded model")
+    there = {file.name for file in path.iterdir()}
+    try:
+        json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no config.json, so it is no model of transformers; give its folder") from None
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{path / 'config.json'}: can't be read: {brief(fault)}") from None
+    if not any(name.endswith(".safetensors") for name in there):
+        pickled = "pytorch_model.bin is a pickle, which is never loaded; " if "pytorch_model.bin" in there else ""
+        raise InputError(f"{path}: no weights (model.safetensors); {pickled}get it in safetensors")
+    if not there & set(_TOKENIZERS):
+        raise InputError(f"{path}: no tokenizer ({', '.join(_TOKENIZERS[:2])}, ...); get it whole")

@@ -1,0 +1,57 @@
+"""Vectors of pieces such that the mean over a word's pieces comes near the word's own vector."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from kd_jax.data.pieces import PieceTable
+
+STRENGTH = 0.1
+_STEPS = 100
+
+
+def fit_pieces(alone: PieceTable, words: Sequence[str], vectors: np.ndarray, strength: float = STRENGTH) -> PieceTable:
+    """Move pieces from where they stand alone, by ridge regression.
+
+    Minimises sum_w |mean of w's pieces - vector of w|^2 + strength * sum_p |p - p alone|^2, so a piece that few words
+    have stays near where it stands alone, and one that none has stays there.
+
+    Args:
+        alone: the pieces, each encoded alone.
+        words: N words that have vectors.
+        vectors: theirs, [N, D].
+        strength: by which a piece is held; 0.1 did best among 0.01, 0.1, 1 and 10 on words held out.
+
+    Returns:
+        The same pieces with other vectors.
+    """
+    cuts = [alone.cut(word) for word in words]
+    sizes = np.array([len(cut) for cut in cuts])
+    rows = np.repeat(np.arange(len(cuts)), sizes)
+    columns = np.array([row for cut in cuts for row in cut], np.int64)
+    shares = np.repeat(1 / np.maximum(sizes, 1), sizes)
+    mean = sparse.csr_array((shares, (rows, columns)), shape=(len(cuts), len(alone.pieces)))
+    used = sizes > 0
+    rest = (vectors - mean @ alone.vectors.astype(np.float64)) * used[:, None]
+    moves = _conjugate_gradients(mean, mean.T @ rest, strength)
+    return replace(alone, vectors=(alone.vectors + moves).astype(np.float32))
+
+
+def _conjugate_gradients(mean: sparse.csr_array, target: np.ndarray, strength: float) -> np.ndarray:
+    """Solve (mean' mean + strength I) x = target for every column of target at once, [P, D]."""
+    x = np.zeros_like(target)
+    residual, direction = target.copy(), target.copy()
+    size = (residual**2).sum(0)
+    goal = 1e-10 * size
+    for _ in range(_STEPS):
+        if (size <= goal).all():
+            break
+        image = mean.T @ (mean @ direction) + strength * direction
+        step = size / np.maximum((direction * image).sum(0), np.finfo(float).tiny)
+        x += step * direction
+        residual -= step * image
+        before, size = size, (residual**2).sum(0)
+        direction = residual + (size / np.maximum(before, np.finfo(float).tiny)) * direction
+    return x
