@@ -169,7 +169,7 @@ def test_two_runs_are_compared_model_by_model(tmp_path, workdir):
     made_workdir(other, better, better=0.05)
     shown = reported(workdir, other)
     assert "logits: B against A" in shown
-    assert re.search(r"STM \[B\] > STM \[A\] +3:0", shown)
+    assert re.search(r"STM \[B\] − STM \[A\] +3:0", shown)
     assert "SM a=1 was run in one of the two only." in shown
     assert "+5.0" in shown
     assert re.search(r"STM \[B\] beats STM \[A\] on", shown)
@@ -178,7 +178,7 @@ def test_two_runs_are_compared_model_by_model(tmp_path, workdir):
     assert (index.parent / "logits-train+devel" / "gains.png").exists()
     tests = records(index.parent / "logits-train+devel" / "tests.csv")
     assert len(tests) == 4 + 3 * 4
-    assert all(row["better"].split(" [")[0] == row["other"].split(" [")[0] for row in tests)
+    assert all(row["first"].split(" [")[0] == row["second"].split(" [")[0] for row in tests)
 
 
 def test_corpora_of_one_run_alone_stay_out_of_the_comparison(tmp_path, workdir):

@@ -87,7 +87,7 @@ class Comparison:
                 + "."
             )
         said += [
-            f"{pair.first} and {pair.second}: no difference, {limits_text(pair.difference)}."
+            f"No difference between {pair.first} and {pair.second}: {limits_text(pair.difference)}, within 0.5."
             for pair in self.pairs
             if self.verdict(pair) == "no difference"
         ]

@@ -101,7 +101,10 @@ def within_sentences(tests: Sequence[Within], alpha: float) -> list[str]:
         elif found == "no difference":
             alike.setdefault(tuple(sorted((test.first, test.second))), []).append(test.corpus)
     said = [f"{first} beats {second} on {listed(corpora)}." for (first, second), corpora in won.items()]
-    said += [f"No difference between {listed(pair)} on {listed(corpora)}." for pair, corpora in alike.items()]
+    said += [
+        f"No difference between {listed(pair)} on {listed(corpora)} (limits within 0.5)."
+        for pair, corpora in alike.items()
+    ]
     corpora = len({test.corpus for test in tests})
     if tests and not won:
         within = f" within any of the {corpora} corpora" if corpora > 1 else ""

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from made_results import made_rows
 
+from kd_jax.evaluation.significance import Interval
 from kd_jax.report import page
 from kd_jax.report.comparison import Within, compare
 from kd_jax.report.score_matrix import published, score_matrices
@@ -86,14 +87,28 @@ def test_chosen_weights_are_shown_where_they_differ_between_corpora():
 
 
 @pytest.mark.parametrize(("p", "said"), [
-    ((0.01, 0.2), ["STM beats MTM on NCBI (+1.5, p = 0.010)."]),
-    ((0.01, 0.02), ["STM beats MTM on NCBI (+1.5, p = 0.010) and CRAFT (+0.5, p = 0.020)."]),
-    ((0.3, 0.2), ["No two models differ within any of the 2 corpora."]),
+    ((0.01, 0.2), ["STM beats MTM on NCBI (+1.5, 95 % limits +0.5 to +2.5, p = 0.010)."]),
+    ((0.01, 0.02), ["STM beats MTM on NCBI (+1.5, 95 % limits +0.5 to +2.5, p = 0.010) and CRAFT (+0.5, 95 % limits "
+                    "+0.1 to +0.9, p = 0.020)."]),
+    ((0.3, 0.2), ["No two models can be told apart within any of the 2 corpora."]),
 ])  # fmt: skip
 def test_tests_within_corpora_in_words(p, said):
-    tests = [Within("NCBI", "STM", "MTM", 100, 1.5, p[0]), Within("CRAFT", "STM", "MTM", 100, 0.5, p[1])]
+    tests = [Within("NCBI", "STM", "MTM", 100, Interval(1.5, 0.5, 2.5), p[0]),
+             Within("CRAFT", "STM", "MTM", 100, Interval(0.5, 0.1, 0.9), p[1])]  # fmt: skip
     assert page.within_sentences(tests, 0.05) == said
     assert said[0] in Checked(page.within_corpora(tests, [], 0.05)).text
+
+
+def test_no_difference_within_corpora_takes_narrow_limits():
+    narrow, wide = Interval(0.1, -0.3, 0.5), Interval(0.1, -0.3, 0.6)
+    tests = [Within("NCBI", "STM", "MTM", 100, narrow, 0.5), Within("CRAFT", "MTM", "STM", 100, narrow, 0.5),
+             Within("ExPTM", "STM", "MTM", 100, wide, 0.5)]  # fmt: skip
+    assert (
+        page.within_sentences(tests, 0.05)[0]
+        == "No difference between MTM and STM on NCBI and CRAFT (limits within 0.5)."
+    )
+    text = Checked(page.within_corpora(tests, [], 0.05)).text
+    assert (text.count("undecided"), text.count("no difference")) == (1, 2)
 
 
 def test_whatever_settings_hold_is_shown():

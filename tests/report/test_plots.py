@@ -11,6 +11,7 @@ from made_results import made_rows
 from matplotlib.text import Text
 from PIL import Image
 
+from kd_jax.evaluation.significance import Interval
 from kd_jax.report import plots
 from kd_jax.report import published as paper
 from kd_jax.report.comparison import compare
@@ -96,10 +97,10 @@ def arrows_of(figure):
 def test_an_arrow_stands_for_each_pair_that_differs(number, method):
     found = compare(published(number), method=method)
     figure = plots.rank_diagram(found)
-    assert len(arrows_of(figure)) == sum(map(found.differ, found.pairs))
+    assert len(arrows_of(figure)) == sum(pair.posthoc < 0.05 for pair in found.pairs)
     assert all(arrow.xy[0] > arrow.xyann[0] for arrow in arrows_of(figure))
     said = [text.get_text() for text in figure.axes[0].texts]
-    assert ("no two models differ" in said) == (number == 7)
+    assert ("no two models apart" in said) == (number == 7)
     assert any("critical difference" in text for text in said) == (method == "nemenyi")
 
 
@@ -149,15 +150,21 @@ def test_one_seed_or_a_corpus_not_run_needs_no_interval():
     rows = made_rows(1, ["NCBI", "CRAFT"], seeds=(1,))
     (matrix,) = score_matrices([row for row in rows if (row.corpus, row.label) != ("NCBI", "STM")])
     figure = plots.gains(matrix, plots.baselines(matrix))
-    assert "interval" not in figure.get_supxlabel()
+    assert "limits" not in figure.get_supxlabel()
     assert_legible(plots.corpus_scores(matrix))
 
 
-def test_intervals_wider_than_the_frame_are_said_to_be_cut():
+def test_limits_are_drawn_where_they_are_known_and_said_to_be_cut():
     matrix = made_matrix(4, corpora=3, seeds=2, step=0)
-    assert plots.gains(matrix, {"SM a=0": "STM"}).get_supxlabel().endswith("(cut at the frame)")
-    matrix = made_matrix(4, corpora=3, seeds=9, step=5)
-    assert plots.gains(matrix, {"SM a=0": "STM"}).get_supxlabel().endswith("over seeds")
+    first, second, _ = matrix.corpora
+    pair = ("SM a=0", "STM")
+    for reach, said in ((0.1, "over seeds and sentences"), (1000, "(cut at the frame)")):
+        limits = {(first, *pair): Interval(0, -reach, reach), (second, *pair): Interval(0, -np.inf, np.inf)}
+        figure = plots.gains(matrix, {"SM a=0": "STM"}, limits)
+        assert figure.get_supxlabel().endswith(said)
+        bars = [tuple(line.get_xdata()) for line in figure.axes[0].lines if len(set(line.get_xdata())) == 2]
+        assert bars == [(-reach, reach)]
+    assert "limits" not in plots.gains(matrix, {"SM a=0": "STM"}).get_supxlabel()
 
 
 def test_every_model_has_a_look_of_its_own():
