@@ -5,6 +5,7 @@ import runpy
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_jax import cli
 from kd_jax.errors import InputError, nearest
 from kd_jax.settings import Head
 from kd_jax.structs import LossWeights
@@ -109,7 +110,9 @@ def load_experiment(name: str) -> Experiment:
     Raises:
         InputError: for an unknown name, with the nearest ones, or a file without EXPERIMENT.
     """
-    path = experiments().get(name, Path(name))
+    path = experiments().get(name)
+    if path is None:
+        path = cli.path(name, "any", "--experiment=")
     if path.suffix != ".py" or not path.is_file():
         raise InputError(f"--experiment={name}: no such experiment; {nearest(name, experiments())}")
     try:

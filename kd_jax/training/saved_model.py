@@ -18,6 +18,7 @@ from kd_jax.runtime.files import DAMAGED_ARRAYS, digest, digest_file, whole_fold
 from kd_jax.settings import ModelConfig, from_dict, to_dict
 
 FORMAT = 1
+OURS = ("model.json", "vocabulary.json", "counts.npz", "params", "card.json", "card.md")  # written by a run
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def save_model(folder: Path, model: TrainedModel, counts: dict[str, np.ndarray])
         "params_shapes": jax.tree.map(lambda x: [str(x.dtype), *x.shape], model.params),
     }
     words = dataclasses.asdict(model.vocabulary) | {"singles": sorted(model.vocabulary.singles)}
-    with whole_folder(folder) as partial:
+    with whole_folder(folder, OURS) as partial:
         (partial / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
         np.savez(partial / "counts.npz", **{name: np.int32(c) for name, c in counts.items()})  # type: ignore[arg-type]
         with ocp.StandardCheckpointer() as writer:
