@@ -13,7 +13,6 @@ import numpy as np
 from absl import logging
 from rich.console import Console
 
-from kd_jax import tag as tagging
 from kd_jax.corpora.conll import read_split
 from kd_jax.data.vectors import load_vectors
 from kd_jax.distill import store
@@ -21,11 +20,12 @@ from kd_jax.evaluation import results
 from kd_jax.experiment import sample_corpora
 from kd_jax.export import load as loading
 from kd_jax.export import shipped as shipping
+from kd_jax.export import tag_files as tagging
+from kd_jax.export.delivery import ship
 from kd_jax.report.build import _settings as read_settings
 from kd_jax.report.curves import read_metrics
 from kd_jax.runtime.files import digest, digest_file
 from kd_jax.settings import SMALL, Settings, from_dict, override, to_dict
-from kd_jax.ship import ship
 from kd_jax.sweep.lanes import _read as read_lanes
 from kd_jax.sweep.request import Request, execute
 from kd_jax.training.saved_model import load_counts, load_model
@@ -182,7 +182,7 @@ def tag(valid: Path) -> Reader:
             out = folder.with_name(f"tagged.{form}")
             for record in ("line", "paragraph"):
                 shutil.rmtree(out, ignore_errors=True)
-                tagging.tag(tagging.Asked(model=("m",), names=names, format=form, out=str(out), record=record))
+                tagging.tag_files(tagging.Asked(model=("m",), names=names, format=form, out=str(out), record=record))
 
     return Reader(files, read)
 

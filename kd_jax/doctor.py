@@ -3,23 +3,22 @@
 import importlib.util
 import os
 import platform
-import sys
 import time
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from absl import app, logging
+from kd_jax import cli
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "seqeval", "safetensors")
 TOLERANCE = 1e-3  # of a sum of 64 products, TF32 included
 
 
-def main(argv: Sequence[str]) -> None:
-    """Print what there is; exit 1 where the verdict is bad."""
-    if len(argv) > 1:
-        print(f"error: {argv[1]}: kd_jax.doctor takes nothing", file=sys.stderr)
-        sys.exit(2)
-    logging.set_verbosity(logging.WARNING)
+def define(_: cli.Flags) -> None:
+    """It has no flags of its own."""
+
+
+def doctor(_: Any, __: list[str]) -> int:
+    """Print what there is; 1 where the verdict is bad."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     print(f"python {platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
@@ -27,10 +26,10 @@ def main(argv: Sequence[str]) -> None:
             print(f"{name} {version(name)}")
         except PackageNotFoundError:
             print(f"verdict: {name} is missing; install with: pip install -e . in a checkout")
-            sys.exit(1)
+            return 1
     fault, told = _devices()
     print(f"verdict: {fault or told}")
-    sys.exit(1 if fault else 0)
+    return 1 if fault else 0
 
 
 def _devices() -> tuple[str, str]:
@@ -55,7 +54,7 @@ def _devices() -> tuple[str, str]:
         return f"{devices[0].device_kind} computes a recurrence wrongly; reinstall jax for this device", ""
     if devices[0].platform == "cpu" and importlib.util.find_spec("jax_cuda12_plugin"):
         return "jax for NVIDIA is installed, but no GPU is seen; look at nvidia-smi and LD_LIBRARY_PATH", ""
-    return "", f"well: kd_jax runs on {len(devices)} x {devices[0].device_kind}, {cores} CPU cores"
+    return "", f"OK: kd_jax runs on {len(devices)} x {devices[0].device_kind}, {cores} CPU cores"
 
 
 def _compile_check() -> float:
@@ -83,5 +82,7 @@ def _compile_check() -> float:
     return float(jnp.abs(got - np.stack(wanted)).max() / np.abs(wanted).max())
 
 
+COMMAND = cli.Command(__doc__ or "", define, doctor)
+
 if __name__ == "__main__":
-    app.run(main)
+    cli.run(COMMAND)

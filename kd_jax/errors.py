@@ -1,4 +1,4 @@
-"""The one exception that a user sees as a line of text rather than as a traceback."""
+"""The exceptions that a user sees as a line of text rather than as a traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,19 @@ from difflib import get_close_matches
 
 class InputError(Exception):
     """Something the user gave can't be used: the message says where it is, what is wrong and how to mend it."""
+
+
+class InterruptedRunError(Exception):
+    """A signal asked for the end, and everything is saved.
+
+    Args:
+        why: one line for people.
+        exit_status: of the process.
+    """
+
+    def __init__(self, why: str, exit_status: int) -> None:
+        super().__init__(why)
+        self.exit_status = exit_status
 
 
 def brief(fault: BaseException) -> str:

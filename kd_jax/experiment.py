@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from kd_jax import cli
 from kd_jax.errors import InputError, nearest
 from kd_jax.runtime.files import kind_of
 from kd_jax.settings import Head
@@ -185,7 +186,9 @@ def load_experiment(name: str) -> Experiment:
     Raises:
         InputError: for an unknown name, with the nearest ones, or a file without EXPERIMENT.
     """
-    path = experiments().get(name, Path(name))
+    path = experiments().get(name)
+    if path is None:
+        path = cli.path(name, "any", "--experiment=")
     if path.suffix != ".py" or kind_of(path) != "file":
         raise InputError(f"--experiment={name}: no such experiment; {nearest(name, experiments())}")
     try:

@@ -1,78 +1,70 @@
-"""Command line: train teachers, single-task models and students, and show the table they make."""
+"""Train teachers, single-task models and students, and show the table they make.
 
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+kd-jax train --experiment=logits --seeds=5
+kd-jax train --data_dir=DIR --datasets=NCBI,ExPTM --workdir=W --dry_run
+kd-jax train --experiment=list        the experiments, a line each
+kd-jax train --set=help               every setting with its type, its default and what it does
+"""
 
-from absl import app, flags, logging
-from rich.console import Console
+from typing import Any
 
-from kd_jax.errors import InputError
-from kd_jax.runtime.interrupt import InterruptedRunError
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("experiment", "logits", "Name of an experiment, or path of an experiment file of your own.")
-flags.DEFINE_string("seeds", "5", "How many seeds (5 means 1,2,3,4,5), or a list of seeds such as 3,5,8.")
-flags.DEFINE_list("datasets", [], "Corpora, by the paper's names or their folders' names; default: all in --data_dir.")
-flags.DEFINE_list("targets", [], "Corpora that get single-task models and students; default: all. MTMs learn from all.")
-flags.DEFINE_string("data_dir", None, "Folder of corpora, one folder each; default: the bundled sample, small sizes.")
-flags.DEFINE_string("workdir", None, "Where models and results go; finished models there are not trained again.")
-flags.DEFINE_integer("epochs", None, "Passes over the training text, of teachers too; choosing runs make no more.")
-flags.DEFINE_enum(
-    "protocol",
-    "train+devel",
-    ["train+devel", "train", "train+devel+clean", "train+clean"],
-    "Train on train and devel, or on train and keep the epoch best on devel; clean leaves out what stands in test.",
-)
-flags.DEFINE_enum(
-    "scheme",
-    None,
-    ["IOB2", "IOBES", "IOB1"],
-    "Tag scheme of the files; default: IOBES if they have E- or S-, else IOB2.",
-)
-flags.DEFINE_multi_string("set", [], "A setting, as key=value; may be repeated: --set learning_rate=0.002.")
-flags.DEFINE_string("cluster", "", "Run on Ray: auto, an address, or local:N (N units at a time here). Extra: cluster.")
-flags.DEFINE_boolean("dry_run", default=False, help="Show the plan and stop.")
+from kd_jax import cli
 
 
-def main(argv: Sequence[str]) -> None:
-    """Run the experiment that the flags describe; exit 2 with one line where they or the corpora are wrong."""
-    # Matplotlib tells of its list of fonts, orbax of every step of a save and of errors that it raises, too.
-    logging.set_verbosity(logging.FATAL)
-    from kd_jax.sweep.request import Request, execute  # noqa: PLC0415 - `--help` needs no JAX
+def define(flags: cli.Flags) -> None:
+    """The command's flags."""
+    flags.text("experiment", "recommended", "Name of an experiment, a file of your own, or list for a list.", "NAME")
+    flags.text("seeds", "5", "How many seeds (5 means 1,2,3,4,5), or a list of seeds such as 3,5,8.", "N|N,N,...")
+    flags.words("datasets", [], "Corpora, by the paper's names or their folders' names; default: all in --data_dir.")
+    flags.words("targets", [], "Corpora that get single-task models and students; default: all. MTMs learn from all.")
+    flags.path("data_dir", "Folder of corpora, one folder each; default: the bundled sample, small sizes.")
+    flags.path("workdir", "Where models and results go; finished models there are not trained again.")
+    flags.whole("epochs", None, "Passes over the training text, of teachers too; an upper bound for tuning runs.")
+    flags.choice(
+        "protocol",
+        "train+devel",
+        ("train+devel", "train", "train+devel+clean", "train+clean"),
+        "Train on train and devel, or on train and keep the epoch best on devel; clean drops training sentences that"
+        " occur in test.",
+    )
+    cli.define_notation(flags)
+    flags.repeated("set", "A setting; may be repeated: --set=learning_rate=0.002. --set=help lists all.", "KEY=VALUE")
+    flags.text("cluster", "", "Run on Ray: auto, an address, or local:N (N units here). Extra: cluster.", "WHERE")
+    flags.yes("dry_run", "Show the plan and stop.")
+
+
+def train(given: Any, _: list[str]) -> None:
+    """Run the experiment that the flags describe."""
+    from kd_jax.settings import SMALL, Settings  # noqa: PLC0415 - `--help` needs no JAX, and neither do the lists
+    from kd_jax.sweep.explain import catalogue, explain  # noqa: PLC0415
+
+    if given.experiment == "list":
+        print("\n".join(catalogue()))
+        return
+    if "help" in given.set:
+        print("\n".join(explain(Settings(), {"bundled sample": SMALL})))
+        return
+    from absl import logging  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    from kd_jax.sweep.request import Request, execute  # noqa: PLC0415
     from kd_jax.training.saved_model import silence_tensorstore_threads  # noqa: PLC0415
 
+    logging.set_verbosity(logging.FATAL)  # orbax logs every step of a save, and errors that it raises, too
     silence_tensorstore_threads()
-    if len(argv) > 1:
-        sys.exit(f"error: {argv[1]}: flags look like --name=value")
-    try:
-        execute(
-            Request(
-                experiment=FLAGS.experiment,
-                seeds=FLAGS.seeds,
-                datasets=tuple(FLAGS.datasets),
-                targets=tuple(FLAGS.targets),
-                data_dir=None if FLAGS.data_dir is None else Path(FLAGS.data_dir),
-                workdir=None if FLAGS.workdir is None else Path(FLAGS.workdir),
-                epochs=FLAGS.epochs,
-                protocol=FLAGS.protocol,
-                scheme=FLAGS.scheme,
-                assignments=tuple(FLAGS.set),
-                dry_run=FLAGS.dry_run,
-                cluster=FLAGS.cluster,
-            ),
-            Console(),
-        )
-    except InputError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        sys.exit(2)
-    except InterruptedRunError as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(stopped.exit_status)
-    except KeyboardInterrupt:
-        print("interrupted at once; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    request = Request(
+        **{name: given[name].value for name in Request.__dataclass_fields__ if name != "assignments"},
+        assignments=tuple(given.set),
+    )
+    execute(request, Console())
 
+
+COMMAND = cli.Command(
+    __doc__ or "",
+    define,
+    train,
+    interrupted="interrupted at once; the same command goes on from the last checkpoint",
+)
 
 if __name__ == "__main__":
-    app.run(main)
+    cli.run(COMMAND)

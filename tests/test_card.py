@@ -14,10 +14,10 @@ from test_run import SIZES
 from tiny import tiny_corpus
 
 import kd_jax
-from kd_jax.card import write_cards
 from kd_jax.corpora.conll import parse, write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
+from kd_jax.export.cards import write_cards
 from kd_jax.runtime.files import digest
 from kd_jax.sweep.request import Request, execute
 from kd_jax.training.saved_model import load_model

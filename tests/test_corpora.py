@@ -9,7 +9,7 @@ import matplotlib.image
 import pytest
 
 from kd_jax import corpora as room
-from kd_jax.corpora import __main__ as corpora
+from kd_jax.corpora import command as corpora
 from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.structs import Sentence
@@ -55,7 +55,7 @@ def test_check_says_what_is_wrong_and_fails(data_dir, capsys):
 
 def test_audit_prints_and_writes_a_table_and_a_picture(data_dir, capsys, tmp_path):
     out = tmp_path / "made" / "overlap"
-    assert corpora.audit(data_dir, None, None, ["train", "devel"], str(out)) == 0
+    assert corpora.audit(data_dir, None, None, ["train", "devel"], out) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[2].split() == ["1", "mine", "100.0", "50.0", "100.0", "2"]
     assert told[3].split() == ["2", "yours", "100.0", "100.0", "100.0", "1"]
@@ -64,13 +64,13 @@ def test_audit_prints_and_writes_a_table_and_a_picture(data_dir, capsys, tmp_pat
     assert "![heat map](overlap.png)" in table
     assert matplotlib.image.imread(out.with_suffix(".png")).ndim == 3
     assert sorted(os.listdir(out.parent)) == ["overlap.md", "overlap.png"]
-    corpora.audit(data_dir, None, None, ["train"], str(out))
+    corpora.audit(data_dir, None, None, ["train"], out)
     assert "| mine | 50.0 | 50.0 | 50.0 | 2 |" in out.with_suffix(".md").read_text()
     with pytest.raises(InputError, match=r"--splits=tran: .*did you mean 'train'"):
-        corpora.audit(data_dir, None, None, ["tran"], str(out))
+        corpora.audit(data_dir, None, None, ["tran"], out)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file/overlap"):
-        corpora.audit(data_dir, None, None, ["train"], str(tmp_path / "file" / "overlap"))
+        corpora.audit(data_dir, None, None, ["train"], tmp_path / "file" / "overlap")
 
 
 def test_list_knows_the_15_and_what_is_there(data_dir, capsys):
@@ -131,4 +131,4 @@ def test_flags_may_follow_the_command(data_dir):
     assert (data_dir.parent / "made.md").is_file()
     mistyped = command("audit", "data", "--datsets=yours", folder=data_dir.parent)
     assert mistyped.returncode != 0
-    assert "Did you mean: datasets" in mistyped.stderr
+    assert "--datsets: no such flag; did you mean 'datasets'" in mistyped.stderr

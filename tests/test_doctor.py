@@ -8,7 +8,7 @@ def test_it_ends_with_a_verdict():
     done = subprocess.run([sys.executable, "-m", "kd_jax.doctor"], capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
-    assert lines[-1].startswith("verdict: well")
+    assert lines[-1].startswith("verdict: OK")
     assert any(line.startswith("jax ") for line in lines)
 
 

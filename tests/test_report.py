@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,8 +19,8 @@ from rich.console import Console
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.results import TypeRow
-from kd_jax.report import __main__ as reporting
 from kd_jax.report import build as report
+from kd_jax.report import command as reporting
 
 CORPORA = ("NCBI", "CRAFT", "ExPTM")
 
@@ -243,7 +244,7 @@ def command(*flags, cwd):
 
 @pytest.mark.parametrize(("flag", "status", "said"), [
     ("--workdir=nowhere", 2, r"error: nowhere/results\.csv: no such file; .+\n"),
-    ("--wrkdir=x", 1, r"FATAL .*Unknown command line flag 'wrkdir'\. Did you mean: workdir .*"),
+    ("--wrkdir=x", 2, r"error: --wrkdir: no such flag; did you mean 'workdir'\?\n"),
 ])  # fmt: skip
 def test_the_command_answers_faults_with_a_line(tmp_path, flag, status, said):
     done = command(flag, cwd=tmp_path)
@@ -258,3 +259,35 @@ def test_the_command_writes_a_report(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert "report: W/report/index.html" in done.stdout
     assert (tmp_path / "W" / "report" / "index.html").exists()
+
+
+def test_a_report_leaves_alone_what_a_user_put_beside_and_into_its_sections(workdir, tmp_path):
+    output = tmp_path / "rep"
+    reported(workdir, output=output)
+    section = output / "logits-train+devel"
+    shutil.copytree(section, output / "kept for the talk")
+    shutil.copytree(section, output / "old-name")
+    stale = json.loads((section / "section.json").read_text()) | {"name": "stale"}
+    (output / "stale").mkdir()
+    for file in stale["files"]:
+        (output / "stale" / file).touch()
+    (output / "stale" / "section.json").write_text(json.dumps(stale))
+    (output / "notes").mkdir()
+    (section / "mine.png").touch()
+    reported(workdir, output=output)
+    assert {path.name for path in output.iterdir() if path.is_dir()} == {
+        section.name, "kept for the talk", "old-name", "notes",
+    }  # fmt: skip
+    assert (section / "mine.png").exists()
+    assert (output / "old-name" / "ranks.png").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "tables.md", "logits-train+devel/plan.txt"])
+def test_a_folder_that_holds_somebody_elses_page_is_refused(workdir, tmp_path, name):
+    path = tmp_path / "docs" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("<html>mine</html>")
+    with pytest.raises(InputError, match=r"is there already and no.*--output"):
+        reported(workdir, output=tmp_path / "docs")
+    assert [str(p.relative_to(tmp_path / "docs")) for p in (tmp_path / "docs").rglob("*") if p.is_file()] == [name]
+    assert path.read_text() == "<html>mine</html>"

@@ -1,15 +1,15 @@
 """Corpora: what is known, what is there, what is wrong with it, and how to get it.
 
-  python -m kd_jax.corpora list  [DIR]
+  kd-jax corpora list  [DIR]
       The 15 corpora of the paper with their folders, entity types and sizes, and which of them are in DIR.
-  python -m kd_jax.corpora check DIR
+  kd-jax corpora check DIR
       Examine every file of the corpora in DIR (or of the one corpus that DIR is): counts, tags, illegal transitions,
       duplicates, extremes, characters outside ASCII, and differences from the published files. Exit status 1 if
       anything is wrong.
-  python -m kd_jax.corpora audit DIR
-      The share of each corpus's test sentences that stand in the training sentences of itself and of every other
+  kd-jax corpora audit DIR
+      The share of each corpus's test sentences that also occur in the training sentences of itself and of every other
       corpus, as a table (OUT.md) and a heat map (OUT.png), where OUT is --out. --splits=train leaves devel out.
-  python -m kd_jax.corpora fetch DIR
+  kd-jax corpora fetch DIR
       Get the public collection (cambridgeltl/MTL-Bioinformatics-2016) into DIR and check every file's size and SHA-256
       sum. What is there and right stays; what differs is named and kept, unless --overwrite is given.
       --from=PLACE reads a copy instead: a folder, an archive (zip, tar, tar.gz, ...) or its URL, a git repository's
@@ -21,194 +21,54 @@ A corpus of your own is a folder with train.tsv, test.tsv and, if you have one, 
 IOB2 or IOBES tag; an empty line between sentences. --scheme=IOB1 reads IOB1, which can't be told from IOB2 by itself.
 """
 
-import io
-import sys
-from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from absl import app, flags
-from matplotlib.figure import Figure
-
-from kd_jax.corpora import check as checking
-from kd_jax.corpora import fetch as fetching
-from kd_jax.corpora import overlap
-from kd_jax.corpora.conll import has_splits
-from kd_jax.corpora.registry import find, load, registry
+from kd_jax import cli
 from kd_jax.errors import InputError, nearest
-from kd_jax.runtime.files import kind_of, replace_file
 
-FLAGS = flags.FLAGS
 COMMANDS = ("list", "check", "audit", "fetch")
 
 
-def list_corpora(data_dir: Path | None) -> int:
-    """Print the registered corpora, and which of them and which others a folder holds."""
-    there = find(data_dir) if data_dir else {}
-    for name, entry in registry().items():
-        sizes = ", ".join(f"{split} {facts.sentences:,}" for split, facts in entry.splits.items()) or "counts not known"
-        kinds = ", ".join(entry.types)
-        state = "" if data_dir is None else "there    " if name in there else "missing  "
-        print(f"{state}{name:<12} {entry.folders[0]:<17} sentences: {sizes}; entities: {kinds}")
-    for name in (name for name in there if name not in registry()):
-        print(f"there    {name:<12} {there[name].name:<17} not registered")
-    return 0
+def define(flags: cli.Flags) -> None:
+    """The command's flags."""
+    flags.path("data_dir", "Folder of corpora, one folder each.")
+    flags.words("datasets", None, "Corpora, by the paper's names or their folders' names; default: all.")
+    cli.define_notation(flags)
+    flags.words("splits", ["train", "devel"], "audit: what counts as training data.", "SPLIT")
+    flags.path("out", "audit: the table goes to OUT.md, the heat map to OUT.png.", "stem", "overlap")
+    flags.text("from", None, "fetch: folder, archive, or URL of an archive, a mirror or a git repository.", "PLACE")
+    flags.yes("overwrite", "fetch: replace files that differ from the published ones.")
 
 
-def check(data_dir: Path, datasets: Sequence[str] | None, scheme: str | None) -> int:
-    """Print what the files of corpora hold and what is wrong with them; 1 where something is."""
-    if kind_of(data_dir) == "folder" and has_splits(data_dir) and datasets is None:
-        named = (name for name, entry in registry().items() if data_dir.resolve().name in entry.folders)
-        folders = {next(named, data_dir.resolve().name): data_dir}
-    else:
-        folders = find(data_dir, datasets)
-    wrong = []
-    for name, folder in folders.items():
-        report = checking.examine(folder, name, registry().get(name), scheme)
-        print("\n".join(checking.describe(report)), flush=True)
-        if not report.well:
-            wrong.append(name)
-    print(f"{len(folders)} checked, " + (f"something is wrong with {', '.join(wrong)}" if wrong else "all well"))
-    return 1 if wrong else 0
+def corpora(given: Any, words: list[str]) -> int:
+    """Run the command that is named first."""
+    name, folder = _asked(words, given.data_dir)
+    from kd_jax.corpora import command  # noqa: PLC0415 - `--help` needs no matplotlib
+
+    if folder is None or name == "list":
+        return command.list_corpora(folder)
+    if name == "check":
+        return command.check(folder, given.datasets, given.scheme, given.entity_type)
+    if name == "audit":
+        return command.audit(folder, given.datasets, given.scheme, given.splits, given.out)
+    return command.fetch(folder, given.datasets, given["from"].value, overwrite=given.overwrite)
 
 
-def audit(data_dir: Path, datasets: Sequence[str] | None, scheme: str | None, splits: Sequence[str], out: str) -> int:
-    """Print, write and draw the share of test sentences that stand in training data."""
-    for split in splits:
-        if split not in overlap.TRAINING:
-            raise InputError(f"--splits={split}: no training data; {nearest(split, overlap.TRAINING)}")
-    found = overlap.audit(load(data_dir, datasets, scheme), splits)
-    table, picture = Path(f"{out}.md"), Path(f"{out}.png")
-    print(_plain(found))
-    replace_file(picture, _heat_map(found))
-    replace_file(table, _markdown(found, out).encode())
-    print(f"table: {table}   heat map: {picture}")
-    return 0
+def _asked(words: Sequence[str], data_dir: Path | None) -> tuple[str, Path | None]:
+    name, *folders = words or [""]
+    if name not in COMMANDS:
+        raise InputError(f"{name or 'no command'}: {nearest(name, COMMANDS)}; --help says more")
+    paths = [cli.path(folder, "folder") for folder in folders] + ([] if data_dir is None else [data_dir])
+    if len(paths) > 1:
+        raise InputError(f"{' and '.join(map(str, paths))}: give one folder")
+    if not paths and name != "list":
+        raise InputError(f"{name}: of which folder? python -m kd_jax.corpora {name} DIR")
+    return name, paths[0] if paths else None
 
 
-def fetch(data_dir: Path, datasets: Sequence[str] | None, where: str | None, *, overwrite: bool) -> int:
-    """Get the collection, print what became of it corpus by corpus."""
-    every = list[fetching.Fetched]()
-    results = fetching.fetch(data_dir, where, datasets, overwrite=overwrite)
-    for entry, files in groupby(results, key=lambda result: result.entry):
-        group = list(files)
-        every += group
-        states = Counter(file.state for file in group)
-        print(f"{entry.name:<12} {', '.join(f'{n} {state}' for state, n in states.items())}", flush=True)
-        for file in group:
-            if file.note:
-                print(f"  {file.path.name}: {file.note}")
-    optional = {"BC4CHEMD"} - set(datasets or ())
-    bad = [file for file in every if file.state in fetching.FAILED and file.entry.name not in optional]
-    if bad:
-        names = ", ".join(f"{file.path.parent.name}/{file.path.name} ({file.state})" for file in bad)
-        raise InputError(f"{len(bad)} of {len(every)} files are not as published: {names}")
-    return 0
-
-
-def _plain(found: overlap.Overlap) -> str:
-    """The table for a terminal: columns by number."""
-    width = max(map(len, found.names))
-    rows = [f"test sentences (%) that stand in the {' + '.join(found.splits)} sentences of corpus"]
-    rows.append(" " * (width + 4) + "".join(f"{i:>7}" for i in range(1, len(found.names) + 1)) + "    any  sentences")
-    for i, name in enumerate(found.names):
-        shares = "".join(f"{share:7.1f}" for share in found.percent[i])
-        rows.append(f"{i + 1:>3} {name:<{width}}{shares}{found.percent_anywhere[i]:7.1f}  {found.counted[i]:>9,}")
-    return "\n".join(rows)
-
-
-def _markdown(found: overlap.Overlap, out: str) -> str:
-    options = "" if tuple(found.splits) == overlap.TRAINING else f" --splits={','.join(found.splits)}"
-    heads = ["test \\ training", *found.names, "any of them", "sentences"]
-    lines = [
-        "# Test sentences that stand in training data",
-        "",
-        f"Each row: the share, in percent, of a corpus's test sentences that stand in the {' + '.join(found.splits)}",
-        "sentences of each corpus. Sentences are compared as their tokens joined, lower-cased and stripped to a-z and",
-        f"0-9; those shorter than {overlap.SHORTEST} characters, mostly headings, are left out. The last column counts",
-        "those that are compared.",
-        "",
-        f"Made by `python -m kd_jax.corpora audit --data_dir=DIR --out={out}{options}`.",
-        "",
-        f"![heat map]({Path(out).name}.png)",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|---" + "|---:" * (len(heads) - 1) + "|",
-    ]
-    for i, name in enumerate(found.names):
-        shares = [f"{share:.1f}" for share in (*found.percent[i], found.percent_anywhere[i])]
-        lines.append(f"| {name} | {' | '.join(shares)} | {found.counted[i]:,} |")
-    return "\n".join(lines) + "\n"
-
-
-def _heat_map(found: overlap.Overlap) -> bytes:
-    size = 2.2 + 0.5 * len(found.names)
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(found.percent, cmap="Reds", vmin=0, vmax=100)
-    axes.set_xticks(range(len(found.names)), found.names, rotation=45, ha="right")
-    axes.set_yticks(range(len(found.names)), found.names)
-    axes.set_xlabel(f"training sentences ({' + '.join(found.splits)}) of")
-    axes.set_ylabel("test sentences of")
-    for (row, column), share in zip(
-        ((r, c) for r in range(len(found.names)) for c in range(len(found.names))), found.percent.flat, strict=True
-    ):
-        if share:
-            colour = "white" if share > 60 else "black"
-            axes.text(column, row, f"{share:.1f}", ha="center", va="center", fontsize=7, color=colour)
-    figure.colorbar(image, label="test sentences found, %", shrink=0.8)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    return content.getvalue()
-
-
-def main(argv: Sequence[str]) -> None:
-    """Run a command; exit 2 with one line where it can't be done."""
-    try:
-        command, folder = _command(argv[1:], FLAGS.data_dir)
-        sys.exit(_run(command, folder))
-    except InputError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        sys.exit(130)
-
-
-def _command(words: Sequence[str], data_dir: str | None) -> tuple[str, Path | None]:
-    command, *folders = words or [""]
-    if command not in COMMANDS:
-        raise InputError(f"{command or 'no command'}: {nearest(command, COMMANDS)}; --help says more")
-    folders += [data_dir] if data_dir is not None else []
-    if len(folders) > 1:
-        raise InputError(f"{' and '.join(folders)}: give one folder")
-    if not folders and command != "list":
-        raise InputError(f"{command}: of which folder? python -m kd_jax.corpora {command} DIR")
-    return command, Path(folders[0]) if folders else None
-
-
-def _run(command: str, folder: Path | None) -> int:
-    if folder is None or command == "list":
-        return list_corpora(folder)
-    if command == "check":
-        return check(folder, FLAGS.datasets, FLAGS.scheme)
-    if command == "audit":
-        return audit(folder, FLAGS.datasets, FLAGS.scheme, FLAGS.splits, FLAGS.out)
-    return fetch(folder, FLAGS.datasets, FLAGS["from"].value, overwrite=FLAGS.overwrite)
-
-
-def _define_flags() -> None:
-    flags.DEFINE_string("data_dir", None, "Folder of corpora, one folder each.")
-    flags.DEFINE_list("datasets", None, "Corpora, by the paper's names or their folders' names; default: all.")
-    flags.DEFINE_string("scheme", None, "Tags of the files: IOB2, IOBES or IOB1; default: IOB2 or IOBES, as they show.")
-    flags.DEFINE_list("splits", ["train", "devel"], "audit: what counts as training data.")
-    flags.DEFINE_string("out", "overlap", "audit: the table goes to OUT.md, the heat map to OUT.png.")
-    flags.DEFINE_string("from", None, "fetch: folder, archive, or URL of an archive, a mirror or a git repository.")
-    flags.DEFINE_boolean("overwrite", default=False, help="fetch: replace files that differ from the published ones.")
-    FLAGS.set_gnu_getopt()
-
+COMMAND = cli.Command(__doc__ or "", define, corpora, words="list|check|audit|fetch [DIR]")
 
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main)
+    cli.run(COMMAND)

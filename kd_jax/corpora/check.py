@@ -1,18 +1,23 @@
 """What a corpus's files hold, and what is wrong with them: counts, tags, faults, differences from the registry."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
-from kd_jax.corpora.conll import Lines, faults, parse, scheme_of, sentences, split_files
+from kd_jax.corpora.conll import Lines, faults, parse, scheme_of, sentences
+from kd_jax.corpora.lines import quote
 from kd_jax.corpora.registry import Entry, SplitFacts
+from kd_jax.corpora.splits import split_files, unread_files
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import digest_file
 
 _FAULTS_SHOWN = 5
 _CHARACTERS_SHOWN = 12
+_ENOUGH = 10  # tokens or sentences from which a pattern is no chance
+_CSV_QUOTES = re.compile(r'"[^"]*(?:""[^"]*)+"')
 
 
 @dataclass
@@ -35,6 +40,8 @@ class FileReport:
         differences: from the counts that the registry expects.
         faults: that keep it from being read, as path:line: fault; the first few.
         faults_in_all: how many there are.
+        suspicions: of what can be read, but hardly says what its author meant.
+        bare: whether its tags had no type and were given one.
     """
 
     split: str
@@ -52,6 +59,8 @@ class FileReport:
     differences: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     faults_in_all: int = 0
+    suspicions: list[str] = field(default_factory=list)
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class CorpusReport:
         files: a report each, in the order train, devel, test.
         missing: needed or expected files that are not there, or why the folder is no corpus.
         unexpected: entity types that the registry does not have.
+        unread: names of files that look like a missing split, but are called otherwise.
     """
 
     name: str
@@ -71,14 +81,19 @@ class CorpusReport:
     files: tuple[FileReport, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
     @property
     def well(self) -> bool:
         """Whether it can be read, and is as the registry expects."""
-        return not (self.missing or self.unexpected or any(f.faults or f.differences for f in self.files))
+        return not (
+            self.missing or self.unexpected or any(f.faults or f.differences or f.suspicions for f in self.files)
+        )
 
 
-def examine(folder: Path, name: str, entry: Entry | None = None, scheme: str | None = None) -> CorpusReport:
+def examine(
+    folder: Path, name: str, entry: Entry | None = None, scheme: str | None = None, entity_type: str | None = None
+) -> CorpusReport:
     """Examine a corpus; faults are reported, not raised.
 
     Args:
@@ -86,25 +101,28 @@ def examine(folder: Path, name: str, entry: Entry | None = None, scheme: str | N
         name: of the corpus.
         entry: what the registry expects, where it knows the corpus.
         scheme: as for `kd_jax.corpora.conll.read_split`.
+        entity_type: of bare tags; None for the corpus's name.
     """
     expected = entry.splits if entry else {}
     try:
         paths = split_files(folder)
     except InputError as fault:
         return CorpusReport(name, folder, (), (str(fault),), ())
-    files = tuple(_examine_file(split, path, expected, scheme) for split, path in paths.items())
+    files = tuple(_examine_file(split, path, expected, scheme, entity_type or name) for split, path in paths.items())
     missing = tuple(
         f"{split}.tsv is missing" for split in dict.fromkeys(["train", *expected, "test"]) if split not in paths
     )
     types = {kind for file in files for kind in file.entities}
     unexpected = tuple(sorted(types - set(entry.types))) if expected and entry else ()
-    return CorpusReport(name, folder, files, missing, unexpected)
+    return CorpusReport(name, folder, files, missing, unexpected, tuple(unread_files(folder, paths)))
 
 
-def _examine_file(split: str, path: Path, expected: Mapping[str, SplitFacts], scheme: str | None) -> FileReport:
+def _examine_file(
+    split: str, path: Path, expected: Mapping[str, SplitFacts], scheme: str | None, entity_type: str
+) -> FileReport:
     report = FileReport(split, path)
     try:
-        lines = parse(path)
+        lines = parse(path, entity_type)
         report.scheme = scheme_of(lines, scheme)
     except InputError as fault:
         report.faults, report.faults_in_all = [str(fault)], 1
@@ -119,7 +137,40 @@ def _examine_file(split: str, path: Path, expected: Mapping[str, SplitFacts], sc
         report.entities = Counter(tag[2:] for s in read for tag in s.tags if tag[0] == "B")
     if split in expected:
         _compare(report, expected[split])
+    report.bare = lines.bare
+    if not report.published:
+        report.suspicions = [f"{path}:{line}: {what}" for line, what in suspicions(lines)]
     return report
+
+
+def suspicions(lines: Lines) -> Iterator[tuple[int, str]]:
+    """Line and description of what spreadsheets, csv writers and concatenation do to corpora."""
+    tokens = set(chain.from_iterable(lines.tokens))
+    counted = [int(t) for sentence in lines.tokens for t in sentence] if all(map(_is_count, tokens)) else []
+    if len(counted) >= _ENOUGH and all(b in {a + 1, counted[0], 0, 1} for a, b in pairwise(counted)):
+        yield lines.first[0], "the first column only counts; remove it, for tokens are read from the first column"
+    if len(lines.tokens) >= _ENOUGH and all(len(sentence) == 1 for sentence in lines.tokens):
+        yield lines.first[0], "every sentence is one token; remove the empty lines between the tokens of a sentence"
+    for what, is_it in (
+        ("a byte order mark in mid-file, as of files that were joined; remove it: {}", lambda t: "\ufeff" in t),
+        (
+            "quotes doubled by a csv writer; write tokens plain (csv.QUOTE_NONE): {}",
+            _CSV_QUOTES.fullmatch,
+        ),
+    ):
+        found = {token for token in tokens if is_it(token)}
+        if found:
+            line, token = next(
+                (first + at, token)
+                for sentence, first in zip(lines.tokens, lines.first, strict=True)
+                for at, token in enumerate(sentence)
+                if token in found
+            )
+            yield line, what.format(quote(token))
+
+
+def _is_count(token: str) -> bool:
+    return token.isascii() and token.isdecimal() and len(token) < 10
 
 
 def _describe(report: FileReport, lines: Lines) -> None:
@@ -180,7 +231,13 @@ def describe(report: CorpusReport) -> Iterator[str]:
         yield f"  characters outside ASCII: {most}" + (f" and {more:,} more kinds" if more > 0 else "")
     yield from (f"  MISSING: {what}" for what in report.missing)
     yield from (f"  DIFFERENT: entity type {kind!r} is not expected" for kind in report.unexpected)
+    if bare := [file.path.name for file in report.files if file.bare]:
+        kinds = ", ".join(sorted({kind for file in report.files for kind in file.entities}))
+        yield f"  bare tags in {', '.join(bare)}: read as {kinds}; --entity_type names another type"
+    if report.unread:
+        yield f"  not read: {', '.join(report.unread)}; devel is called devel, dev, val, valid or validation"
     for file in report.files:
+        yield from (f"  NOTICED: {suspicion}" for suspicion in file.suspicions)
         yield from (f"  DIFFERENT: {file.path.name}: {difference}" for difference in file.differences)
         yield from (f"  FAULT: {fault}" for fault in file.faults)
         if file.faults_in_all > len(file.faults):
@@ -188,7 +245,7 @@ def describe(report: CorpusReport) -> Iterator[str]:
 
 
 def _row(file: FileReport) -> tuple[str, ...]:
-    state = {True: "as published", False: "not the published file", None: "no sum known"}[file.published]
+    state = {True: "as published", False: "not the published file", None: "no published checksum"}[file.published]
     return (
         file.split,
         f"{file.sentences:,}",

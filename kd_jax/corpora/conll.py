@@ -9,16 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from kd_jax.corpora.lines import columns_of, is_mark, line_at, quote, shape_fault, split_lines
+from kd_jax.corpora.splits import split_files, unread_files
 from kd_jax.errors import InputError, nearest
 from kd_jax.runtime.files import kind_of, replace_file
 from kd_jax.structs import Corpus, Sentence
 
-SPLIT_STEMS = {"train": ("train",), "devel": ("devel", "dev", "valid"), "test": ("test",)}
-SUFFIXES = (".tsv", ".txt", ".conll", ".iob")
 PREFIXES = {"IOB2": "BI", "IOBES": "BIES", "IOB1": "BI"}
 _ALIASES = {"IOB2": "IOB2", "BIO": "IOB2", "IOBES": "IOBES", "BIOES": "IOBES", "IOB1": "IOB1"}
-_DOCUMENT = "-DOCSTART-"
-_LONGEST_QUOTE = 40
+_BARE = frozenset("BIES")
 _LARGEST = 2 << 30
 
 
@@ -29,63 +28,81 @@ class Lines(NamedTuple):
         tokens: of each sentence.
         tags: of each sentence, in the file's own scheme, unchecked but for their form.
         first: the line on which each sentence begins.
+        bare: whether the file's tags were bare B, I, ... and got a type.
     """
 
     tokens: list[tuple[str, ...]]
     tags: list[tuple[str, ...]]
     first: list[int]
+    bare: bool = False
 
 
-def read_split(path: Path, scheme: str | None = None) -> tuple[Sentence, ...]:
+def read_split(path: Path, scheme: str | None = None, entity_type: str | None = None) -> tuple[Sentence, ...]:
     """The sentences of one file, with IOB2 tags.
 
     The first column is the token, the last the tag; columns are parted by tabs, or by spaces in a line without a tab.
-    Lines that begin with -DOCSTART- mark documents and belong to no sentence.
+    Marks of documents and comments (`kd_jax.corpora.lines.is_mark`) belong to no sentence.
 
     Args:
         path: a UTF-8 text file, with or without a byte order mark.
         scheme: "IOB2", "IOBES" (or "BIOES") or "IOB1"; None means IOBES where a tag begins with E- or S-, else IOB2.
+        entity_type: of bare tags B, I, ...; None for the name of the file's folder.
 
     Raises:
         InputError: naming file and line, for what is no such file or breaks the scheme.
     """
-    lines = parse(path)
+    lines = parse(path, entity_type)
     chosen = scheme_of(lines, scheme)
     for number, fault in faults(lines, chosen):
         raise InputError(f"{path}:{number}: {fault}")
     return sentences(lines, chosen)
 
 
-def parse(path: Path) -> Lines:
-    """The sentences of a file as they stand there; errors as for `parse_bytes`."""
-    return parse_bytes(_read(path), path)
+def parse(path: Path, entity_type: str | None = None) -> Lines:
+    """The sentences of a file as they stand there; arguments as for `read_split`, errors as for `parse_bytes`."""
+    return parse_bytes(_read(path), path, entity_type or path.resolve().parent.name)
 
 
-def parse_bytes(data: bytes, path: Path) -> Lines:
+def parse_bytes(data: bytes, path: Path, entity_type: str | None = None) -> Lines:
     """The sentences of a file's content as they stand there.
 
     Args:
         data: the content.
         path: that errors name.
+        entity_type: of bare tags B, I, ...; None refuses them.
 
     Raises:
-        InputError: for what is no UTF-8 text of tokens and tags; the scheme is not checked.
+        InputError: for what is no UTF-8 text of tokens and tags, or has bare tags beside others; the scheme is not
+            checked.
     """
-    lines = [*_decode(data, path).split("\n"), ""]
+    lines = [*split_lines(_decode(data, path)), ""]
     cells: dict[str, tuple[str, str]] = {}  # token and tag of each distinct line; empty where a sentence ends
     width = 0
+    bare: dict[str, str] = {}  # of distinct lines with a bare tag, the tag
+    typed = False
     for line in dict.fromkeys(lines):
-        columns = _columns(line)
-        if not columns or is_document_mark(columns[0]):
+        columns = columns_of(line)
+        if not columns or is_mark(line):
             cells[line] = ("", "")
             continue
         width = width or len(columns)
-        if fault := _column_fault(columns, width):
+        if fault := _column_fault(columns, width, entity_type):
             raise InputError(f"{path}:{lines.index(line) + 1}: {fault}")
-        cells[line] = (sys.intern(columns[0]), sys.intern(columns[-1]))
+        token, tag = columns[0], columns[-1]
+        typed = typed or "-" in tag
+        if tag in _BARE:
+            bare[line] = tag
+            tag = f"{tag}-{entity_type}"
+        cells[line] = (sys.intern(token), sys.intern(tag))
+    if bare and typed:
+        line, tag = next(iter(bare.items()))
+        raise InputError(
+            f"{path}:{lines.index(line) + 1}: {quote(tag)} has no type, though other tags here have one; write"
+            f" {quote(tag + '-TYPE')}"
+        )
     tokens = [cells[line][0] for line in lines]
     tags = [cells[line][1] for line in lines]
-    found = Lines([], [], [])
+    found = Lines([], [], [], bool(bare))
     start = 0
     for end in (i for i, token in enumerate(tokens) if not token):
         if end > start:
@@ -127,15 +144,16 @@ def sentences(lines: Lines, scheme: str) -> tuple[Sentence, ...]:
     return tuple(map(Sentence, lines.tokens, tags))
 
 
-def read_corpus(folder: Path, name: str, scheme: str | None = None) -> Corpus:
+def read_corpus(folder: Path, name: str, scheme: str | None = None, entity_type: str | None = None) -> Corpus:
     """The corpus in a folder: train.tsv, test.tsv and, where there is one, devel.tsv.
 
-    Endings .txt, .conll and .iob and the stems dev and valid for devel are understood too.
+    Endings .txt, .conll and .iob, the stems dev, val, valid and validation for devel, and capitals are understood too.
 
     Args:
         folder: of the files.
         name: of the corpus.
         scheme: as for `read_split`.
+        entity_type: of bare tags B, I, ...; None for the corpus's name.
 
     Raises:
         InputError: for a folder without both train and test, two files for one split, or a fault in a file.
@@ -145,38 +163,11 @@ def read_corpus(folder: Path, name: str, scheme: str | None = None) -> Corpus:
         if needed not in files:
             there = ", ".join(path.name for path in files.values())
             why = f"there is only {there}" if there else "it holds no train, devel or test file, so it is no corpus"
+            if alike := unread_files(folder, files):
+                why += f"; {', '.join(alike)}: not read under that name"
             raise InputError(f"{folder}: {needed}.tsv is missing ({why}); a corpus needs train.tsv and test.tsv")
-    splits = {split: read_split(path, scheme) for split, path in files.items()}
+    splits = {split: read_split(path, scheme, entity_type or name) for split, path in files.items()}
     return Corpus(name, splits, label_names(sentence for found in splits.values() for sentence in found))
-
-
-def split_files(folder: Path) -> dict[str, Path]:
-    """The file of each split in a folder, in the order train, devel, test; absent splits are left out.
-
-    Raises:
-        InputError: where there is no such folder, or two files could be the same split.
-    """
-    if (kind := kind_of(folder)) != "folder":
-        raise InputError(f"{folder}: {'not a folder' if kind else 'no such folder'}; give a folder of a corpus")
-    found: dict[str, Path] = {}
-    for split, stems in SPLIT_STEMS.items():
-        paths = [path for stem in stems for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").exists()]
-        if len(paths) > 1:
-            raise InputError(f"{folder}: {paths[0].name} and {paths[1].name} both look like {split}; keep one of them")
-        if paths:
-            found[split] = paths[0]
-    return found
-
-
-def has_splits(folder: Path) -> bool:
-    """Whether a folder holds a train, devel or test file."""
-    stems = {stem for names in SPLIT_STEMS.values() for stem in names}
-    return any(path.stem in stems and path.suffix in SUFFIXES for path in folder.iterdir())
-
-
-def is_document_mark(line: str) -> bool:
-    """Whether a line marks a document and belongs to no sentence."""
-    return line.startswith(_DOCUMENT)
 
 
 def label_names(found: Iterable[Sentence]) -> tuple[str, ...]:
@@ -210,33 +201,25 @@ def write_split(path: Path, written: Sequence[Sentence]) -> None:
     replace_file(path, data)
 
 
-def _columns(line: str) -> list[str]:
-    """The columns of a line; none of a line of blanks."""
-    line = line.rstrip(" \t")
-    if "\t" in line:
-        return [column.strip(" ") for column in line.split("\t")]
-    return [column for column in line.split(" ") if column]
-
-
-def _column_fault(columns: Sequence[str], width: int) -> str | None:
+def _column_fault(columns: Sequence[str], width: int, entity_type: str | None) -> str | None:
     """What is wrong with the columns of a line, and its remedy; None where they are well."""
-    token, tag = columns[0], columns[-1]
+    tag = columns[-1]
     if len(columns) == 1:
-        return f"one column, {_quote(token)}; each line should be token, tab, tag"
-    if len(columns) != width:
-        counts = f"{len(columns)} columns where the lines before have {width}"
-        return f"{counts}; a token with a tab or a space in it, or a column left out?"
-    if not token:
-        return "no token before the tab; empty lines, and nothing else, part sentences"
-    if tag != "O" and (tag[1:2] != "-" or tag[0] not in "BIES" or not tag[2:]):
-        return f"{_quote(tag)} is no tag; tags are O, B-TYPE and I-TYPE, in IOBES also E-TYPE and S-TYPE"
+        return f"one column, {quote(columns[0])}; each line should be token, tab, tag"
+    if fault := shape_fault(columns, width):
+        return fault
+    if tag in _BARE and entity_type is not None:
+        return None
+    if tag != "O" and (tag[1:2] != "-" or tag[0] not in _BARE or not tag[2:]):
+        return f"{quote(tag)} is no tag; tags are O, B-TYPE and I-TYPE, in IOBES also E-TYPE and S-TYPE"
     return None
 
 
 def _read(path: Path) -> bytes:
     try:
         if (kind := kind_of(path)) != "file":
-            why = "not a file" if kind else "no such file"
+            absent = "a link that leads nowhere" if path.is_symlink() else "no such file"
+            why = "not a file" if kind else absent
             raise InputError(f"{path}: {why}; give a text file of tokens and tags")
         if path.stat().st_size > _LARGEST:
             raise InputError(f"{path}: larger than {_LARGEST >> 30} GiB, so hardly a corpus; cut it into smaller ones")
@@ -251,14 +234,13 @@ def _decode(data: bytes, path: Path) -> str:
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         raise InputError(f"{path}:1: the file is UTF-16; save it as UTF-8")
     if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        line = line_at(data, data.index(b"\0"))
         raise InputError(f"{path}:{line}: a NUL byte, so no UTF-8 text; save the file as UTF-8, or remove it there")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
-        line = data.count(b"\n", 0, fault.start) + 1
+        line = line_at(data, fault.start)
         raise InputError(f"{path}:{line}: byte 0x{data[fault.start]:02x} is no UTF-8; save the file as UTF-8") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _transitions(tags: Iterable[tuple[str, ...]]) -> set[tuple[str, str]]:
@@ -288,18 +270,13 @@ def _to_iob2(scheme: str, previous: str, tag: str) -> str | None:
 def _describe(scheme: str, previous: str | None, tag: str) -> str:
     """Fault and remedy of a tag that the scheme forbids after another one, or at a sentence's start."""
     if tag == "O":
-        return f"the entity of {_quote(previous or tag)} is not ended, in {scheme}; write E-, or S- for a single token"
+        return f"the entity of {quote(previous or tag)} is not ended, in {scheme}; write E-, or S- for a single token"
     if tag[0] not in PREFIXES[scheme]:
-        return f"{_quote(tag)} is no tag of {scheme}, which has {', '.join(PREFIXES[scheme])} and O"
+        return f"{quote(tag)} is no tag of {scheme}, which has {', '.join(PREFIXES[scheme])} and O"
     remedy = {
-        "IOB2": f"write {_quote('B' + tag[1:])}, or ask for scheme IOB1 if the whole file is so",
-        "IOB1": f"write {_quote('I' + tag[1:])}, or ask for IOB2 if the whole file is so",
+        "IOB2": f"write {quote('B' + tag[1:])}, or ask for scheme IOB1 if the whole file is so",
+        "IOB1": f"write {quote('I' + tag[1:])}, or ask for IOB2 if the whole file is so",
         "IOBES": "an entity is B-, any number of I-, E- of one type, or S- alone",
     }[scheme]
-    before = "at the start of a sentence" if previous is None else f"after {_quote(previous)}"
-    return f"{_quote(tag)} {before} is not allowed in {scheme}; {remedy}"
-
-
-def _quote(text: str) -> str:
-    """Text for a message: short, and without line breaks."""
-    return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")
+    before = "at the start of a sentence" if previous is None else f"after {quote(previous)}"
+    return f"{quote(tag)} {before} is not allowed in {scheme}; {remedy}"

@@ -6,14 +6,18 @@ here, for its files may not be passed on.
 """
 
 import hashlib
+import os
 import re
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kd_jax.corpora.conll import has_splits, read_corpus
+from kd_jax.corpora.conll import read_corpus
+from kd_jax.corpora.notation import by_corpus
+from kd_jax.corpora.splits import has_splits, split_files, unread_files
 from kd_jax.errors import InputError, nearest
 from kd_jax.runtime.files import kind_of
 from kd_jax.structs import Corpus
@@ -86,13 +90,26 @@ def registry() -> dict[str, Entry]:
     }
 
 
-def load(data_dir: Path, names: Sequence[str] | None = None, scheme: str | None = None) -> list[Corpus]:
+def warn(line: str) -> None:
+    """A line on standard error."""
+    print(line, file=sys.stderr)
+
+
+def load(
+    data_dir: Path,
+    names: Sequence[str] | None = None,
+    scheme: str | None = None,
+    entity_type: str | None = None,
+    say: Callable[[str], object] = warn,
+) -> list[Corpus]:
     """Corpora of a folder.
 
     Args:
         data_dir: a folder with one folder a corpus.
         names: of corpora, the paper's or their folders'; None means all that are there.
-        scheme: as for `kd_jax.corpora.conll.read_split`.
+        scheme: as for `kd_jax.corpora.conll.read_split`, of all or, as CORPUS:SCHEME,..., of some.
+        entity_type: of bare tags B, I, ..., in the same way; None for what `type_of_bare_tags` says.
+        say: is told in a line each what is not read though it may have been meant.
 
     Returns:
         In the order of `names`; without names the registered ones in the paper's order, then others by alphabet.
@@ -100,27 +117,52 @@ def load(data_dir: Path, names: Sequence[str] | None = None, scheme: str | None 
     Raises:
         InputError: for a name that is unknown, absent or given twice, or a fault in a file.
     """
-    return [read_corpus(folder, name, scheme) for name, folder in find(data_dir, names).items()]
+    folders = find(data_dir, names, say)
+    schemes, types = by_corpus("--scheme", scheme, folders), by_corpus("--entity_type", entity_type, folders)
+    found = []
+    for name, folder in folders.items():
+        found.append(read_corpus(folder, name, schemes.get(name), types.get(name) or type_of_bare_tags(name)))
+        if alike := unread_files(folder, split_files(folder)):
+            say(f"{folder}: {', '.join(alike)}: not read; devel is called devel, dev, val, valid or validation")
+    return found
 
 
-def find(data_dir: Path, names: Sequence[str] | None = None) -> dict[str, Path]:
+def type_of_bare_tags(name: str) -> str:
+    """The type that a corpus's bare tags B, I, ... are read as: its only one where it is registered, or its name."""
+    types = registry()[name].types if name in registry() else ()
+    return types[0] if len(types) == 1 else name
+
+
+def find(data_dir: Path, names: Sequence[str] | None = None, say: Callable[[str], object] = str) -> dict[str, Path]:
     """Folders of corpora by the corpora's names; arguments, order and errors as for `load`.
 
     The collection's second notations (-IOBES) and single-type extracts (BC5CDR-chem-IOB) of a registered corpus are
     found by their folder's name only.
     """
-    there = _corpus_folders(data_dir)
+    there, unreadable = _corpus_folders(data_dir)
     if names is None:
         registered = {entry.name: folder for entry in registry().values() if (folder := _folder_of(entry, there))}
         spoken_for = {name for entry in registry().values() for name in entry.folders}
-        others = {name: path for name, path in there.items() if name not in spoken_for and not _variant_of(name)}
+        variants = {name: of for name in there if name not in spoken_for and (of := _variant_of(name))}
+        others = {name: path for name, path in there.items() if name not in {*spoken_for, *variants}}
+        notes = [f"{data_dir / name}: can't be read ({reason})" for name, reason in unreadable.items()]
+        if variants:
+            originals = dict.fromkeys(entry.name for entry in variants.values())
+            notes.append(
+                f"{', '.join(variants)}: other notations or extracts of {', '.join(originals)}, read only where named"
+                f" (--datasets={next(iter(variants))})"
+            )
         if not registered and not others:
-            raise InputError(f"{data_dir}: {_no_corpus(data_dir)}")
+            raise InputError(f"{data_dir}: {'; '.join([_no_corpus(data_dir), *notes])}")
+        for note in notes:
+            say(f"not read: {note}")
         return registered | others
     if not names:
         raise InputError("no corpus is named; name some, such as NCBI,ExPTM")
     found: dict[str, Path] = {}
     for given in names:
+        if given in unreadable:
+            raise InputError(f"{data_dir / given}: can't be read: {unreadable[given]}")
         name, folder = _resolve(given, there, data_dir)
         if name in found:
             raise InputError(f"corpus {name!r} is named twice; name it once")
@@ -139,14 +181,25 @@ def corpus_hash(corpus: Corpus) -> str:
     return total.hexdigest()
 
 
-def _corpus_folders(data_dir: Path) -> dict[str, Path]:
+def _corpus_folders(data_dir: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Folders with a train, devel or test file by name, and reasons by name why others can't be looked into."""
     try:
         if (kind := kind_of(data_dir)) != "folder":
             why = "is not a folder" if kind else "no such folder"
             raise InputError(f"{data_dir}: {why}; give a folder that holds one folder a corpus")
-        return {path.name: path for path in sorted(data_dir.iterdir()) if path.is_dir() and has_splits(path)}
+        inside = [path for path in sorted(data_dir.iterdir()) if path.is_dir()]
     except OSError as fault:
         raise InputError(f"{data_dir}: can't be read: {fault.strerror or fault}") from None
+    there: dict[str, Path] = {}
+    unreadable: dict[str, str] = {}
+    for path in inside:
+        try:
+            os.scandir(path).close()
+            if has_splits(path):
+                there[path.name] = path
+        except OSError as fault:
+            unreadable[path.name] = fault.strerror or str(fault)
+    return there, unreadable
 
 
 def _folder_of(entry: Entry, there: Mapping[str, Path]) -> Path | None:
@@ -197,6 +250,6 @@ def _no_corpus(data_dir: Path) -> str:
     if has_splits(data_dir):
         return f"is itself a corpus; give the folder above it ({data_dir.resolve().parent})"
     inner = data_dir / "data"
-    if inner.is_dir() and _corpus_folders(inner):
+    if inner.is_dir() and _corpus_folders(inner)[0]:
         return f"holds no corpus, but {inner} does; give that"
     return "holds no corpus (a folder with train.tsv and test.tsv)"

@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from kd_jax.data.vector_heads import BYTE_ORDER_MARK, agreed, all_numbers, dimension, is_binary, refuse_foreign
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import kind_of
 
@@ -25,7 +26,6 @@ MOST_DIMENSIONS = 4096
 _LONGEST_LINE = 1 << 20
 _LONGEST_WORD = 1 << 16
 _CHUNK = 1 << 20
-_LOOKED_AT = 8  # lines from which the dimension of a text without a header is taken
 _WORD_LISTS = (".txt", ".vocab", ".words")
 _DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error)
 
@@ -85,8 +85,8 @@ def _open(path: Path, opened: ExitStack) -> Rows:
         return opened.enter_context(gzip.open(of, "rb") if packed else of.open("rb"))  # type: ignore[arg-type]
 
     with stream() as file:
-        head = file.read(_CHUNK)
-    _refuse_foreign(path, head)
+        head = file.read(_CHUNK).removeprefix(BYTE_ORDER_MARK)
+    refuse_foreign(path, head)
     if head.startswith(b"\x93NUMPY"):
         return _npy(path, stream(), stream)
     if head.startswith(b"PK\x03\x04"):
@@ -94,54 +94,22 @@ def _open(path: Path, opened: ExitStack) -> Rows:
     first, _, rest = head.partition(b"\n")
     header = re.fullmatch(rb"\s*(\d{1,15})[ \t]+(\d{1,15})\s*", first)
     second = rest.partition(b"\n")[0].split()
-    if not header or (len(second) == 2 and _all_numbers(second[1:]) and int(header[2]) != 1):
-        return _text(path, stream(), None, _check_dim(path, _dimension(head)))
+    if header and len(second) == 2 and all_numbers(second[1:]) and int(header[2]) not in {1, agreed(rest)}:
+        header = None  # a word that is a number, with a vector of one
+    if not header:
+        return _text(path, stream(), None, _check_dim(path, dimension(path, head)))
     promised, dim = int(header[1]), _check_dim(path, int(header[2]))
-    form = _binary if _is_binary(path, rest, dim) else _text
-    return form(path, stream(), promised, dim)
-
-
-def _refuse_foreign(path: Path, head: bytes) -> None:
-    if not head:
-        raise InputError(f"{path}: is empty; get it anew")
-    if head[:1] == b"\x80" and head[1:2] <= b"\x05":
-        raise InputError(
-            f"{path}: a pickle, which is never loaded, for it could run any code;"
-            " export it (in gensim: save_word2vec_format)"
-        )
-    if head[:4] == b"\xba\x16\x4f\x2f":
-        raise InputError(f"{path}: a fastText model; give its word vectors, the .vec file")
-    if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        raise InputError(f"{path}: UTF-16 text; save it as UTF-8")
-    if head.startswith((b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
-        raise InputError(f"{path}: packed; unpack it, or pack it with gzip")
+    if is_binary(path, rest, dim):
+        return _binary(path, stream(), promised, dim)
+    if (found := agreed(rest)) not in {0, dim}:
+        raise InputError(f"{path}:1: says that vectors have {dim} numbers, but those below have {found}; get it anew")
+    return _text(path, stream(), promised, dim)
 
 
 def _check_dim(path: Path, dim: int) -> int:
     if not 0 < dim <= MOST_DIMENSIONS:
         raise InputError(f"{path}:1: vectors of {dim} numbers; no file of word vectors, or a damaged one")
     return dim
-
-
-def _is_binary(path: Path, rest: bytes, dim: int) -> bool:
-    """Whether what follows a header is no text: a row of numbers is; failing that, the name and the bytes decide."""
-    numbers = rest.partition(b"\n")[0].split()[-dim:]
-    if len(numbers) == dim and _all_numbers(numbers):
-        return False
-    if path.name.removesuffix(".gz").endswith(".bin") or re.search(rb"[\0-\x08\x0e-\x1f]", rest):
-        return True
-    try:
-        rest[: rest.rfind(b"\n") + 1].decode()
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
-def _dimension(head: bytes) -> int:
-    """Numbers a line in a text without a header: a word may hold spaces, so it is the fewest of the first lines."""
-    lines = head.split(b"\n")
-    whole = [line for line in (lines[:-1] or lines)[:_LOOKED_AT] if line.strip()]
-    return min((len(line.split()) for line in whole), default=1) - 1
 
 
 def _text(path: Path, file: IO[bytes], promised: int | None, dim: int) -> Rows:
@@ -157,7 +125,7 @@ def _text(path: Path, file: IO[bytes], promised: int | None, dim: int) -> Rows:
             if found > dim:
                 word, *numbers = row.rsplit(b" ", dim)
                 raw = b" ".join(numbers)
-            if found < dim or (found > dim and _all_numbers(word.split(b" ")[1:])):
+            if found < dim or (found > dim and all_numbers(word.split(b" ")[1:])):
                 raise InputError(f"{path}:{number}: {found} numbers where there should be {dim}; damaged or broken off")
             yield Row(word, raw, f":{number}")
 
@@ -168,20 +136,16 @@ def _text(path: Path, file: IO[bytes], promised: int | None, dim: int) -> Rows:
     return Rows("text" if promised is None else "text with header", dim, promised, rows(), decode)
 
 
-def _all_numbers(fields: list[bytes]) -> bool:
-    try:
-        return bool([float(field) for field in fields])
-    except ValueError:
-        return False
-
-
 def _lines(path: Path, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     number = 0
     while line := file.readline(_LONGEST_LINE):
         number += 1
         if len(line) == _LONGEST_LINE:
             raise InputError(f"{path}:{number}: a line of over {_LONGEST_LINE >> 20} MiB; no file of word vectors")
-        yield number, line.removesuffix(b"\n").removesuffix(b"\r").removeprefix(b"\xef\xbb\xbf" if number == 1 else b"")
+        yield (
+            number,
+            line.removesuffix(b"\n").removesuffix(b"\r").removeprefix(BYTE_ORDER_MARK if number == 1 else b""),
+        )
 
 
 def _binary(path: Path, file: IO[bytes], promised: int, dim: int) -> Rows:

@@ -128,7 +128,7 @@ def write_words(path: Path, found: Distilled, about: Mapping[str, Any]) -> None:
     Raises:
         InputError: where it can't be written.
     """
-    arrays = {"words": np.array([word.encode("utf-8", "surrogatepass") for word in found.words])}
+    arrays: dict[str, Any] = {"words": np.array([word.encode("utf-8", "surrogatepass") for word in found.words])}
     arrays |= {"vectors": found.vectors, "about": np.array([json.dumps(about, sort_keys=True).encode()])}
     arrays |= found.pieces.arrays() if found.pieces else {}
     content = io.BytesIO()

@@ -52,7 +52,7 @@ def write(
         InputError: where the disk refuses; nothing is then left behind.
     """
     count, widths = shape
-    with whole_folder(folder) as partial:
+    with whole_folder(folder, (MANIFEST, "*.npy")) as partial:
         arrays = {
             name: _allocated(partial / f"{name}.npy", _ON_DISK[dtype], (count, width))
             for name, width in widths._asdict().items()

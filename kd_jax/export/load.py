@@ -1,6 +1,8 @@
 """A tagger from the folder of a trained or a shipped model."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kd_jax.errors import InputError
@@ -31,7 +33,12 @@ def load(
         raise InputError("no model: give the folder of a trained or a shipped one")
     tasks = [task] if isinstance(task, str) else task or None
     enable_compilation_cache()
-    return TextTagger(tuple(found for folder in folders for found in _open(Path(folder), tasks, constrained)))
+    paths = [Path(folder).expanduser() for folder in folders]
+    of_folder = [(path, found) for path in paths for found in _open(path, tasks, constrained)]
+    # Folders of one name are told apart by their whole paths.
+    last = Counter(path.name for path in {path.resolve() for path in paths})
+    names = {path: path.name if last[path.resolve().name] == 1 else str(path) for path in paths}
+    return TextTagger(tuple(replace(found, source=names[path]) for path, found in of_folder))
 
 
 def _open(folder: Path, tasks: Sequence[str] | None, constrained: bool | None) -> list[TextModel]:

@@ -21,7 +21,7 @@ from safetensors.flax import load_file
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
-from kd_jax.runtime.files import digest_file, kind_of
+from kd_jax.runtime.files import check_readable, digest_file, kind_of
 from kd_jax.settings import CharConfig, WordConfig, from_dict
 from kd_jax.structs import Array
 from kd_jax.tagging.model import Penalty, TextModel
@@ -49,6 +49,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
     Raises:
         InputError: where something is missing, damaged, of another version, or made for other devices.
     """
+    check_readable(folder)
     try:
         about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if about.get("kind") != KIND or about.get("format") != FORMAT:

@@ -10,6 +10,7 @@ import numpy as np
 
 from kd_jax.errors import InputError, nearest
 from kd_jax.models.tagger import Tagger
+from kd_jax.runtime.files import check_readable
 from kd_jax.tagging.model import TextModel
 from kd_jax.tagging.program import label_rows
 from kd_jax.training.saved_model import TrainedModel, load_model
@@ -40,6 +41,7 @@ def open_tasks(folder: Path, tasks: Sequence[str] | None, constrained: bool | No
     Raises:
         InputError: where it can't be read or a task is not one of its own.
     """
+    check_readable(folder)
     model = load_model(folder)
     if tasks is None and len(model.tasks) > 1:
         raise InputError(

@@ -1,111 +1,43 @@
-"""Command line: tables, tests and pictures from a work folder, from two of them, or from the paper's own figures."""
+"""Tables, tests and pictures from a work folder, from two of them, or from the paper's own figures.
 
-import sys
-from collections.abc import Sequence
-from io import TextIOWrapper
-from pathlib import Path
+kd-jax report --workdir=runs/sample
+kd-jax report --workdir=BEFORE --workdir=AFTER     two runs side by side
+kd-jax report --paper                              the paper's seven tables and its claims
+"""
 
-from absl import app, flags
-from rich.console import Console
-from rich.progress import Progress
+from typing import Any
 
-from kd_jax.errors import InputError
-from kd_jax.evaluation.significance import POSTHOCS
-from kd_jax.report import claims, comparison, page, tables
-from kd_jax.report.build import _heading, compared_subjects, publish, published_subjects, subjects_of
-
-FLAGS = flags.FLAGS
+from kd_jax import cli
 
 
-def define_flags() -> None:
-    """The command's flags; defined when it runs, so that other commands can import this room."""
-    flags.DEFINE_multi_string("workdir", [], "Work folder of a run; given twice, two runs are compared.")
-    flags.DEFINE_boolean(
-        "paper", default=False, help="Tables, tests and pictures of the paper's own seven tables, and its claims."
+def define(flags: cli.Flags) -> None:
+    """The command's flags."""
+    flags.paths("workdir", "Work folder of a run; given twice, two runs are compared.", several="repeat")
+    flags.yes("paper", "Tables, tests and pictures of the paper's own seven tables, and its claims.")
+    flags.path("output", "Folder of the report; default: report/ in the work folder, or paper_report/.")
+    flags.choice(
+        "posthoc", "nemenyi", ("nemenyi", "conover", "conover-holm"), "Post hoc test over all pairs of models."
     )
-    flags.DEFINE_string("output", None, "Folder of the report; default: report/ in the work folder, or paper_report/.")
-    flags.DEFINE_enum("posthoc", "nemenyi", list(POSTHOCS), "Post hoc test over all pairs of models.")
-    flags.DEFINE_float("alpha", 0.05, "Level of the tests.", lower_bound=0.0001, upper_bound=0.5)
+    flags.number("alpha", 0.05, "Level of the tests.", 0.0001, 0.5)
 
 
-def report(
-    workdirs: Sequence[Path], *, of_paper: bool, output: Path | None, alpha: float, method: str, console: Console
-) -> None:
-    """Write a report and show its tables and tests.
+def report(given: Any, _: list[str]) -> None:
+    """Report as the flags say."""
+    from rich.console import Console  # noqa: PLC0415 - `--help` needs no matplotlib
 
-    Args:
-        workdirs: one work folder, or two to compare; none for the paper.
-        of_paper: report on the paper's tables.
-        output: folder of the report, or None for the usual place.
-        alpha: level of the tests.
-        method: post hoc test.
-        console: where tables, tests and progress go.
+    from kd_jax.report.command import report as write  # noqa: PLC0415
 
-    Raises:
-        InputError: for whatever can't be read or written.
-    """
-    before: list[tuple[str, str]] = []
-    after: list[tuple[str, str]] = []
-    if of_paper:
-        if workdirs:
-            raise InputError("--paper reports on the paper's tables alone: leave --workdir out")
-        subjects, title, folder = published_subjects(alpha, method), "The paper's tables", Path("paper_report")
-        found = claims.verdicts(alpha)
-        grid = page.grid(claims.HEAD, [claims.cells(verdict) for verdict in found], "plain")
-        after.append(("The paper's claims", f"<p>{claims.totals(found)}</p>{grid}<p class=caption>{claims.NOTE}</p>"))
-    elif len(workdirs) == 1:
-        subjects, folder = subjects_of(workdirs[0], alpha, method), workdirs[0] / "report"
-        title, before = _heading(workdirs[0])
-    elif workdirs:
-        subjects = compared_subjects(workdirs, alpha, method)
-        folder = workdirs[0] / "report" / f"against-{workdirs[1].resolve().name}"
-        title = f"{workdirs[1]} against {workdirs[0]}"
-        before = [(f"What was run last in {w}", _heading(w)[1][0][1]) for w in workdirs]
-    else:
-        raise InputError("name a work folder with --workdir, or ask for the paper's tables with --paper")
-    for subject in subjects:
-        console.print(tables.terminal(subject.table, console.width))
-        console.print()
-        console.print(comparison.terminal(subject.comparison))
-        console.print()
-    if of_paper:
-        console.print(claims.terminal(found, alpha))
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=sum(subject.steps for subject in subjects))
-
-        def done(what: str) -> None:
-            progress.update(task, advance=1, description=what)
-
-        index, within = publish(output or folder, subjects, title, before, after, done)
-    if within:
-        console.print("[bold]Within each corpus, over seeds and sentences[/bold]")
-        for sentence in within:
-            console.print(sentence, highlight=False, markup=False)
-        console.print()
-    console.print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
+    write(
+        given.workdir,
+        of_paper=given.paper,
+        output=given.output,
+        alpha=given.alpha,
+        method=given.posthoc,
+        console=Console(),
+    )
 
 
-def main(argv: Sequence[str]) -> None:
-    """Report as the flags say; exit 2 with one line where they or the files are wrong."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that can't show ± or − is no reason to fail
-    if len(argv) > 1:
-        print(f"error: {argv[1]}: flags look like --name=value", file=sys.stderr)
-        sys.exit(2)
-    try:
-        report(
-            [Path(path) for path in FLAGS.workdir],
-            of_paper=FLAGS.paper,
-            output=None if FLAGS.output is None else Path(FLAGS.output),
-            alpha=FLAGS.alpha,
-            method=FLAGS.posthoc,
-            console=Console(),
-        )
-    except InputError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        sys.exit(2)
-
+COMMAND = cli.Command(__doc__ or "", define, report)
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    cli.run(COMMAND)

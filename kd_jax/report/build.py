@@ -1,7 +1,6 @@
-"""Command line: tables, tests and pictures from a work folder, from two of them, or from the paper's own figures."""
+"""From files to a report: of a work folder, of two of them, or of the paper's own figures."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import flags
 
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
@@ -17,10 +15,8 @@ from kd_jax.evaluation.results import Row
 from kd_jax.report import curves, formats, page, tables
 from kd_jax.report import published as paper
 from kd_jax.report.score_matrix import ScoreMatrix, published, score_matrices
-from kd_jax.report.section import Subject, write_section
+from kd_jax.report.section import Subject, remove_stale, write_section
 from kd_jax.runtime.files import replace_file
-
-FLAGS = flags.FLAGS
 
 
 def write_report(workdir: Path) -> Path:
@@ -209,6 +205,7 @@ def publish(
     Raises:
         InputError: where the folder can't be written, or counts by sentence can't be read.
     """
+    _refuse_foreign(folder)
     sections = [write_section(folder / subject.name, subject, done, fresh=fresh) for subject in subjects]
     headed = [(subject.table.title, section.html) for subject, section in zip(subjects, sections, strict=True)]
     everything = [table for subject in subjects for table in (subject.table, *subject.more)]
@@ -218,9 +215,7 @@ def publish(
     lead = page.bullets([page.glance(s.table) for s in subjects]) + f"<p class=caption>{page.GLOSSARY}</p>"
     index = folder / "index.html"
     replace_file(index, page.page(title, lead, [*before, *headed, *after]).encode())
-    for stale in folder.glob("*/section.json"):
-        if stale.parent.name not in {subject.name for subject in subjects}:
-            shutil.rmtree(stale.parent)
+    remove_stale(folder, [subject.name for subject in subjects])
     several = len(subjects) > 1
     said = [
         f"{subject.matrix.experiment}: {sentence}" if several else sentence
@@ -228,3 +223,16 @@ def publish(
         for sentence in section.within
     ]
     return index, said
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder whose page or tables are not of a report that we wrote."""
+    index = folder / "index.html"
+    foreign = [path for path in (folder / f"tables.{kind}" for kind in ("md", "csv", "tex")) if path.exists()]
+    try:
+        if index.exists():
+            foreign = [] if page.is_ours(index.read_text(encoding="utf-8", errors="replace")) else [index]
+    except OSError as fault:
+        raise InputError(f"{index}: can't be read: {fault.strerror or fault}") from None
+    if foreign:
+        raise InputError(f"{foreign[0]}: is there already and not from a report; name another folder with --output")

@@ -29,6 +29,14 @@ img{max-width:100%;height:auto}details{margin:.8rem 0}summary{cursor:pointer;col
 """.strip()
 
 
+_GENERATOR = f'<meta name="generator" content="kd_jax {__version__}">'
+
+
+def is_ours(document: str) -> bool:
+    """Whether a document is a page of a report; those of 0.1.0 say so at their end."""
+    return '<meta name="generator" content="kd_jax ' in document or "<footer><p class=caption>kd_jax " in document
+
+
 def grid(head: Sequence[str], lines: Sequence[Sequence[str]], style: str = "") -> str:
     """A table of texts; the first cell of each line names it."""
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
@@ -246,7 +254,7 @@ def page(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
     )
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
+        f'{_GENERATOR}<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
         f"<body><h1>{escape(title)}</h1>{lead}<nav>{links}</nav>{body}"
         f"<footer><p class=caption>kd_jax {__version__}</p></footer></body></html>\n"
     )

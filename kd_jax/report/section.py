@@ -6,19 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from kd_jax import __version__
+from kd_jax.errors import InputError, brief
 from kd_jax.evaluation.results import Row
 from kd_jax.evaluation.significance import POSTHOCS, Interval, verdict
 from kd_jax.report import curves, formats, page, plots
 from kd_jax.report.comparison import Comparison, Within, compare, within_corpora
 from kd_jax.report.score_matrix import ScoreMatrix
 from kd_jax.report.tables import ScoreTable
-from kd_jax.runtime.files import digest, replace_file, whole_folder
+from kd_jax.runtime.files import digest, remove_ours, replace_file, whole_folder
+
+SECTION = "section.json"  # says what a section was made from, and which files of its folder are ours
+_BEFORE_LISTS = ("section.json", "tests.csv", "*.png", "*.svg")
 
 
 @dataclass(frozen=True)
@@ -142,19 +146,17 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
     Raises:
         InputError: where the folder can't be written, or counts can't be read.
     """
-    kept = folder / "section.json"
-    if not fresh and kept.is_file():
-        made = json.loads(kept.read_text(encoding="utf-8"))
-        if made["identity"] == subject.identity:
-            for _ in range(subject.steps):
-                done("")
-            return Section(made["html"], made["within"])
+    made = _made(folder)
+    if not fresh and made and made["identity"] == subject.identity:
+        for _ in range(subject.steps):
+            done("")
+        return Section(made["html"], made["within"])
     comparison, matrix = subject.comparison, subject.matrix
     within, notes = within_corpora(
         matrix, subject.load, subject.among, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
     )
     pictures = []
-    with whole_folder(folder) as partial:
+    with whole_folder(folder, made.get("files", _BEFORE_LISTS)) as partial:
         for name, figure, caption in _figures(subject, comparison, within):
             if figure is not None:
                 pictures.append(page.picture(plots.save(figure, partial / name)["png"], caption))
@@ -171,7 +173,36 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
             page.cost(matrix, [row for of_head in curves.tuned(subject.rows).values() for row in of_head]),
         ])  # fmt: skip
         section = Section(html, [*page.within_sentences(within, subject.alpha), *notes])
-        content = json.dumps({"identity": subject.identity, **section._asdict()})
-        replace_file(partial / kept.name, content.encode())
+        files = sorted([SECTION, *(path.name for path in partial.iterdir())])
+        about = {"name": folder.name, "files": files, "identity": subject.identity}
+        replace_file(partial / SECTION, json.dumps(about | section._asdict()).encode())
     done(f"{subject.name}: pictures")
     return section
+
+
+def _made(folder: Path) -> dict[str, Any]:
+    """What a section's folder says of itself; nothing where there is none yet."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return {}
+    try:
+        return dict(json.loads((folder / SECTION).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: is there already and no section of a report; name another --output") from None
+    except (OSError, ValueError, TypeError) as fault:
+        raise InputError(f"{folder / SECTION}: can't be read ({brief(fault)}); remove {folder}") from None
+
+
+def remove_stale(report: Path, names: Sequence[str]) -> None:
+    """Remove sections that a report does not have any more; copies that a user made of one stay.
+
+    Args:
+        report: the folder of the report.
+        names: of the sections that it has.
+
+    Raises:
+        InputError: where the disk refuses.
+    """
+    for kept in sorted(report.glob(f"*/{SECTION}")):
+        about = _made(kept.parent)
+        if about.get("name") == kept.parent.name and kept.parent.name not in names:
+            remove_ours(kept.parent, about["files"])

@@ -4,18 +4,7 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self
 
-
-class InterruptedRunError(Exception):
-    """A signal asked for the end, and everything is saved.
-
-    Args:
-        why: one line for people.
-        exit_status: of the process.
-    """
-
-    def __init__(self, why: str, exit_status: int) -> None:
-        super().__init__(why)
-        self.exit_status = exit_status
+from kd_jax.errors import InterruptedRunError
 
 
 class Stop(Protocol):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from kd_jax import cli
 from kd_jax.corpora.registry import corpus_hash, find, load
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
@@ -36,7 +37,7 @@ from kd_jax.training.mesh import use_all_cores
 class Request:
     """What a user asked for, unchecked; fields as the flags of kd_jax.main."""
 
-    experiment: str = "logits"
+    experiment: str = "recommended"
     seeds: str = "5"
     datasets: Sequence[str] = ()
     targets: Sequence[str] = ()
@@ -45,6 +46,7 @@ class Request:
     epochs: int | None = None
     protocol: str = "train+devel"
     scheme: str | None = None
+    entity_type: str | None = None
     assignments: Sequence[str] = ()
     dry_run: bool = False
     cluster: str = ""
@@ -90,7 +92,7 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     base = SMALL if request.data_dir is None else Settings()
     epochs = _epochs(request.epochs, base)
     settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
-    corpora = load(data_dir, request.datasets or None, request.scheme)
+    corpora = load(data_dir, request.datasets or None, request.scheme, request.entity_type)
     targets = _targets(request.targets, data_dir, [corpus.name for corpus in corpora])
     hashes = {corpus.name: corpus_hash(corpus) for corpus in corpora}
     vectors, of_vectors = _read_vectors(settings[0].model.words, corpora)
@@ -151,13 +153,12 @@ def _read_vectors(words: WordConfig, corpora: Sequence[Corpus]) -> tuple[dict[st
     """Pretrained vectors of the corpora's words, by key, and the file's hash; nothing where none are asked for."""
     if not words.vectors:
         return {}, ""
+    path = cli.path(words.vectors, "file", "--set=words.vectors=")
     keys = sorted(words_of(corpora, words))
-    table, there, report = load_vectors(Path(words.vectors), keys, words.dim, least_coverage=words.least_coverage)
+    table, there, report = load_vectors(path, keys, words.dim, least_coverage=words.least_coverage)
     for line in (*report.warnings, report):
         print(line, file=sys.stderr)
-    return {key: row for key, row, found in zip(keys, table, there, strict=True) if found}, digest_file(
-        Path(words.vectors)
-    )
+    return {key: row for key, row, found in zip(keys, table, there, strict=True) if found}, digest_file(path)
 
 
 def execute(request: Request, console: Console) -> None:

@@ -32,6 +32,7 @@ class TextModel:
         about: what its folder says of it.
         params: its arrays.
         function: of params, rows and penalty; label ids and their probabilities, [R, T].
+        source: name of the folder that it was read from.
     """
 
     name: str
@@ -43,6 +44,7 @@ class TextModel:
     about: Mapping[str, Any]
     params: Any
     function: Callable[[Any, Rows, Penalty], tuple[Array, Array]]
+    source: str = ""
 
     @cached_property
     def style(self) -> Style:

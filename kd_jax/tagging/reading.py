@@ -2,12 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from kd_jax.corpora.conll import is_document_mark
+from kd_jax.corpora.lines import columns_of, is_mark, shape_fault, stream_lines
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import kind_of
 from kd_jax.tagging.tagger import Columns, Place, Record, TextTagger
@@ -18,6 +18,7 @@ KINDS: dict[str, Kind] = {
     ".txt": "text", ".text": "text", ".tsv": "conll", ".conll": "conll", ".iob": "conll", ".jsonl": "jsonl",
 }  # fmt: skip
 STDIN = "-"
+_NAMED = 5
 
 
 class Document(NamedTuple):
@@ -34,31 +35,52 @@ class Document(NamedTuple):
     kind: Kind
 
 
-def documents(names: Sequence[str], kind: Kind | None) -> list[Document]:
+def documents(names: Sequence[str | Path], kind: Kind | None, say: Callable[[str], object] = str) -> list[Document]:
     """What the user names: files, folders of files, or - for standard input, which is also read where nothing is named.
 
     Args:
         names: paths; of a folder its files of known endings are read.
         kind: of all of them; None for what their endings say, and text where they say nothing.
+        say: is told in a line what of a folder is not read.
 
     Raises:
-        InputError: for a path that isn't there, a folder without such files, or two documents of one name.
+        InputError: for a path that isn't there or can't be looked into, or a folder without such files.
     """
     found: list[Document] = []
     for name in names or [STDIN]:
         path = Path(name)
-        if name == STDIN:
+        if str(name) == STDIN:
             found.append(Document("standard input", None, kind or "text"))
         elif (there := kind_of(path)) == "folder":
-            inside = [p for p in sorted(path.iterdir()) if p.is_file() and p.suffix.lower() in KINDS]
-            if not inside:
-                raise InputError(f"{path}: holds no file that ends in {', '.join(KINDS)}; name the files themselves")
-            found += [Document(str(p), p, kind or KINDS[p.suffix.lower()]) for p in inside]
-        elif there == "file":
+            found += _inside(path, kind, say)
+        elif there:
             found.append(Document(str(path), path, kind or KINDS.get(path.suffix.lower(), "text")))
         else:
-            raise InputError(f"{path}: no such file or folder; give text with --text, or - for standard input")
+            why = "a link that leads nowhere" if path.is_symlink() else "no such file or folder"
+            raise InputError(f"{path}: {why}; give text with --text, or - for standard input")
     return found
+
+
+def _inside(folder: Path, kind: Kind | None, say: Callable[[str], object]) -> list[Document]:
+    """The files of a folder that are read; its subfolders, and files of other endings, are not, which is said."""
+    try:
+        entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    except OSError as fault:
+        raise InputError(f"{folder}: can't be read: {fault.strerror or fault}") from None
+    files = [path for path in entries if path.suffix.lower() in KINDS and not path.is_dir()]
+    folders = [f"{path.name}/" for path in entries if path.is_dir()]
+    others = [path.name for path in entries if path not in files and not path.is_dir()]
+    left = "; ".join(
+        f"{what} {', '.join(some[:_NAMED])}{' and more' if len(some) > _NAMED else ''}"
+        for what, some in (("folders", folders), ("files of other endings", others))
+        if some
+    )
+    if not files:
+        also = f" (not read: {left})" if left else ""
+        raise InputError(f"{folder}: holds no file that ends in {', '.join(KINDS)}{also}; name the files themselves")
+    if left:
+        say(f"{folder}: not read: {left}; name them to have them read")
+    return [Document(str(path), path, kind or KINDS[path.suffix.lower()]) for path in files]
 
 
 def records(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Record]:
@@ -81,12 +103,14 @@ def records(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Reco
         yield tagger.read("")._replace(place=Place(document.name, 0, ""))
 
 
-def _lines(document: Document) -> Iterator[tuple[int, str]]:
-    """Line numbers and lines, with their ends as they are, so that offsets are the file's own."""
+def _lines(document: Document, *, conll: bool = False) -> Iterator[tuple[int, str]]:
+    """Line numbers and lines; with their ends as they are, so that offsets are the file's own, but of CoNLL without."""
     try:
-        opened: IO[bytes] = sys.stdin.buffer if document.path is None else document.path.open("rb")
+        opened: Any = sys.stdin.buffer if document.path is None else document.path.open("rb")
         with nullcontext(opened) if document.path is None else opened as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(stream_lines(file) if conll else file, 1):
+                if number == 1 and line[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+                    raise InputError(f"{document.name}:1: the file is UTF-16; save it as UTF-8")
                 try:
                     yield number, line.decode("utf-8")
                 except UnicodeDecodeError as fault:
@@ -131,32 +155,33 @@ def _conll(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record]:
         record = tagger.given([row[0] for row in rows])
         return record._replace(place=Place(document.name, at, "\n"), columns=Columns(before, rows))
 
-    for number, line in _lines(document):
-        bare = line.rstrip("\r\n \t").removeprefix("\ufeff" if number == 1 else "")
-        if bare and not is_document_mark(bare):
-            rows.append(_columns(bare, f"{document.name}:{number}"))
+    width = 0
+    for number, line in _lines(document, conll=True):
+        bare = line.removeprefix("\ufeff") if number == 1 else line
+        where = f"{document.name}:{number}"
+        if "\0" in bare:
+            raise InputError(f"{where}: a NUL byte, so no UTF-8 text; save the file as UTF-8, or remove it there")
+        if (columns := columns_of(bare)) and not is_mark(bare):
+            width = width or len(columns)
+            if fault := shape_fault(columns, width):
+                raise InputError(f"{where}: {fault}")
+            rows.append(columns)
             continue
         if rows:
             record = sentence()
             yield record
             at += len(record.text) + 1
             before, rows = [], []
-        if bare:
+        if columns:
             before.append(bare)
     if rows or before:
         yield sentence()
 
 
-def _columns(line: str, where: str) -> list[str]:
-    columns = [column.strip(" ") for column in line.split("\t")] if "\t" in line else line.split()
-    if not columns[0]:
-        raise InputError(f"{where}: no token before the tab; each line should be a token, perhaps a tab and its tag")
-    return columns
-
-
 def _jsonl(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record]:
     at = 0
-    for number, line in _lines(document):
+    for number, read in _lines(document):
+        line = read.removeprefix("\ufeff") if number == 1 else read
         where = f"{document.name}:{number}"
         if not line.strip():
             continue

@@ -1,8 +1,10 @@
 """Text to entities: one or several models over the same tokens, in one pass."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import cached_property
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 from kd_jax.tagging.model import TextModel
@@ -79,13 +81,22 @@ class TextTagger:
         return Record(text, {style: tokenize(text, style) for style in self.styles}, raw=True)
 
     def given(self, tokens: Sequence[str]) -> Record:
-        """A sentence whose tokens are known; its text is they, with blanks between."""
+        """A sentence whose tokens are known; its text is the tokens joined by blanks."""
         ends = []
         at = 0
         for token in tokens:
             ends.append(Token(token, at, at + len(token)))
             at += len(token) + 1
         return Record(" ".join(tokens), dict.fromkeys(self.styles, [ends] if ends else []), raw=False)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """A name for each model that no other has: its corpus, its folder where corpora are the same, a number."""
+        corpora = Counter(model.name for model in self.models)
+        told = [f"{m.name} ({m.source})" if corpora[m.name] > 1 and m.source else m.name for m in self.models]
+        alike = Counter(told)
+        numbers = {name: count(1) for name in told}
+        return tuple(f"{name} #{next(numbers[name])}" if alike[name] > 1 else name for name in told)
 
     @property
     def styles(self) -> tuple[Style, ...]:

@@ -118,12 +118,10 @@ def _logits(
         return -jnp.take_along_axis(jax.nn.log_softmax(ours, -1), likeliest, -1)[..., 0]
     if how.equations == "printed":
         return losses.soft_cross_entropy(ours, theirs, tau)
-    if how.match == "soft":
-        log_q, log_p = (jax.nn.log_softmax(z / tau, -1) for z in (ours, theirs))
-        return jnp.square(tau) * losses.divergence(log_q, log_p, how.divergence)
-    pair = (ours, transitions), (theirs, teacher.transitions)
+    token_by_token = how.match == "soft"  # which are the posteriors of a head without transitions
+    pair = (ours, None if token_by_token else transitions), (theirs, None if token_by_token else teacher.transitions)
     rows = sentences.starts, sentences.matched
-    if how.match == "posteriors":
+    if how.match != "structure":
         log_q, log_p = (_posteriors(*of, rows, tau) for of in pair)
         return jnp.square(tau) * losses.divergence(log_q, log_p, how.divergence)
     mine, its = (_chain(*of, tau) for of in pair)

@@ -21,6 +21,7 @@ from kd_jax.settings import ModelConfig, from_dict, to_dict
 from kd_jax.structs import LossWeights
 
 FORMAT = 1
+OURS = ("model.json", "vocabulary.json", "counts.npz", "params", "card.json", "card.md")  # written by a run
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def save_model(folder: Path, model: TrainedModel, counts: Mapping[str, np.ndarra
         "params_shapes": jax.tree.map(lambda x: [str(x.dtype), *x.shape], model.params),
     }
     words = dataclasses.asdict(model.vocabulary) | {"singles": sorted(model.vocabulary.singles)}
-    with whole_folder(folder) as partial:
+    with whole_folder(folder, OURS) as partial:
         (partial / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
         np.savez(partial / "counts.npz", **{name: np.int32(c) for name, c in counts.items()})  # type: ignore[arg-type]
         with ocp.StandardCheckpointer() as writer:

@@ -92,3 +92,50 @@ def test_the_real_files_are_the_published_ones(real_corpora):
         report = examine(real_corpora / folder, name, registry()[name])
         assert report.well
         assert [file.published for file in report.files] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("".join(f"{i}\tw\tO\n" for i in range(12)), "train.tsv:1: the first column only counts"),
+        ("".join(f"{i}\tw\tO\n" + "\n" * (i % 4 == 3) for i in range(12)), "train.tsv:1: the first column only counts"),
+        ("1\tw\tO\n2\tw\tO\n3\tw\tO\n\n" * 5, "train.tsv:1: the first column only counts"),
+        ("a\tO\nb\tO\n\n\ufeffc\tO\n", "train.tsv:4: a byte order mark in mid-file"),
+        ('a\tO\n""""\tO\n', "train.tsv:2: quotes doubled by a csv writer"),
+        ('a\tO\n"say ""x"""\tO\n', "train.tsv:2: quotes doubled by a csv writer"),
+        ("a\tO\n\n" * 12, "train.tsv:1: every sentence is one token"),
+    ],
+)
+def test_what_a_spreadsheet_made_of_a_corpus_is_noticed(folder, content, says):
+    (folder / "train.tsv").write_text(content)
+    report = examine(folder, "mine")
+    assert not report.well
+    assert f"  NOTICED: {folder}/{says}" in "\n".join(describe(report))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "1\tO\n2\tO\n",
+        "".join(f"{n}\tO\n" for n in (1, 2, 3, 50, 4, 5, 6, 7, 8, 9, 10)),
+        '"\tO\n""\tO\n"a"\tO\n',
+        "\ufeffa\tO\nb\tO\n",
+        "a\tO\r\r\nb\tO\r\r\n" * 20,
+    ],
+)
+def test_what_a_corpus_may_hold_is_not_noticed(folder, content):
+    (folder / "train.tsv").write_bytes(content.encode())
+    assert examine(folder, "mine").well
+
+
+def test_bare_tags_are_said_with_their_type(folder):
+    (folder / "train.tsv").write_text("a\tB\nb\tI\n\nc\tO\n")
+    report = examine(folder, "mine", entity_type="Gene")
+    assert report.well
+    assert report.files[0].entities == {"Gene": 1}
+    assert "bare tags in train.tsv: read as Gene" in "\n".join(describe(report))
+
+
+def test_files_that_look_like_a_missing_split_are_said(folder):
+    (folder / "devel.csv").touch()
+    assert "  not read: devel.csv; devel is called" in "\n".join(describe(examine(folder, "mine")))

@@ -1,5 +1,6 @@
 """The CoNLL reader: schemes, faults by line, and whatever bytes a file may hold."""
 
+import io
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from seqeval.scheme import IOB1, IOB2, IOBES, Tokens
 
 from kd_jax.corpora.conll import read_corpus, read_split, write_split
+from kd_jax.corpora.lines import split_lines, stream_lines
 from kd_jax.errors import InputError
 from kd_jax.structs import Sentence
 
@@ -98,7 +100,7 @@ clean_tokens = token_texts.filter(lambda t: t == t.strip(" ") and not t.startswi
         min_size=1,
         max_size=5,
     ),
-    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["\n", "\r\n", "\r", "\r\r\n"]),
     st.booleans(),
 )
 def test_written_sentences_are_read_back(tmp_path, made, line_end, mark):
@@ -133,6 +135,22 @@ def test_columns_by_tabs_or_spaces_first_and_last(file):
 def test_document_marks_are_no_sentences(file):
     text = "-DOCSTART-\tO\n\na\tO\n-DOCSTART- -X- -X- O\nb\tO\n\n-DOCSTART- (1)\tO\n"
     assert [s.tokens for s in read_split(file(text))] == [("a",), ("b",)]
+    text = (
+        "###MEDLINE:95369245\n\n# newdoc id = 1\n# sent_id = 2\n# text = a b is O\na\tO\n\n#begin document (x)\nb\tO\n"
+    )
+    assert [s.tokens for s in read_split(file(text))] == [("a",), ("b",)]
+    assert [s.tokens for s in read_split(file("#\tO\n# a\tO\n#1 = 2\tO\n"))] == [("#", "# a", "#1 = 2")]
+    assert [s.tokens for s in read_split(file("# O\n= O\n"))] == [("#", "=")]
+
+
+def test_bare_tags_have_the_type_that_is_given_or_the_folders_name(file):
+    path = file("a\tB\nb\tI\n\nc\tO\n")
+    assert read_split(path, entity_type="Gene")[0].tags == ("B-Gene", "I-Gene")
+    assert read_split(path)[0].tags == (f"B-{path.parent.name}", f"I-{path.parent.name}")
+    assert read_split(file("a I\nb B\n"), "IOB1", "X")[0].tags == ("B-X", "B-X")
+    assert read_split(file("a S\nb B\nc E\n"), None, "X")[0].tags == ("B-X", "B-X", "I-X")
+    with pytest.raises(InputError, match=r"train\.tsv:1: 'I-X' at the start"):
+        read_split(file("a\tI\n"), entity_type="X")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +159,10 @@ def test_document_marks_are_no_sentences(file):
         ("a\tO\nb\n", 2, "one column, 'b'"),
         ("a\tO\nb\t\n", 2, "one column"),
         ("a\tO\nb\tX-Gene\n", 2, "'X-Gene' is no tag"),
-        ("a\tB\n", 1, "'B' is no tag"),
+        ("a\tB\nb\tI-X\n", 1, "'B' has no type"),
+        ("a\tB-X\nb\tI\n", 2, "'I' has no type"),
+        ("a\tX\n", 1, "'X' is no tag"),
+        (b"a\tO\rb\xff\tO\r", 2, "byte 0xff is no UTF-8"),
         ("a\tB-\n", 1, "'B-' is no tag"),
         ("a\tO\n\nb\tO\nc\tI-Gene\n", 4, "'I-Gene' after 'O'.*'B-Gene'"),
         ("\na\tI-Gene\n", 2, "'I-Gene' at the start of a sentence"),
@@ -279,3 +300,44 @@ def test_a_folder_that_is_none(tmp_path):
         read_corpus(tmp_path / "file", "mine")
     with pytest.raises(InputError, match="no such folder"):
         read_corpus(tmp_path / "absent", "mine")
+
+
+@pytest.mark.parametrize("name", ["validation.tsv", "val.tsv", "Dev.tsv", "VALID.TXT", "devel.TSV"])
+def test_devel_by_other_names_is_read(tmp_path, name):
+    for file in ("Train.tsv", name, "test.tsv"):
+        (tmp_path / file).write_text(lines("O"))
+    assert list(read_corpus(tmp_path, "mine").splits) == ["train", "devel", "test"]
+
+
+def test_a_link_that_leads_nowhere_is_no_missing_split(tmp_path):
+    for file in ("train.tsv", "test.tsv"):
+        (tmp_path / file).write_text(lines("O"))
+    (tmp_path / "devel.tsv").symlink_to(".git/annex/objects/x")
+    with pytest.raises(
+        InputError, match=r"devel\.tsv: is a link to \.git/annex/objects/x, which is not there; .*annex get"
+    ):
+        read_corpus(tmp_path, "mine")
+    with pytest.raises(InputError, match="a link that leads nowhere"):
+        read_split(tmp_path / "devel.tsv")
+
+
+def test_a_missing_split_names_what_may_have_been_meant(tmp_path):
+    (tmp_path / "train.tsv").write_text(lines("O"))
+    (tmp_path / "test_1.tsv").write_text(lines("O"))
+    with pytest.raises(InputError, match=r"test\.tsv is missing \(there is only train\.tsv; test_1\.tsv: not read"):
+        read_corpus(tmp_path, "mine")
+
+
+@many_files
+@given(
+    st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"\r\r\n"]), max_size=40).map(b"".join),
+    st.lists(st.integers(1, 5), min_size=40, max_size=40),
+)
+def test_lines_of_a_stream_are_those_of_the_whole_however_it_comes(data, sizes):
+    class Pieces(io.BytesIO):
+        def read1(self, _):
+            return self.read(sizes[self.tell() % len(sizes)])
+
+    whole = split_lines(data.decode())
+    streamed = [line.decode() for line in stream_lines(Pieces(data))]
+    assert streamed == (whole if whole[-1] else whole[:-1])

@@ -166,3 +166,93 @@ def test_the_hash_is_of_content_alone():
         corpus_hash(made(train=[both], test=[one]))
         == hashlib.sha256(b"\x0ctest\na\tO\n\n\x0ctrain\na\tO\nb\tB-X\n\n").hexdigest()
     )
+
+
+def test_a_neighbour_that_can_not_be_read_is_said_and_the_others_are_read(open_folder, as_nobody):
+    put(open_folder, "mine", "shut")
+    (open_folder / "shut").chmod(0o700)
+    said = []
+    with as_nobody():
+        assert list(find(open_folder, say=said.append)) == ["mine"]
+        assert said == [f"not read: {open_folder / 'shut'}: can't be read (Permission denied)"]
+        with pytest.raises(InputError, match="shut: can't be read: Permission denied"):
+            find(open_folder, ["shut"])
+        (corpus,) = load(open_folder, ["mine"])
+    assert corpus.name == "mine"
+
+
+def test_an_extract_alone_in_a_folder_is_named_with_the_way_to_ask_for_it(tmp_path, capsys):
+    put(tmp_path, "BC5CDR-chem-IOB")
+    with pytest.raises(InputError, match=r"holds no corpus .*BC5CDR-chem-IOB: .*--datasets=BC5CDR-chem-IOB"):
+        load(tmp_path)
+    (corpus,) = load(tmp_path, ["BC5CDR-chem-IOB"])
+    assert corpus.name == "BC5CDR-chem-IOB"
+    assert capsys.readouterr().err == ""
+    put(tmp_path, "mine")
+    assert [corpus.name for corpus in load(tmp_path)] == ["mine"]
+    told = capsys.readouterr().err
+    assert "not read: BC5CDR-chem-IOB: " in told
+    assert told.count("\n") == 1
+
+
+def test_a_devel_file_under_a_name_that_is_not_read_is_said(tmp_path):
+    put(tmp_path, "mine")
+    (tmp_path / "mine" / "devel.tsv.gz").touch()
+    (tmp_path / "mine" / "notes.txt").touch()
+    said = []
+    (corpus,) = load(tmp_path, say=said.append)
+    assert list(corpus.splits) == ["train", "test"]
+    assert said == [
+        f"{tmp_path / 'mine'}: devel.tsv.gz: not read; devel is called devel, dev, val, valid or validation"
+    ]
+    write_split(tmp_path / "mine" / "devel.tsv", [SENTENCE])
+    said.clear()
+    load(tmp_path, say=said.append)
+    assert said == []
+
+
+IOB1 = "a\tI-X\nb\tB-X\n\nc\tO\n"
+
+
+def test_a_scheme_for_each_corpus(tmp_path):
+    put(tmp_path, "new", "NCBI-disease-IOB")
+    for split in ("train", "test"):
+        (tmp_path / "NCBI-disease-IOB" / f"{split}.tsv").write_text(IOB1)
+    with pytest.raises(InputError, match="IOB1 if the whole file is so"):
+        load(tmp_path)
+    with pytest.raises(InputError, match=r"new/.*IOB1"):
+        load(tmp_path, scheme="IOB1")
+    for name in ("NCBI", "NCBI-disease-IOB"):
+        for scheme in (f"{name}:IOB1", f"{name}:IOB1,new:IOB2", f"IOB2, {name}:IOB1", "IOB1,new:IOB2"):
+            ncbi, new = load(tmp_path, scheme=scheme)
+            assert ncbi.splits["train"][0].tags == ("B-X", "B-X")
+            assert new.splits["train"] == (SENTENCE,)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "says"),
+    [
+        ("mein:IOB1", "no corpus 'mein' is read here; did you mean 'mine'"),
+        ("mine:IOB1,mine:IOB2", "each once"),
+        ("IOB1,IOB2", "each once"),
+        ("mine:", "write VALUE for all corpora"),
+        ("", "write VALUE for all corpora"),
+        ("mine:IOB3", "tag scheme 'IOB3' is unknown"),
+    ],
+)
+def test_a_scheme_that_can_not_be_meant(tmp_path, scheme, says):
+    put(tmp_path, "mine")
+    with pytest.raises(InputError, match=says):
+        load(tmp_path, scheme=scheme)
+
+
+def test_bare_tags_are_one_type_by_corpus_or_flag(tmp_path):
+    put(tmp_path, "mine", "NCBI-disease-IOB", "CRAFT")
+    for name in ("mine", "NCBI-disease-IOB", "CRAFT"):
+        for split in ("train", "test"):
+            (tmp_path / name / f"{split}.tsv").write_text("a\tB\nb\tI\n\nc\tO\n")
+    types = {corpus.name: corpus.entity_types for corpus in load(tmp_path)}
+    assert types == {"mine": ("mine",), "NCBI": ("Disease",), "CRAFT": ("CRAFT",)}
+    types = {corpus.name: corpus.entity_types for corpus in load(tmp_path, entity_type="X,NCBI:Y")}
+    assert types == {"mine": ("X",), "NCBI": ("Y",), "CRAFT": ("X",)}
+    assert load(tmp_path, ["mine"])[0].splits["train"][0].tags == ("B-mine", "I-mine")

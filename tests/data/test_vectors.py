@@ -173,6 +173,14 @@ def test_more_words_than_promised_is_a_warning(tmp_path):
     assert "2 words where its header promises 1" in report.warnings[0]
 
 
+@pytest.mark.parametrize("header", [b"", b"3 2\n"])
+def test_a_byte_order_mark_changes_nothing(tmp_path, header):
+    (tmp_path / "v.txt").write_bytes(b"\xef\xbb\xbf" + header + b"a 1 2\nb 3 4\nNew York 5 6\n")
+    matrix, _, report = load_vectors(tmp_path / "v.txt", ["a", "b", "New York"], 2)
+    assert matrix.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert report.rows == 3
+
+
 def test_numbers_that_open_a_text_are_no_header_where_words_can_be_numbers(tmp_path):
     (tmp_path / "v.txt").write_text("7 12\n8 13\n9 14\n")
     matrix, _, _ = load_vectors(tmp_path / "v.txt", ["7", "9"])
@@ -209,7 +217,19 @@ FAULTS = {
     "UTF-16": ("v.txt", "the 1 2\n".encode("utf-16"), {}, "UTF-16"),
     "bzip2": ("v.txt.bz2", b"BZh91AY", {}, "pack it with gzip"),
     "empty": ("v.txt", b"", {}, "is empty"),
-    "words alone": ("v.txt", b"the\na\n", {}, "vectors of 0 numbers"),
+    "words alone": ("v.txt", b"the\na\n", {}, r":1: no numbers behind the word \('the'\)"),
+    "running text": ("v.txt", b"of the cell\nin a line\n", {"dim": 9}, ":1: no numbers behind the word"),
+    "an HTML page": ("v.txt", b"\n<!DOCTYPE html>\n<p>3 404\n", {"dim": 9}, ":1: an HTML page, no word vectors"),
+    "a git-lfs pointer": ("v.bin", b"version https://git-lfs.github.com/spec/v1\n", {}, "a git-lfs pointer"),
+    "a short row among the first": ("v.txt", b"x 1\nb 1 2\nthe 1 2\na 1 2\n", {"dim": 2}, ":1: 1 numbers where .* 2;"),
+    "a short row with a header": ("v.txt", b"3 2\nx 1\nthe 1 2\na 1 2\n", {"dim": 2}, ":2: 1 numbers where .* be 2;"),
+    "a header of other vectors": (
+        "v.txt",
+        b"2 9\nthe 1 2\na 1 2\n",
+        {"dim": 9},
+        ":1: says .* 9 .* below have 2",
+    ),
+    "a mark and a short row": ("v.txt", b"\xef\xbb\xbf2 2\nthe 1\na 1 2\nb 1 2\n", {"dim": 2}, ":2: 1 numbers where"),
     "a header of huge vectors": ("v.txt", b"10 99999999999\nthe 1 2\n", {}, "vectors of 99999999999 numbers"),
     "a header of many words": ("v.bin", b"999999999999 2\nthe " + b"\0" * 8, {}, "ends within word 2"),
     "no end of line": ("v.txt", b"the 1 2\n" + b"1" * (3 << 20), {}, ":2: a line of over 1 MiB"),

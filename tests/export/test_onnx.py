@@ -11,9 +11,9 @@ from made_model import made, made_of
 import kd_jax
 from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
+from kd_jax.export.delivery import ship
 from kd_jax.export.onnx import FORMS, open_onnx
 from kd_jax.models.crf import Transitions, viterbi
-from kd_jax.ship import ship
 
 
 def converter():

@@ -17,9 +17,9 @@ from made_model import made
 
 import kd_jax
 from kd_jax.errors import InputError
+from kd_jax.export.delivery import ship
 from kd_jax.export.shipped import MANIFEST, PROGRAM, WEIGHTS, narrowed, open_shipped, restored
 from kd_jax.export.shipping import flat, nested
-from kd_jax.ship import ship
 
 BLOCKED = """
 import sys
@@ -134,3 +134,30 @@ def test_any_manifest_is_a_model_or_an_input_error(shipped, data):
             open_shipped(shipped, None)
     finally:
         (shipped / MANIFEST).write_text(whole)
+
+
+def test_a_model_of_an_iob1_corpus_or_of_bare_tags_is_compared_on_its_test_file(tmp_path, folder):
+    (tmp_path / "iob2.tsv").write_text("XGene1\tB-Gene\nXGene2\tB-Gene\naken\tO\n")
+    (tmp_path / "iob1.tsv").write_text("XGene1\tI-Gene\nXGene2\tB-Gene\naken\tO\n")
+    (tmp_path / "bare.tsv").write_text("XGene1\tB\nXGene2\tB\naken\tO\n")
+    with pytest.raises(InputError, match=r"iob1\.tsv:1: .*IOB1"):
+        ship(folder, tmp_path / "out", "float32", None, tmp_path / "iob1.tsv")
+    assert not (tmp_path / "out").exists()
+    found = []
+    for name, scheme in (("iob2", None), ("iob1", "IOB1"), ("bare", None)):
+        ship(folder, tmp_path / name, "float32", None, tmp_path / f"{name}.tsv", scheme=scheme)
+        found.append(json.loads((tmp_path / name / "model.json").read_text())["compared"] | {"file": ""})
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("kind", ["trained", "shipped"])
+def test_a_vocabulary_that_may_not_be_read_is_not_damaged(open_folder, as_nobody, folder, shipped, kind):
+    copy = open_folder / "model"
+    shutil.copytree(folder if kind == "trained" else shipped, copy)
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (copy / "vocabulary.json").chmod(0o600)
+    with as_nobody(), pytest.raises(InputError) as refusal:
+        kd_jax.load(copy)
+    assert "vocabulary.json: can't be read: Permission denied" in str(refusal.value)
+    assert not any(word in str(refusal.value) for word in ("damaged", "remove", "again"))

@@ -1,12 +1,16 @@
 """Files that are there whole or not at all, on disks that are really full, cut short or read-only; one at a time."""
 
+import errno
 import io
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +20,16 @@ from rich.console import Console
 from kd_jax.distill import store
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
-from kd_jax.runtime.files import clear_partial, kind_of, locked, replace_file
+from kd_jax.runtime import files
+from kd_jax.runtime.files import (
+    clear_partial,
+    kind_of,
+    locked,
+    remove_ours,
+    replace_file,
+    replacing,
+    whole_folder,
+)
 from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.structs import Outputs
 from kd_jax.sweep.runner import open_workdir
@@ -121,4 +134,168 @@ def test_the_second_process_is_refused_by_the_holders_name_and_a_kill_frees_the_
     with locked(tmp_path):
         pass
     with locked(tmp_path):
+        pass
+
+
+def test_what_others_left_half_written_is_not_ours_to_remove(tmp_path):
+    for name in (".notes.partial", ".a.123.partial", "data.kd_jax-partial"):
+        (tmp_path / "sub" / name).mkdir(parents=True)
+        (tmp_path / f"{name}.file").touch()
+    theirs = sorted(tmp_path.rglob("*"))
+    with whole_folder(tmp_path / "made") as made:
+        ours = [made, *tmp_path.glob(".*.kd_jax-partial")]
+        assert ours[0] == ours[1]
+        clear_partial(tmp_path)
+        assert not made.exists()
+        assert sorted(tmp_path.rglob("*")) == theirs
+        made.mkdir()
+
+
+def test_a_folder_is_replaced_but_for_what_is_not_ours(tmp_path):
+    folder = tmp_path / "section"
+    for name in ("section.json", "old.png", "mine.txt", "mine/figure.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("before")
+    with whole_folder(folder, ("section.json", "*.png")) as made:
+        (made / "section.json").write_text("after")
+    assert {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()} == {
+        "section.json": "after", "mine.txt": "before", "mine/figure.png": "before",
+    }  # fmt: skip
+    assert os.listdir(tmp_path) == ["section"]
+
+
+def test_a_folder_that_can_not_be_filled_leaves_what_was_there(tmp_path):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "mine").touch()
+    with pytest.raises(InputError, match="f: can't be written: No space"), whole_folder(tmp_path / "f", ("*",)):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["f", "f/mine"]
+
+
+def test_only_ours_is_removed_of_a_folder(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "section.json").touch()
+    (tmp_path / "b" / "mine").touch()
+    for folder in ("a", "b"):
+        remove_ours(tmp_path / folder, ["section.json"])
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["b", "b/mine"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path, there):
+    (tmp_path / "elsewhere").mkdir()
+    target, link, second = tmp_path / "elsewhere" / "file", tmp_path / "link", tmp_path / "second"
+    if there:
+        target.write_text("before")
+    link.symlink_to("elsewhere/file")
+    second.symlink_to(link)
+    replace_file(second, b"after")
+    assert (link.is_symlink(), second.is_symlink(), target.read_text()) == (True, True, "after")
+    assert os.listdir(tmp_path / "elsewhere") == ["file"]
+    (tmp_path / "folder").symlink_to("elsewhere")
+    with whole_folder(tmp_path / "folder", ("*",)) as made:
+        (made / "other").touch()
+    assert (tmp_path / "folder").is_symlink()
+    assert os.listdir(tmp_path / "elsewhere") == ["other"]
+
+
+@pytest.mark.parametrize("make", ["loop", "folder", "link to a folder"])
+def test_what_is_no_place_for_a_file_is_refused_and_stays(tmp_path, make):
+    path = tmp_path / "place"
+    if make == "loop":
+        path.symlink_to("place")
+    elif make == "folder":
+        path.mkdir()
+    else:
+        (tmp_path / "folder").mkdir()
+        path.symlink_to("folder")
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(InputError, match=r"place: can't be written: (Too many levels|Is a directory)"):
+        replace_file(path, b"x")
+    assert sorted(os.listdir(tmp_path)) == before
+    assert path.is_symlink() == (make != "folder")
+
+
+def test_a_pipe_and_a_device_are_written_into(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    replace_file(pipe, b"through")
+    reader.join()
+    assert got == [b"through"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    replace_file(Path("/dev/null"), b"nowhere")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    program = "from kd_jax.runtime.files import *\nfor x in b'ab': replace_file(Path('/dev/stdout'), bytes([x]))"
+    with (tmp_path / "out").open("ab") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
+    assert set((tmp_path / "out").read_text()) <= {"a", "b"}
+    assert sorted(os.listdir(tmp_path)) == ["out", "pipe"]
+
+
+def test_what_is_written_over_keeps_its_mode_owner_and_attributes(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 12345, 54321)
+    try:
+        os.setxattr(path, "user.note", b"mine")
+        noted = True
+    except OSError:
+        noted = False
+    before = path.stat()
+    replace_file(path, b"after")
+    now = path.stat()
+    assert (now.st_mode, now.st_uid, now.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert not noted or os.getxattr(path, "user.note") == b"mine"
+    assert path.read_bytes() == b"after"
+
+
+def test_a_file_whose_owner_can_not_be_given_is_written_in_place(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("a longer text before")
+    inode = path.stat().st_ino
+    monkeypatch.setattr(files, "_given_to", lambda *_: False)
+    replace_file(path, b"after")
+    assert (path.read_bytes(), path.stat().st_ino, os.listdir(tmp_path)) == (b"after", inode, ["file"])
+
+
+def test_what_is_protected_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+    path.chmod(0o444)
+    with pytest.raises(InputError, match=r"file: is protected against writing; .*chmod"), replacing(path):
+        pytest.fail("is refused before anything is made")
+    assert (path.read_text(), os.listdir(tmp_path)) == ("before", ["file"])
+
+
+def test_a_name_as_long_as_the_system_allows(tmp_path):
+    replace_file(tmp_path / ("x" * 255), b"after")
+    with whole_folder(tmp_path / ("y" * 255)) as made:
+        (made / "a").touch()
+    assert sorted(map(len, os.listdir(tmp_path))) == [255, 255]
+
+
+def test_a_file_system_without_locks_is_said_and_gone_on_with(tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    with locked(tmp_path):
+        pass
+    told = capsys.readouterr().err
+    assert told == f"{tmp_path}: this file system has no locks (No locks available); see that no second run uses it\n"
+
+
+def test_a_lock_of_somebody_elses_is_left_alone(tmp_path):
+    (tmp_path / ".lock").write_text("of another program")
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").read_text() == "of another program"
+    (tmp_path / files.LOCK).unlink()
+    (tmp_path / files.LOCK).mkdir()
+    with pytest.raises(InputError, match="can't be written: Is a directory"), locked(tmp_path):
         pass

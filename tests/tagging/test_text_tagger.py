@@ -10,7 +10,7 @@ from made_model import made, made_of
 
 import kd_jax
 from kd_jax.errors import InputError
-from kd_jax.ship import ship
+from kd_jax.export.delivery import ship
 from kd_jax.tagging.tagger import Record
 from kd_jax.training.loop import label_tokens
 

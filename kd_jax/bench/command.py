@@ -1,0 +1,44 @@
+"""The bench as a user asked for it: measured, shown, and written as JSON."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+from kd_jax.bench.measure import Asked, measure
+from kd_jax.bench.tables import tables
+from kd_jax.bench.tagging import measure_tagging, tagging_table
+from kd_jax.runtime.files import replace_file
+from kd_jax.training.mesh import use_all_cores
+
+
+def bench(asked: Asked, json_file: Path | None) -> None:
+    """Measure, and show tables.
+
+    Args:
+        asked: what to measure.
+        json_file: gets everything that was measured; None for nothing.
+
+    Raises:
+        InputError: for whatever is wrong with what was asked, the corpora or the file.
+    """
+    console, told = Console(), Console(stderr=True)
+
+    def log(line: str) -> None:
+        told.print(line, highlight=False)
+
+    if json_file:
+        replace_file(json_file, b"{}")  # refused before minutes of work, if at all
+    use_all_cores()
+    with tempfile.TemporaryDirectory() as programs:
+        jax.config.update("jax_compilation_cache_dir", programs)  # what is compiled to be asked is then run, too
+        found = measure(asked, log)
+        found["tagging"] = measure_tagging(asked, log)
+    for table in tables(found):
+        console.print(table)
+    console.print(tagging_table(found["tagging"]))
+    if json_file:
+        replace_file(json_file, json.dumps(found | {"command": sys.argv}, indent=1).encode())

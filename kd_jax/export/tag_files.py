@@ -1,0 +1,113 @@
+"""Files or standard input to files or standard output: tagged as a user asked for."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import TextIOWrapper
+from itertools import groupby
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+
+from kd_jax.corpora.registry import warn
+from kd_jax.errors import InputError
+from kd_jax.export.load import load
+from kd_jax.runtime.files import replacing, whole_folder
+from kd_jax.tagging import writing
+from kd_jax.tagging.reading import STDIN, documents, records
+from kd_jax.tagging.tagger import Tagged, TextTagger
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to tag, unchecked; fields as the flags, and the names of files and folders."""
+
+    model: Sequence[str | Path] = ()
+    task: Sequence[str] = ()
+    names: Sequence[str | Path] = ()
+    text: str | None = None
+    input: Any = None
+    record: Any = "line"
+    format: str = "terminal"
+    out: Path | None = None
+    constrained: bool | None = None
+
+
+def tag_files(asked: Asked) -> None:
+    """Tag and write.
+
+    Raises:
+        InputError: for whatever is wrong with what was asked, a model or the input; no file is then left behind.
+    """
+    if not asked.model:
+        raise InputError("--model=FOLDER is needed: of a student (W/students/CORPUS/...), or what kd_jax.ship wrote")
+    if asked.text is not None and asked.names:
+        raise InputError(f"{asked.names[0]}: give either --text or files")
+    found = [] if asked.text is not None else documents(asked.names, asked.input, warn)
+    into_folder = asked.format == "brat" and asked.out is not None and str(asked.out) != STDIN
+    if asked.format == "brat" and not into_folder and len(found) > 1:
+        raise InputError(f"--format=brat: {len(found)} documents need a folder; name it with --out")
+    tagger = load(asked.model, task=asked.task, constrained=asked.constrained)
+    if asked.text is not None:
+        stream = tagger.stream([tagger.read(asked.text)])
+    else:
+        stream = tagger.stream(record for document in found for record in records(tagger, document, asked.record))
+    if into_folder and asked.out is not None:
+        _write_folder(tagger, stream, asked.out)
+    else:
+        named = len(found) > 1 or any(Path(name).is_dir() for name in asked.names)
+        _write(asked, tagger, stream, named=named)
+
+
+def _write(asked: Asked, tagger: TextTagger, stream: Iterable[Tagged], *, named: bool) -> None:
+    with _output(asked.out) as file:
+        if asked.format == "terminal":
+            console = Console(file=file, highlight=False, soft_wrap=True)
+            for tagged in stream:
+                console.print(writing.coloured(tagger, tagged), end="")
+            return
+        writers: dict[str, Callable[[TextTagger, Tagged], str]] = {
+            "conll": writing.conll(),
+            "jsonl": partial(writing.jsonl, named=named),
+            "brat": writing.brat(),
+        }
+        write = writers[asked.format]
+        for tagged in stream:
+            file.write(write(tagger, tagged))
+
+
+@contextmanager
+def _output(out: Path | None) -> Iterator[IO[str]]:
+    """Standard output, where no file or - is named, or the file, which is there whole or not at all."""
+    if out is None or str(out) == STDIN:
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")  # type: ignore[union-attr]
+        yield sys.stdout
+        return
+    with replacing(out) as file:
+        text = TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
+        yield text
+        text.flush()
+        text.detach()  # the file is synced and moved once it is whole
+
+
+def _write_folder(tagger: TextTagger, stream: Iterable[Tagged], folder: Path) -> None:
+    """An .ann and its .txt of every document."""
+    if folder.exists():
+        raise InputError(f"--out={folder}: is there already; name a folder that isn't")
+    with whole_folder(folder) as made:
+        for name, group in groupby(stream, key=lambda tagged: tagged.record.place.document):
+            stem = made / Path(name).stem.replace(" ", "_")
+            texts, annotations = stem.with_name(f"{stem.name}.txt"), stem.with_name(f"{stem.name}.ann")
+            if texts.exists():
+                raise InputError(f"{name}: two documents are called {stem.name}; tag them into folders of their own")
+            write = writing.brat()
+            with (
+                texts.open("w", encoding="utf-8", newline="") as text,
+                annotations.open("w", encoding="utf-8", newline="") as found,
+            ):
+                for tagged in group:
+                    text.write(tagged.record.text + tagged.record.place.ending)
+                    found.write(write(tagger, tagged))

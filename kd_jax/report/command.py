@@ -1,0 +1,68 @@
+"""A report as a user asked for it: of a work folder, of two, or of the paper; written, and shown on the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from kd_jax.errors import InputError
+from kd_jax.report import claims, comparison, page, tables
+from kd_jax.report.build import _heading, compared_subjects, publish, published_subjects, subjects_of
+
+
+def report(
+    workdirs: Sequence[Path], *, of_paper: bool, output: Path | None, alpha: float, method: str, console: Console
+) -> None:
+    """Write a report and show its tables and tests.
+
+    Args:
+        workdirs: one work folder, or two to compare; none for the paper.
+        of_paper: report on the paper's tables.
+        output: folder of the report, or None for the usual place.
+        alpha: level of the tests.
+        method: post hoc test.
+        console: where tables, tests and progress go.
+
+    Raises:
+        InputError: for whatever can't be read or written.
+    """
+    before: list[tuple[str, str]] = []
+    after: list[tuple[str, str]] = []
+    if of_paper:
+        if workdirs:
+            raise InputError("--paper reports on the paper's tables alone: leave --workdir out")
+        subjects, title, folder = published_subjects(alpha, method), "The paper's tables", Path("paper_report")
+        found = claims.verdicts(alpha)
+        grid = page.grid(claims.HEAD, [claims.cells(verdict) for verdict in found], "plain")
+        after.append(("The paper's claims", f"<p>{claims.totals(found)}</p>{grid}<p class=caption>{claims.NOTE}</p>"))
+    elif len(workdirs) == 1:
+        subjects, folder = subjects_of(workdirs[0], alpha, method), workdirs[0] / "report"
+        title, before = _heading(workdirs[0])
+    elif workdirs:
+        subjects = compared_subjects(workdirs, alpha, method)
+        folder = workdirs[0] / "report" / f"against-{workdirs[1].resolve().name}"
+        title = f"{workdirs[1]} against {workdirs[0]}"
+        before = [(f"What was run last in {w}", _heading(w)[1][0][1]) for w in workdirs]
+    else:
+        raise InputError("name a work folder with --workdir, or ask for the paper's tables with --paper")
+    for subject in subjects:
+        console.print(tables.terminal(subject.table, console.width))
+        console.print()
+        console.print(comparison.terminal(subject.comparison))
+        console.print()
+    if of_paper:
+        console.print(claims.terminal(found, alpha))
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=sum(subject.steps for subject in subjects))
+
+        def done(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+
+        index, within = publish(output or folder, subjects, title, before, after, done)
+    if within:
+        console.print("[bold]Within each corpus, over its sentences[/bold]")
+        for sentence in within:
+            console.print(sentence, highlight=False, markup=False)
+        console.print()
+    console.print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
