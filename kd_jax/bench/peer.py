@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from kd_jax.errors import InputError
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "torch_peer.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "torch_peer.py"
 
 
 class Peer(NamedTuple):

@@ -50,6 +50,8 @@ def _settings(node: Any, prefix: str = "") -> Iterator[tuple[str, str, Any, str]
 def _kind(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return "|".join(typing.get_args(hint))
+    if several := typing.get_args(hint):  # a number, or a word
+        return "|".join(map(_kind, several))
     return {int: "WHOLE NUMBER", float: "NUMBER", bool: "true|false", str: "TEXT"}[hint]
 
 

@@ -46,6 +46,8 @@ def project(projections: dict[str, Any], student: Outputs) -> Outputs:
     Returns:
         Hidden states [..., Ht]; logits as they were.
     """
-    return student._replace(
-        **{name: getattr(student, name) @ of["kernel"] + of["bias"] for name, of in projections.items()}
-    )
+    return student._replace(**{name: _affine(getattr(student, name), **of) for name, of in projections.items()})
+
+
+def _affine(hidden: Array, kernel: Array, bias: Array) -> Array:
+    return hidden @ kernel + jnp.expand_dims(bias, range(hidden.ndim - 1))

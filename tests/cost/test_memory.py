@@ -14,6 +14,7 @@ from kd_jax.structs import Outputs
 from kd_jax.training import loop
 from kd_jax.training.loop import initial_states
 from kd_jax.training.mesh import lane_mesh
+from kd_jax.training.objective import Knowledge
 
 MEDIUM = [
     "words.dim=64",
@@ -36,7 +37,8 @@ def job_of(changes, lanes, head="softmax", known=False, corpora=1):
         return job
     model, n = settings.model, len(job.tokens.label)
     widths = (job.tokens.most_labels, 2 * model.task_units, 2 * model.shared_units)
-    return replace(job, knowledge=Outputs(*(np.zeros((n, width), np.float32) for width in widths)))
+    outputs = Outputs(*(np.zeros((n, width), np.float32) for width in widths))
+    return replace(job, knowledge=Knowledge(outputs, Outputs(1.0, 1.0, 1.0)))
 
 
 def measured(job):

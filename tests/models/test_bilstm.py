@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kd_jax.models import bilstm
+from kd_jax.models import recurrence
 from kd_jax.models.bilstm import BiLSTM
 from kd_jax.models.recurrence import one_by_one, stacked
 
@@ -56,7 +56,7 @@ def as_cells(params):
 @pytest.fixture(params=[one_by_one, stacked])
 def case(request, monkeypatch):
     """A module and its inputs, in the form of a CPU and in that of an accelerator."""
-    monkeypatch.setattr(bilstm, "_scans", request.param)
+    monkeypatch.setattr(recurrence, "_scans", request.param)
     keys = jax.random.split(jax.random.key(0), 4)
     x = jax.random.normal(keys[0], (TIME, ROWS, SIZE))
     starts = (jax.random.uniform(keys[1], (TIME, ROWS)) < 0.3).at[0].set(True)

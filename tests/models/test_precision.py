@@ -7,7 +7,7 @@ import pytest
 from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost.timing import StepTimer, timing_job
-from kd_jax.models import bilstm
+from kd_jax.models import recurrence
 from kd_jax.models.precision import dense, dot_general, product
 from kd_jax.settings import Settings, from_dict, override, to_dict
 from kd_jax.training import loop
@@ -45,14 +45,14 @@ def test_float32_is_the_plain_product():
 
 @pytest.mark.parametrize("form", ["one_by_one", "stacked"])
 def test_an_lstm_and_its_gradients_are_near_those_of_float32(form, monkeypatch):
-    monkeypatch.setattr(bilstm, "_scans", getattr(bilstm, form))
+    monkeypatch.setattr(recurrence, "_scans", getattr(recurrence, form))
     steps, rows, units = 9, 3, 16
     z = tuple(normal(steps, rows, 4 * units) * s for s in (1, 0.5))
     recurrent = np.stack([normal(units, 4 * units) / 4] * 2)
     keep = tuple(np.float32(np.random.default_rng(g).random((steps, rows, 1)) > 0.2) for g in (0, 1))
 
     def loss(z, recurrent, compute):
-        return sum((h**2).sum() for h in bilstm.lstm(z, recurrent, keep, compute))
+        return sum((h**2).sum() for h in recurrence.lstm(z, recurrent, keep, compute))
 
     (exact, exact_grad), (near, near_grad) = (
         jax.value_and_grad(loss, (0, 1))(z, recurrent, compute) for compute in ("float32", "bfloat16")

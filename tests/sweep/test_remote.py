@@ -155,7 +155,7 @@ def test_without_the_driver_a_unit_ends(box, monkeypatch):
 def test_without_ray_the_flag_names_the_extra(tmp_path):
     code = (
         "import sys; sys.modules['ray'] = None; sys.argv = ['main', '--cluster=auto', f'--workdir={sys.argv[1]}'];"
-        "from absl import app; from kd_jax import main; app.run(main.main)"
+        "from kd_jax import cli, main; cli.run(main.COMMAND)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "w")], capture_output=True, text=True, check=False

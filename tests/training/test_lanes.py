@@ -225,7 +225,7 @@ def test_empty_batches_change_nothing():
     state, _ = step(
         init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start), batch
     )
-    empty = batch._replace(token=jnp.full_like(batch.token, NO_TOKEN), rate=jnp.zeros(()))
+    empty = batch._replace(token=jnp.full_like(batch.token, NO_TOKEN), learning_rate=jnp.zeros(()))
     after, sums = step(state, empty)
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         np.testing.assert_array_equal(a, b)
