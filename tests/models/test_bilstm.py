@@ -29,12 +29,13 @@ class ScanBiLSTM(nn.Module):
                 carry = jax.tree.map(lambda state: jnp.where(start[:, None], 0.0, state), carry)
                 return nn.OptimizedLSTMCell(self.units, name="cell")(carry, value)
 
+        x, starts = x.swapaxes(0, 1), starts.swapaxes(0, 1)
         scan = nn.scan(Step, variable_broadcast="params", split_rngs={"params": False})
         zero = (jnp.zeros((x.shape[1], self.units)),) * 2
         ends = jnp.concatenate([starts[1:], jnp.ones_like(starts[:1])])
         _, forward = scan(self.units, name="forward")(zero, (x, starts))
         _, backward = scan(self.units, name="backward")(zero, (x[::-1], ends[::-1]))
-        return jnp.concatenate([forward, backward[::-1]], -1)
+        return jnp.concatenate([forward, backward[::-1]], -1).swapaxes(0, 1)
 
 
 def as_cells(params):
@@ -58,8 +59,8 @@ def case(request, monkeypatch):
     """A module and its inputs, in the form of a CPU and in that of an accelerator."""
     monkeypatch.setattr(recurrence, "_scans", request.param)
     keys = jax.random.split(jax.random.key(0), 4)
-    x = jax.random.normal(keys[0], (TIME, ROWS, SIZE))
-    starts = (jax.random.uniform(keys[1], (TIME, ROWS)) < 0.3).at[0].set(True)
+    x = jax.random.normal(keys[0], (ROWS, TIME, SIZE))
+    starts = (jax.random.uniform(keys[1], (ROWS, TIME)) < 0.3).at[:, 0].set(True)
     module = BiLSTM(UNITS)
     params = module.init(keys[2], x, starts)["params"]
     params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(keys[3], p.shape), params)
@@ -75,7 +76,7 @@ def test_equals_flax_cells_under_nn_scan(case):
 
 def test_gradients_equal_autodiff_through_nn_scan(case):
     module, params, x, starts = case
-    target = jax.random.normal(jax.random.key(9), (TIME, ROWS, 2 * UNITS))
+    target = jax.random.normal(jax.random.key(9), (ROWS, TIME, 2 * UNITS))
 
     def ours(params, x):
         return ((module.apply({"params": params}, x, starts) - target) ** 3).sum()
@@ -94,32 +95,32 @@ def test_gradients_equal_autodiff_through_nn_scan(case):
 def test_packed_equals_unpacked(case):
     module, params, x, _ = case
     lengths = (3, 1, 5, 2)
-    starts = jnp.ones((TIME, 1), bool)
+    starts = jnp.ones((1, TIME), bool)
     at = 0
     for length in lengths:
-        starts = starts.at[at + 1 : at + length].set(False)
+        starts = starts.at[:, at + 1 : at + length].set(False)
         at += length
-    row = module.apply({"params": params}, x[:, :1], starts)
+    row = module.apply({"params": params}, x[:1], starts)
     at = 0
     for length in lengths:
-        alone = jnp.zeros((length, 1), bool).at[0].set(True)
-        single = module.apply({"params": params}, x[at : at + length, :1], alone)
-        np.testing.assert_allclose(row[at : at + length], single, atol=1e-6)
+        alone = jnp.zeros((1, length), bool).at[:, 0].set(True)
+        single = module.apply({"params": params}, x[:1, at : at + length], alone)
+        np.testing.assert_allclose(row[:, at : at + length], single, atol=1e-6)
         at += length
 
 
 def test_neighbours_have_exactly_no_influence(case):
     module, params, x, _ = case
-    starts = jnp.zeros((TIME, ROWS), bool).at[jnp.array([0, 4, 8])].set(True)
+    starts = jnp.zeros((ROWS, TIME), bool).at[:, jnp.array([0, 4, 8])].set(True)
 
     def middle(x):
-        return module.apply({"params": params}, x, starts)[4:8].sum()
+        return module.apply({"params": params}, x, starts)[:, 4:8].sum()
 
     gradient = jax.grad(middle)(x)
-    assert (gradient[:4] == 0).all()
-    assert (gradient[8:] == 0).all()
-    assert (gradient[4:8] != 0).any()
-    changed = x.at[:4].add(100.0).at[8:].mul(-50.0)
+    assert (gradient[:, :4] == 0).all()
+    assert (gradient[:, 8:] == 0).all()
+    assert (gradient[:, 4:8] != 0).any()
+    changed = x.at[:, :4].add(100.0).at[:, 8:].mul(-50.0)
     assert middle(changed) == middle(x)
 
 
