@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from helpers.runs import corpora  # noqa: F401 - a fixture
 from hypothesis import HealthCheck, settings
 
 from kd_jax.corpora.registry import load
@@ -50,7 +51,7 @@ def loaded(real_corpora: Path) -> dict[str, Corpus]:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny softmax model of the corpus Tiny."""
-    from made_model import made
+    from helpers.made_model import made
 
     path = tmp_path_factory.mktemp("model") / "student"
     made(path)

@@ -73,3 +73,15 @@ def test_files_stay_short():
     lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
     assert {name: n for name, n in lengths.items() if n > 350} == {}
     assert lengths["main.py"] < 80
+
+
+def test_no_test_file_imports_another():
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    assert len(files) > 30
+    found = {
+        (path.name, node.module)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {file.stem for file in files}
+    }
+    assert found == set()

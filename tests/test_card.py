@@ -7,11 +7,11 @@ from itertools import chain
 
 import jax
 import pytest
+from helpers.runs import SIZES
+from helpers.tiny import tiny_corpus
 from rich.console import Console
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
-from test_run import SIZES
-from tiny import tiny_corpus
 
 import kd_jax
 from kd_jax.corpora.conll import parse, write_split

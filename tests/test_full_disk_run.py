@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from full_disk import fill
-from test_run import SIZES, rows_without_times
+from helpers.full_disk import fill
+from helpers.runs import SIZES, rows_without_times
 
 COMMAND = [
     *(

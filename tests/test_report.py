@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_results import made_rows
+from helpers.made_results import made_rows
 from rich.console import Console
 
 from kd_jax.errors import InputError

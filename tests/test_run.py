@@ -1,7 +1,5 @@
 """The whole path on small corpora: files to table, skipped when finished, rebuilt where damaged, refused when wrong."""
 
-import csv
-import io
 import json
 import shutil
 import subprocess
@@ -10,52 +8,24 @@ import sys
 import jax
 import numpy as np
 import pytest
-from rich.console import Console
-from tiny import tiny_corpus
+from helpers.runs import SIZES, ask, request, rows_without_times
+from helpers.tiny import tiny_corpus
 
 from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.experiment import experiments, load_experiment
 from kd_jax.sweep import group as groups
-from kd_jax.sweep.request import Request, execute, parse_seeds, prepare
+from kd_jax.sweep.request import parse_seeds, prepare
 from kd_jax.training.saved_model import load_model, read_manifest
 
-SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4", "rows=3")
 ALONE = "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
-
-
-@pytest.fixture(scope="module")
-def corpora(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpora")
-    for name, kinds in (("First", ("Gene",)), ("Second", ("Drug", "Gene"))):
-        (folder / name).mkdir()
-        for split, sentences in tiny_corpus(name, kinds).splits.items():
-            write_split(folder / name / f"{split}.tsv", sentences)
-    return folder
-
-
-def request(corpora, workdir, **changes):
-    settings = {"experiment": "logits", "data_dir": corpora, "workdir": workdir, "seeds": "2", "epochs": 1}
-    settings |= {"assignments": SIZES} | changes
-    return Request(**settings)
-
-
-def ask(corpora, workdir, **changes):
-    console = Console(width=200, file=io.StringIO())
-    execute(request(corpora, workdir, **changes), console)
-    return console.file.getvalue()
 
 
 @pytest.fixture(scope="module")
 def finished(corpora, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run") / "work"
     return workdir, ask(corpora, workdir)
-
-
-def rows_without_times(workdir):
-    with (workdir / "results.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
 def test_table_and_results(finished):
@@ -303,7 +273,8 @@ def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corp
     text = ask(corpora, tmp_path / "w", experiment="paper", seeds="1")
     for table in range(1, 8):
         assert f"Table {table}." in text
-    for name in ("baselines", "transfer", "transfer_ensemble"):
+    beyond = ("baselines", "transfer", "transfer_ensemble", "recommended", "recommended_search", "controls")
+    for name in beyond:
         ask(corpora, tmp_path / "w", experiment=name, seeds="1")
     rows = [row for row in results.read(tmp_path / "w" / "results.csv") if row.split == "test"]
     assert all(row.status == "ok" for row in rows)

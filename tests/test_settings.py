@@ -5,9 +5,9 @@ import inspect
 from contextlib import suppress
 
 import pytest
+from helpers.made_json import harmed
 from hypothesis import given
 from hypothesis import strategies as st
-from made_json import harmed
 
 from kd_jax.errors import InputError
 from kd_jax.settings import SMALL, Settings, from_dict, override, to_dict

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from made_model import made, made_of
+from helpers.made_model import made, made_of
 
 import kd_jax
 from kd_jax.corpora.conll import parse, write_split

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tiny_encoder import WIDTH, tiny_encoder
 from rich.console import Console
-from tiny_encoder import WIDTH, tiny_encoder
 
 from kd_jax import vectors
 from kd_jax.corpora.conll import write_split

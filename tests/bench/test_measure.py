@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from helpers.tiny import tiny_corpus
 from rich.console import Console
-from tiny import tiny_corpus
 
 from kd_jax.bench import measure as benchmark
 from kd_jax.bench import peer

@@ -4,8 +4,8 @@ import io
 import json
 
 import pytest
+from helpers.tiny import tiny_corpus, tiny_settings
 from rich.console import Console
-from tiny import tiny_corpus, tiny_settings
 
 import kd_jax
 from kd_jax.bench import peer

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import tiny_corpus, tiny_settings
+from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost import flops as floor
 from kd_jax.cost.timing import GOLD_ONLY, timing_job

@@ -5,7 +5,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from tiny import tiny_corpus, tiny_settings
+from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost.memory import parameters
 from kd_jax.cost.timing import compiled_bytes, extent, predicted_bytes, timing_job

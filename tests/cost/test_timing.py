@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny import tiny_corpus, tiny_settings
+from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.bench.synthetic import synthetic_corpus
 from kd_jax.cost.timing import StepTimer, operations_a_token, shortened, timing_job, usual_batch

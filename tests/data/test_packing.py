@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.tiny import tiny_corpus, tiny_settings
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.data.dataset import make_batches, read_tokens, real_share
 from kd_jax.data.packing import NO_TOKEN, Shape, lay_out, pack, stack

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny_encoder import WIDTH, tiny_encoder
+from helpers.tiny_encoder import WIDTH, tiny_encoder
 
 from kd_jax.data.pieces import PieceTable, Rules, read_pieces
 from kd_jax.data.vectors import load_vectors

@@ -6,9 +6,9 @@ from contextlib import suppress
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.made_json import harmed
 from hypothesis import given
 from hypothesis import strategies as st
-from made_json import harmed
 
 from kd_jax.distill import store
 from kd_jax.errors import InputError

@@ -6,7 +6,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from made_model import made, made_of
+from helpers.made_model import made, made_of
 
 import kd_jax
 from kd_jax.corpora.conll import write_split

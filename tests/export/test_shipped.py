@@ -9,11 +9,11 @@ from contextlib import suppress
 import jax
 import numpy as np
 import pytest
+from helpers.made_json import harmed
+from helpers.made_model import made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import export
-from made_json import harmed
-from made_model import made
 
 import kd_jax
 from kd_jax.errors import InputError

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from helpers.made_paths import enumerate_paths, log_sum_exp, packed, random_transitions, sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_paths import enumerate_paths, log_sum_exp, packed, random_transitions, sentences
 
 from kd_jax.errors import InputError
 from kd_jax.models import crf

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from made_paths import GAP, enumerate_paths, log_sum_exp, packed, random_transitions, sentences
+from helpers.made_paths import GAP, enumerate_paths, log_sum_exp, packed, random_transitions, sentences
 
 from kd_jax.models import crf
 from kd_jax.models.crf import Transitions

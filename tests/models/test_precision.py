@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import tiny_corpus, tiny_settings
+from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost.timing import StepTimer, timing_job
 from kd_jax.models import recurrence

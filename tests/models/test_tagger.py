@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import tiny_corpus, tiny_settings
+from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.data.dataset import make_batches, read_tokens
 from kd_jax.data.packing import NO_TOKEN, Shape, stack

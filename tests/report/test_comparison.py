@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_results import made_rows
+from helpers.made_results import made_rows
 from rich.console import Console
 from scipy import stats
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_results import made_rows
-from test_plots import assert_legible
+from helpers.made_results import made_rows
+from helpers.pictures import assert_legible
 
 from kd_jax.errors import InputError
 from kd_jax.report.curves import Point, learning_curves, read_metrics, temperatures, tuned, weight_grid

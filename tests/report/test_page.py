@@ -5,7 +5,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from made_results import made_rows
+from helpers.made_results import made_rows
 
 from kd_jax.evaluation.significance import Interval
 from kd_jax.report import page

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_results import made_rows
+from helpers.made_results import made_rows
 
 from kd_jax.report import published as paper
 from kd_jax.report.score_matrix import listed, published, score_matrices

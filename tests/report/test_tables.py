@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from made_results import made_rows
+from helpers.made_results import made_rows
 from rich.console import Console
 
 from kd_jax.evaluation.results import TypeRow

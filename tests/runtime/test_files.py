@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from full_disk import fill
+from helpers.full_disk import fill
 from rich.console import Console
 
 from kd_jax.distill import store

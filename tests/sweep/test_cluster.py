@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_run import SIZES, corpora, rows_without_times  # noqa: F401 - corpora is a fixture
+from helpers.runs import SIZES, rows_without_times
 
 EPOCHS = 200
 CHOSEN = """
@@ -47,7 +47,7 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(corpora, tmp_path_factory):  # noqa: F811
+def runs(corpora, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "chosen.py").write_text(CHOSEN)
     with pytest.MonkeyPatch.context() as patch:

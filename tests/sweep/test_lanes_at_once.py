@@ -7,10 +7,10 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from helpers.made_json import harmed
+from helpers.tiny import tiny_corpus, tiny_settings
 from hypothesis import given
-from made_json import harmed
 from rich.console import Console
-from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.corpora.registry import corpus_hash
 from kd_jax.cost.timing import timing_job

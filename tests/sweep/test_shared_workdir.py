@@ -7,8 +7,8 @@ import time
 from itertools import count
 
 import pytest
+from helpers.runs import SIZES, ask, rows_without_times
 from rich.console import Console
-from test_run import SIZES, ask, corpora, rows_without_times  # noqa: F401 - corpora is a fixture
 
 from kd_jax.runtime import progress
 from kd_jax.runtime.progress import ProgressMeter
@@ -28,7 +28,7 @@ def files_of(models):
 
 
 @pytest.mark.parametrize("change", [pytest.param("settings", marks=pytest.mark.slow), "corpora"])
-def test_another_run_in_the_folder_loses_and_mixes_nothing(corpora, tmp_path, common, change):  # noqa: F811
+def test_another_run_in_the_folder_loses_and_mixes_nothing(corpora, tmp_path, common, change):
     train = corpora / "First" / "train.tsv"
     text = train.read_text()
     ask(corpora, tmp_path / "w", **common)
@@ -55,7 +55,7 @@ def test_another_run_in_the_folder_loses_and_mixes_nothing(corpora, tmp_path, co
     assert rows_without_times(tmp_path / "w") == rows
 
 
-def test_results_do_not_depend_on_the_clock(corpora, tmp_path, common, monkeypatch):  # noqa: F811
+def test_results_do_not_depend_on_the_clock(corpora, tmp_path, common, monkeypatch):
     """Time runs backwards by an hour a call, and files of the run before seem to come from the future."""
     common |= {"assignments": (*SIZES, "saving.minutes=0", "epochs=2"), "epochs": None}
     ask(corpora, tmp_path / "whole", **common)

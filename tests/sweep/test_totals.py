@@ -4,11 +4,11 @@ import io
 import json
 
 import pytest
+from helpers.made_json import harmed
+from helpers.tiny import tiny_corpus, tiny_settings
 from hypothesis import given
 from hypothesis import strategies as st
-from made_json import harmed
 from rich.console import Console
-from tiny import tiny_corpus, tiny_settings
 
 from kd_jax.corpora.registry import corpus_hash
 from kd_jax.cost.memory import parameters

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from helpers.made_model import made, made_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_model import made, made_of
 
 import kd_jax
 from kd_jax.errors import InputError

@@ -9,31 +9,23 @@ from itertools import islice
 import jax
 import numpy as np
 import pytest
-from full_disk import fill
+from helpers.full_disk import fill
+from helpers.lanes import GOLD, HALF, last, make_job
+from helpers.made_json import ANYTHING
+from helpers.resuming import assert_same_bits, keep
 from hypothesis import given
 from hypothesis import strategies as st
-from made_json import ANYTHING
-from test_lanes import GOLD, HALF, Lane, last, make_job
 
 from kd_jax.data import pipeline as input_pipeline
 from kd_jax.errors import InputError
-from kd_jax.training.checkpoints import Checkpoints, Saved, started_together
-from kd_jax.training.loop import place, train
+from kd_jax.training.checkpoints import Checkpoints, started_together
+from kd_jax.training.loop import Lane, place, train
 
 
 @pytest.fixture
 def job(monkeypatch):
     monkeypatch.setattr(input_pipeline, "CHUNK", 2)
     return make_job([Lane(1, GOLD), Lane(2, HALF), Lane(3, GOLD)], knowledge=True, schedule="linear")
-
-
-def keep(progress, lanes=3):
-    return Saved(progress.position, jax.tree.map(lambda x: np.array(x)[:lanes], progress.state), None)
-
-
-def assert_same_bits(a, b, lanes=3):
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(np.asarray(x)[:lanes], np.asarray(y)[:lanes])
 
 
 def test_resumed_equals_uninterrupted_at_every_chunk(job, tmp_path):

@@ -15,7 +15,8 @@ PROGRAM = """
 import sys
 import jax
 import numpy as np
-from test_lanes import GOLD, HALF, Lane, make_job, trained
+from kd_jax.training.loop import Lane
+from helpers.lanes import GOLD, HALF, make_job, trained
 
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 assert len(jax.local_devices()) == int(sys.argv[1])

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from test_lanes import GOLD, HALF, Lane, last, make_job
-from tiny import tiny_corpus
+from helpers.lanes import GOLD, HALF, last, make_job
+from helpers.tiny import tiny_corpus
 
 from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.structs import LossWeights
 from kd_jax.training.initial import log_frequencies, mean_logits, teachers_words
-from kd_jax.training.loop import initial_states, train
+from kd_jax.training.loop import Lane, initial_states, train
 from kd_jax.training.mesh import lane_mesh
 from kd_jax.training.saved_model import TrainedModel
 

@@ -1,6 +1,5 @@
 """What a sweep has to be: every lane what it would be alone."""
 
-from collections import deque
 from dataclasses import replace
 
 import jax
@@ -8,51 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tiny import tiny_corpus, tiny_settings
+from helpers.lanes import GOLD, HALF, device_data, last, make_job
+from helpers.tiny import tiny_corpus
 
-from kd_jax.data.dataset import read_tokens
 from kd_jax.data.packing import NO_TOKEN
-from kd_jax.data.pipeline import Length, input_pipeline
-from kd_jax.data.vocab import build_vocabulary
-from kd_jax.distill.scale import scales
+from kd_jax.data.pipeline import input_pipeline
 from kd_jax.models.tagger import mask_labels
 from kd_jax.settings import override
-from kd_jax.structs import LossWeights, Outputs
+from kd_jax.structs import LossWeights
 from kd_jax.training import loop, losses
-from kd_jax.training.loop import Job, Lane, label_tokens, train
-from kd_jax.training.objective import Knowledge
+from kd_jax.training.loop import Lane, label_tokens, train
 from kd_jax.training.step import init_state, read_batch, train_step
-
-GOLD = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
-HALF = LossWeights(0.5, 0.5, 0.25, 0.25, 1.0)
-
-
-def make_job(lanes, corpora=None, knowledge=False, **train_settings):
-    corpora = corpora or [tiny_corpus()]
-    settings = tiny_settings(**train_settings)
-    seen = [s for corpus in corpora for s in corpus.splits["train"]]
-    vocabulary = build_vocabulary(seen, settings.model.words)
-    tokens = read_tokens(corpora, vocabulary, settings)
-    outputs = None
-    if knowledge:
-        rng = np.random.default_rng(5)
-        n, model = len(tokens.label), settings.model
-        widths = (tokens.most_labels, 2 * model.task_units, 2 * model.shared_units)
-        outputs = Outputs(*(np.float32(rng.normal(size=(n, width))) for width in widths))
-        outputs = Knowledge(outputs, scales(outputs))
-    return Job(
-        settings=settings,
-        tokens=tokens,
-        sentences=tuple(tokens.sentences(corpus.name, ("train",)) for corpus in corpora),
-        lanes=tuple(lanes),
-        length=Length(settings.train.epochs),
-        alphabet=len(vocabulary.chars) + 2,
-        knowledge=outputs,
-    )
-
-
-def device_data(job):
-    return jax.tree.map(jnp.asarray, loop.token_data(job))
 
 
 def trained(job):
@@ -61,10 +26,6 @@ def trained(job):
 
 def start_of_two(job):
     return job.start._replace(label_bias=np.repeat(job.start.label_bias, 2, 0))
-
-
-def last(progress):
-    return deque(progress, maxlen=1)[0]
 
 
 def assert_lane_equals(state, lane, other, other_lane, exact=False):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.spatial.distance
 import scipy.special
-from finite_differences import gradient
+from helpers.finite_differences import gradient
 
 from kd_jax.structs import LossWeights, Outputs
 from kd_jax.training import losses

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from made_paths import packed, random_transitions
+from helpers.made_paths import packed, random_transitions
 
 from kd_jax.settings import DistillConfig as Distill
 from kd_jax.structs import LossWeights, Outputs

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.made_json import harmed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_json import harmed
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_checkpoints import assert_same_bits, keep
-from test_lanes import GOLD, HALF, Lane, device_data, make_job
+from helpers.lanes import GOLD, HALF, device_data, make_job
+from helpers.resuming import assert_same_bits, keep
 
 from kd_jax.data import pipeline as input_pipeline
 from kd_jax.settings import override
 from kd_jax.training import loop
-from kd_jax.training.loop import place, train
+from kd_jax.training.loop import Lane, place, train
 from kd_jax.training.step import init_state, train_step
 
 AFTER = 2

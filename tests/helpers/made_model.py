@@ -2,8 +2,8 @@
 
 import jax
 import numpy as np
-from tiny import tiny_corpus, tiny_settings
 
+from helpers.tiny import tiny_corpus, tiny_settings
 from kd_jax.data.dataset import read_tokens
 from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import build_vocabulary
