@@ -6,9 +6,11 @@ chances that depend on the sentence, on the model and sentence, and on the seed.
 `corpora` counts how often limits of a difference over corpora hold it; `splits` divides equal runs of a real model,
 given as its files of counts, into two halves again and again.
 
-    python benchmarks/false_positives.py runs                  # 8 minutes on one core; at most 0.06 after, but the last
-    python benchmarks/false_positives.py corpora               # 1 minute; at least 0.95, where the bootstrap has 0.77
+    python benchmarks/false_positives.py runs                  # 2 minutes on a core of one's own
+    python benchmarks/false_positives.py corpora               # half a minute
     python benchmarks/false_positives.py splits WORKDIR/counts/*/SampleMix/STM-*-test.npy
+
+What came out: docs/statistics.md.
 """
 
 import argparse

@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "kd_jax.main",
     "tag": "kd_jax.tag",
     "ship": "kd_jax.ship",
+    "vectors": "kd_jax.vectors",
     "card": "kd_jax.card",
     "report": "kd_jax.report.__main__",
     "corpora": "kd_jax.corpora.__main__",

@@ -176,8 +176,7 @@ def leave(work: Callable[[], int | None], interrupted: str = "interrupted") -> N
     Exit status: the work's own; 2 for an `InputError`, 130 for Ctrl-C, even while modules are imported. A reader of
     standard output that has seen enough ends it quietly.
     """
-    with suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGINT, _on_interrupt)
+    _answer_interrupts(signal.default_int_handler, _on_interrupt)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a display that can't show a sign is no reason to fail
     try:
@@ -193,9 +192,19 @@ def leave(work: Callable[[], int | None], interrupted: str = "interrupted") -> N
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
-    with suppress(ValueError):
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # threads that are waited for are no traceback
+    _answer_interrupts(_on_interrupt, _end_at_once)  # threads that are waited for are no traceback
     sys.exit(status)
+
+
+def _answer_interrupts(before: Callable[..., Any], now: Callable[..., Any]) -> None:
+    """Change how Ctrl-C is answered; not where it is ignored, as under nohup, nor outside of the main thread."""
+    if signal.getsignal(signal.SIGINT) is before:
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, now)
+
+
+def _end_at_once(*_: Any) -> NoReturn:
+    os._exit(130)
 
 
 def _on_interrupt(_: int, frame: FrameType | None) -> None:
@@ -213,8 +222,7 @@ def _on_interrupt(_: int, frame: FrameType | None) -> None:
 
 
 def _say(line: str, status: int) -> int:
-    with suppress(ValueError):
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    _answer_interrupts(_on_interrupt, _end_at_once)
     with suppress(OSError, ValueError):
         if sys.stderr is not None:
             print(" ".join(line.splitlines()), file=sys.stderr, flush=True)

@@ -34,6 +34,14 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
 
+@pytest.fixture(autouse=True)
+def usual_interrupts():
+    """Commands that end change how their process answers Ctrl-C."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def process(module, *words):
     call = [sys.executable, "-c", NO_JAX, module, *words]
     return subprocess.run(call, check=False, capture_output=True, text=True)
@@ -366,6 +374,16 @@ def test_ctrl_c_in_mid_work_cleans_up_and_is_one_line(tmp_path):
         _, told = process_.communicate(timeout=300)
     assert (process_.returncode, told) == (130, "interrupted\n")
     assert (tmp_path / "cleaned").exists()
+
+
+def test_ctrl_c_that_is_ignored_stays_ignored():
+    program = (
+        "import os, signal\nfrom kd_jax import cli\n"
+        "cli.leave(lambda: os.kill(os.getpid(), signal.SIGINT) or print('done'))\n"
+    )
+    call = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", program]
+    done = subprocess.run(call, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly():

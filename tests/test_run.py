@@ -284,3 +284,11 @@ def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corp
             labels = {row.label for row in rows if row.experiment == part}
             assert {student.label for student in experiment.students} < labels
     assert "nothing to train" in ask(corpora, tmp_path / "w", experiment="paper", seeds="1")
+
+
+def test_a_folder_with_another_programs_settings_is_refused(corpora, tmp_path):
+    (tmp_path / "settings.json").write_text('{"editor.tabSize": 4}')
+    with pytest.raises(InputError, match=r"settings\.json: was not written by kd_jax; name another --workdir"):
+        ask(corpora, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+    assert (tmp_path / "settings.json").read_text() == '{"editor.tabSize": 4}'

@@ -14,10 +14,12 @@ from rich.console import Console
 from kd_jax import vectors
 from kd_jax.corpora.conll import write_split
 from kd_jax.data.vectors import load_vectors
+from kd_jax.distill.make_vectors import VectorsRequest, make_vectors
 from kd_jax.errors import InputError
+from kd_jax.settings import WordConfig
 from kd_jax.structs import Sentence
-from kd_jax.vectors import Asked, distill
 
+AS_WRITTEN = WordConfig(lowercase=False, zero_digits=False)
 SPLITS = {
     "train": "Genetic tumors IL-2 IL-6 il-6 of gene known words in a row",
     "devel": "developing words",
@@ -47,8 +49,8 @@ def make(tmp_path: Path, data_dir: Path | None = None, **asked) -> tuple[set[str
     folder = tmp_path / "bert"
     if not folder.exists():
         tiny_encoder(folder)
-    given = {"source": f"hf:{folder}", "dim": 4, "out": str(tmp_path / "w.npz")}
-    told = distill(Asked(data_dir=data_dir and str(data_dir), **(given | asked)), quiet())
+    given = {"encoder": f"hf:{folder}", "dim": 4, "out": tmp_path / "w.npz"}
+    told = make_vectors(VectorsRequest(data_dir=data_dir, **(given | asked)), quiet())
     return words_in(Path(told.split(":")[0])), told
 
 
@@ -68,8 +70,8 @@ def test_the_vocabulary_is_that_of_train_and_devel(data_dir, tmp_path):
 def test_no_way_but_the_upper_bound_leads_to_test_words(data_dir, tmp_path):
     (tmp_path / "raw.txt").write_text(f"An abstract. {SPLITS['test'].capitalize()}. It ends.")
     of_test = {"secret", "zebra", "tests", "and", "so", "on", "test"}
-    for number, asked in enumerate([{}, {"splits": ["train"]}, {"text": str(tmp_path / "raw.txt")}]):
-        found, _ = make(tmp_path, data_dir, out=str(tmp_path / f"{number}.npz"), **asked)
+    for number, asked in enumerate([{}, {"splits": ["train"]}, {"text": tmp_path / "raw.txt"}]):
+        found, _ = make(tmp_path, data_dir, out=tmp_path / f"{number}.npz", **asked)
         assert not found & of_test, asked
     found, told = make(tmp_path, data_dir, upper_bound=True)
     assert found >= of_test
@@ -82,32 +84,32 @@ def test_no_way_but_the_upper_bound_leads_to_test_words(data_dir, tmp_path):
 def test_splits_text_lists_and_spelling_are_chosen(data_dir, tmp_path):
     (tmp_path / "raw.txt").write_text("An abstract.")
     (tmp_path / "list.txt").write_text("Listed2\n")
-    given = {"text": str(tmp_path / "raw.txt"), "words": str(tmp_path / "list.txt")}
+    given = {"text": tmp_path / "raw.txt", "words": tmp_path / "list.txt"}
     found, _ = make(tmp_path, data_dir, datasets=["mine"], splits=["train"], **given)
     of_train = {"genetic", "tumors", "il-0", "of", "gene", "known", "words", "in", "a", "row"}
     assert found == of_train | {"an", "abstract", "listed0"}
-    found, _ = make(tmp_path, **given, dim=2, out=str(tmp_path / "raw.npz"), lowercase=False, zero_digits=False)
+    found, _ = make(tmp_path, **given, dim=2, out=tmp_path / "raw.npz", spelling=AS_WRITTEN)
     assert found == {"An", "abstract", "Listed2"}  # the encoder has no piece for the full stop
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"source": None}, r"--from=hf:FOLDER is needed"),
-        ({"source": "bert"}, r"--from=hf:FOLDER not 'bert'"),
-        ({"source": "hf:/absent"}, r"/absent: no such folder"),
+        ({"encoder": None}, r"--from=hf:FOLDER is needed"),
+        ({"encoder": "bert"}, r"--from=hf:FOLDER not 'bert'"),
+        ({"encoder": "hf:/absent"}, r"/absent: no such folder"),
         ({"dim": 0}, r"--dim=0: give at least 1"),
         ({"data_dir": None}, r"no words: give corpora \(--data_dir\)"),
-        ({"data_dir": None, "words": "x", "upper_bound": True}, r"--upper_bound: of which corpora\? Give --data_dir"),
-        ({"data_dir": "/absent"}, r"/absent: no such folder"),
+        ({"data_dir": None, "words": Path("x"), "upper_bound": True}, r"--upper_bound: of which corpora\? Give --data"),
+        ({"data_dir": Path("/absent")}, r"/absent: no such folder"),
         ({"splits": ["trian"]}, r"--splits=trian: did you mean 'train'\?"),
-        ({"out": "w.bin"}, r"--out=w.bin: the file is a .npz"),
+        ({"out": Path("w.bin")}, r"--out=w.bin: the file is a .npz"),
     ],
 )
 def test_faults_are_one_line(data_dir, tmp_path, asked, message):
-    given = {"source": f"hf:{tmp_path}", "data_dir": str(data_dir), "out": str(tmp_path / "w.npz")}
+    given = {"encoder": f"hf:{tmp_path}", "data_dir": data_dir, "out": tmp_path / "w.npz"}
     with pytest.raises(InputError, match=message):
-        distill(Asked(**(given | asked)), quiet())
+        make_vectors(VectorsRequest(**(given | asked)), quiet())
     assert not (tmp_path / "w.npz").exists()
 
 

@@ -61,6 +61,7 @@ def open_source(where: str, room: Path) -> Iterator[Source]:
     Raises:
         InputError: for a place that is none of these, or can't be reached.
     """
+    where = os.path.expanduser(where)
     address = urlsplit(where)
     project = address.netloc == "github.com" and len(PurePosixPath(address.path).parts) == 3
     if not where or where.startswith("-"):

@@ -325,10 +325,12 @@ def read_counts(workdir: Path, row: Row) -> np.ndarray | None:
         InputError: for a file that is no such array.
     """
     path = counts_path(workdir, row)
-    if not path.exists():
+    if not (path.exists() or path.is_symlink()):
         return None
     try:
         counts = np.load(path, allow_pickle=False)
+    except PermissionError as fault:
+        raise InputError(f"{path}: can't be read: {fault.strerror}") from None
     except DAMAGED_ARRAYS as fault:
         raise InputError(
             f"{path}: not an array of counts ({brief(fault)}); remove it and score the model again"

@@ -29,7 +29,7 @@ DAMAGED_ARRAYS = (
 LOCK = ".kd_jax.lock"
 
 
-_MARK = "kd_jax-partial"  # how the names end of what is still being written; nobody else's do
+_MARK = "kd_jax.partial"  # how the names end of what is still being written; nobody else's do
 
 
 def _partial(path: Path) -> Path:
@@ -73,7 +73,7 @@ def _put_over(target: Path, made: Path, ours: Sequence[str]) -> None:
     theirs = [entry.name for entry in target.iterdir() if not any(map(entry.match, ours))]
     shutil.copymode(target, made)
     # Until what is not ours has been moved it must not lie under a name that `clear_partial` removes.
-    old = made.with_suffix(".kd_jax-replaced")
+    old = made.with_name(f"{made.name}.replaced")
     target.rename(old)
     made.rename(target)
     for name in theirs:

@@ -17,8 +17,8 @@ class WordConfig:
         vectors: path of pretrained vectors, or "" for random ones.
         update: "trained" (rows of the words in a batch are updated) or "frozen".
         train_after: epochs that the vectors stay as they are before they are trained; 0 trains them from the start.
-        least_coverage: share of the corpora's different words, 0 to 1, that pretrained vectors must cover; no part of
-            what a model is.
+        least_coverage: share of the corpora's different words, 0 to 1, that pretrained vectors must cover; does
+            not affect the model.
         lowercase: look words up in lower case; characters keep the original form.
         zero_digits: look words up with every digit read as 0.
     """
@@ -144,12 +144,12 @@ class DistillConfig:
 
 @dataclass(frozen=True)
 class SavingConfig:
-    """Checkpoints of lanes in training; no part of what a model is.
+    """Checkpoints of lanes in training; they do not affect the model.
 
     Attributes:
         minutes: between two checkpoints; 0 for one after every chunk of steps.
         every_epochs: after every so many epochs there is one too; 0 for by time alone.
-        keep: how many stay.
+        keep: checkpoints to keep.
     """
 
     minutes: float = 5.0
@@ -159,7 +159,7 @@ class SavingConfig:
 
 @dataclass(frozen=True)
 class LaneConfig:
-    """Lanes of one program; no part of what a model is.
+    """Lanes of one program; they do not affect the model.
 
     Attributes:
         at_once: lanes of a lane group that train at the same time; 0 for what memory and measurement say.

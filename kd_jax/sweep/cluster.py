@@ -26,7 +26,7 @@ from kd_jax.sweep import remote
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.needs import Needs, needs_of, parse
-from kd_jax.sweep.remote import Device, Setup
+from kd_jax.sweep.remote import Device, LostUnitError, Setup
 from kd_jax.sweep.runner import Work, advance
 from kd_jax.sweep.units import TrainLanes, Unit
 
@@ -245,6 +245,9 @@ class RayEngine:
                 continue
             if kind == "refused":
                 raise InputError(result)
+            if kind == "lost":  # it could not reach the mailbox, so that nobody knows how far it got
+                self._again(given, LostUnitError())
+                continue
             if isinstance(given.unit, TrainLanes):
                 self._see(given.unit)
             self._results[given.name] = result

@@ -1,5 +1,6 @@
 """From what a user asked for to an experiment that runs: everything is checked before anything is trained."""
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -161,6 +162,17 @@ def _read_vectors(words: WordConfig, corpora: Sequence[Corpus]) -> tuple[dict[st
     return {key: row for key, row, found in zip(keys, table, there, strict=True) if found}, digest_file(path)
 
 
+def _refuse_foreign(workdir: Path) -> None:
+    """Refuse a work folder whose settings.json another program wrote, which a run would write over."""
+    path = workdir / "settings.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return  # absent, or damaged: a run writes it anew
+    if not (isinstance(found, dict) and {"settings", "corpora"} <= found.keys()):
+        raise InputError(f"{path}: was not written by kd_jax; name another --workdir, such as {workdir / 'kd_jax'}")
+
+
 def execute(request: Request, console: Console) -> None:
     """Run a request to its end and show its tables.
 
@@ -183,6 +195,7 @@ def execute(request: Request, console: Console) -> None:
     if request.dry_run:
         console.print(totals_table(plans, cost_model, status))
         return
+    _refuse_foreign(workdir)
     open_workdir(workdir)
     total = _lane_tokens(plans, cost_model, status)
     with locked(workdir), Interrupt() as stop, ProgressMeter(total, workdir / "metrics.jsonl", console) as meter:

@@ -104,6 +104,12 @@ def test_every_source_gives_the_same_files(tmp_path, source):
     assert {path.name for path in (tmp_path / "into").iterdir()} == {"One-IOB", "Two-IOB", "BC4CHEMD"}
 
 
+def test_a_source_in_the_home_folder(tmp_path, monkeypatch):
+    as_folder(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert states(tmp_path / "into", "~/copy") == {"new": 9}
+
+
 class Server(ThreadingHTTPServer):
     """Serves a folder, with ranges; may break off after some bytes, and counts what it sent."""
 

@@ -148,3 +148,17 @@ def test_counts_are_read_back_and_apart(tmp_path):
     results.write_counts(tmp_path, ROW, np.zeros((3, 2)))
     with pytest.raises(InputError, match=r"not int32 \[N, 3\]"):
         results.read_counts(tmp_path, ROW)
+
+
+def test_counts_that_may_not_be_read_are_neither_absent_nor_damaged(open_folder, as_nobody):
+    path = results.write_counts(open_folder, ROW, np.zeros((3, 3), np.int32))
+    for folder in path.parents:
+        if folder.is_relative_to(open_folder):
+            folder.chmod(0o755)
+    path.chmod(0o600)
+    with as_nobody(), pytest.raises(InputError, match=r"can.t be read: Permission denied$"):
+        results.read_counts(open_folder, ROW)
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(InputError, match="No such file"):
+        results.read_counts(open_folder, ROW)

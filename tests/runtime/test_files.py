@@ -138,12 +138,12 @@ def test_the_second_process_is_refused_by_the_holders_name_and_a_kill_frees_the_
 
 
 def test_what_others_left_half_written_is_not_ours_to_remove(tmp_path):
-    for name in (".notes.partial", ".a.123.partial", "data.kd_jax-partial"):
+    for name in (".notes.partial", ".a.123.partial", "data.kd_jax.partial", ".a.kd_jax.partial.txt"):
         (tmp_path / "sub" / name).mkdir(parents=True)
         (tmp_path / f"{name}.file").touch()
     theirs = sorted(tmp_path.rglob("*"))
     with whole_folder(tmp_path / "made") as made:
-        ours = [made, *tmp_path.glob(".*.kd_jax-partial")]
+        ours = [made, *tmp_path.glob(".*.kd_jax.partial")]
         assert ours[0] == ours[1]
         clear_partial(tmp_path)
         assert not made.exists()
