@@ -106,7 +106,7 @@ def _logits(
     how: DistillConfig,
 ) -> Array:
     """The term of the logits, one number a token, [R, T]."""
-    theirs, valid = teacher.outputs.logits.astype(student.dtype), sentences.valid
+    theirs, valid = teacher.outputs.logits.astype(student.dtype), jnp.broadcast_to(sentences.valid, student.shape)
     if how.match == "mse" and how.equations == "printed":
         return losses.squared_error(student, theirs, valid)
     if how.match == "mse":
@@ -118,16 +118,16 @@ def _logits(
         return -jnp.take_along_axis(jax.nn.log_softmax(ours, -1), likeliest, -1)[..., 0]
     if how.equations == "printed":
         return losses.soft_cross_entropy(ours, theirs, tau)
-    if how.match == "soft":
-        log_q, log_p = (jax.nn.log_softmax(z / tau, -1) for z in (ours, theirs))
-        return jnp.square(tau) * losses.divergence(log_q, log_p, how.divergence)
-    pair = (ours, transitions), (theirs, teacher.transitions)
     rows = sentences.starts, sentences.matched
-    if how.match == "posteriors":
-        log_q, log_p = (_posteriors(*of, rows, tau) for of in pair)
-        return jnp.square(tau) * losses.divergence(log_q, log_p, how.divergence)
-    mine, its = (_chain(*of, tau) for of in pair)
-    return jnp.square(tau) * chain_divergence(*((its, mine) if how.divergence == "kl" else (mine, its)), *rows)
+    pair = (ours, transitions), (theirs, teacher.transitions)
+    if how.match == "structure":
+        mine, its = (_chain(*of, tau) for of in pair)
+        value = chain_divergence(*((its, mine) if how.divergence == "kl" else (mine, its)), *rows)
+    else:
+        heads = (of if how.match == "posteriors" else None for _, of in pair)
+        log_q, log_p = (_posteriors(z, of, rows, tau) for (z, _), of in zip(pair, heads, strict=True))
+        value = losses.divergence(log_q, log_p, how.divergence)
+    return jnp.square(tau) * value
 
 
 def _posteriors(logits: Array, transitions: Transitions | None, rows: tuple[Array, Array], tau: Array | float) -> Array:

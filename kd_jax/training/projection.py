@@ -46,6 +46,9 @@ def project(projections: dict[str, Any], student: Outputs) -> Outputs:
     Returns:
         Hidden states [..., Ht]; logits as they were.
     """
-    return student._replace(
-        **{name: getattr(student, name) @ of["kernel"] + of["bias"] for name, of in projections.items()}
-    )
+
+    def wide(hidden: Array, of: dict[str, Array]) -> Array:
+        h = hidden @ of["kernel"]
+        return h + jnp.broadcast_to(of["bias"], h.shape)
+
+    return student._replace(**{name: wide(getattr(student, name), of) for name, of in projections.items()})
