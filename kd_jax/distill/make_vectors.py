@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class VectorsRequest:
     words: Path | None = None
     upper_bound: bool = False
     dim: int = 200
-    spelling: WordConfig = WordConfig()
+    spelling: WordConfig = field(default_factory=WordConfig)
     out: Path = Path("words.npz")
 
 
