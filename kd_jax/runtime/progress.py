@@ -135,3 +135,8 @@ def clock(seconds: float) -> str:
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things in words: "1 lane", "2 lanes"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

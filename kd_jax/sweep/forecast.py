@@ -9,7 +9,7 @@ from rich.table import Table
 from kd_jax.cost import flops as floor
 from kd_jax.cost.memory import ProblemSize, room
 from kd_jax.cost.timing import taken
-from kd_jax.data.pipeline import CHUNK
+from kd_jax.data.pipeline import CHUNK, Length
 from kd_jax.data.vocab import build_vocabulary, words_of
 from kd_jax.runtime.device import available_memory
 from kd_jax.structs import Sentence
@@ -90,28 +90,30 @@ def _text_of(group: LaneGroup) -> tuple[Any, ...]:
 
 
 def plan_table(plan: Plan, cost_model: CostModel, status: Status) -> Table:
-    """The plan for people: a row a lane group."""
+    """The plan for people: a row for the lane groups of one title, such as all seeds of a corpus's students."""
     table = Table(
         title=f"{plan.experiment.name}: {plan.experiment.title}",
         caption=f"corpora {', '.join(cost_model.sweep_data.corpora)}; protocol {plan.protocol}; "
         f"seeds {', '.join(map(str, plan.seeds))}; lane-tokens in millions, memory in MB",
     )
-    for column in ("cell", "to train", "done", "epochs", "steps", "lane-tokens", "at once", "memory"):
-        table.add_column(column, justify="left" if column == "cell" else "right")
+    for column in ("what", "to train", "done", "length", "lane-tokens", "at once", "memory"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    rows: dict[tuple[str, Length], list[LaneGroup]] = {}
     for group in status.groups_of(plan):
-        missing = len(status.missing(group))
-        lanes = cost_model.at_once(group, max(missing, 1))
-        tokens = cost_model.run_tokens(group)
-        batch = plan.settings.train.rows * plan.settings.train.row_length
+        rows.setdefault((group.title, group.length), []).append(group)
+    for (title, length), groups in rows.items():
+        missing = [len(status.missing(group)) for group in groups]
+        lanes = [cost_model.at_once(group, max(n, 1)) for group, n in zip(groups, missing, strict=True)]
+        tokens = sum(n * cost_model.run_tokens(group) for group, n in zip(groups, missing, strict=True))
+        memory = max(cost_model.memory(group, n) for group, n in zip(groups, lanes, strict=True))
         table.add_row(
-            group.title,
-            str(missing),
-            str(len(group.specs) - missing),
-            f"{group.length.updates:,} updates" if group.length.updates else str(group.length.epochs),
-            f"{-(-tokens // batch):,}",
-            f"{missing * tokens / 1e6:,.2f}",
-            str(lanes),
-            f"{cost_model.memory(group, lanes) / 1e6:,.0f}",
+            title,
+            str(sum(missing)),
+            str(sum(len(group.specs) for group in groups) - sum(missing)),
+            f"{length.updates:,} updates" if length.updates else f"{length.epochs} epochs",
+            f"{tokens / 1e6:,.2f}",
+            str(max(lanes)),
+            f"{memory / 1e6:,.0f}",
         )
     return table
 

@@ -15,7 +15,7 @@ from kd_jax.data.pipeline import stack_lanes
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
 from kd_jax.runtime.interrupt import InterruptedRunError, Stop
-from kd_jax.runtime.progress import Meter, clock
+from kd_jax.runtime.progress import Meter, clock, counted
 from kd_jax.settings import to_dict
 from kd_jax.structs import LossWeights
 from kd_jax.sweep.job import SweepData, make_job
@@ -138,7 +138,9 @@ def train_group(
             )
     checkpoints.remove()
     rate = sum(trained.tokens) / seconds
-    meter.log(f"{group.title}: {len(specs)} lanes in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included")
+    meter.log(
+        f"{group.title}: {counted(len(specs), 'lane')} in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included"
+    )
 
 
 def _taught(group: LaneGroup, spec: ModelSpec) -> bool:
@@ -190,7 +192,7 @@ def _train(
     for progress in train(job, start):
         state, position = progress.state, progress.position
         of_epoch = [of_epoch[0] + progress.lane_tokens, of_epoch[1] + progress.seconds]
-        where = f"{group.title} ({len(specs)} lanes) epoch {progress.epoch}/{math.ceil(job.epochs)}"
+        where = f"{group.title} ({counted(len(specs), 'lane')}) epoch {progress.epoch}/{math.ceil(job.epochs)}"
         context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
         if progress.ends_epoch:
             devel = None if best is None else _devel_f1(sweep_data, job, group, progress.state.params)
