@@ -17,6 +17,7 @@ from kd_jax.evaluation import results
 from kd_jax.experiment import experiments, load_experiment
 from kd_jax.sweep import group as groups
 from kd_jax.sweep.request import parse_seeds, prepare
+from kd_jax.sweep.status import trained_otherwise
 from kd_jax.training.saved_model import load_model, read_manifest
 
 ALONE = "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
@@ -238,6 +239,17 @@ def test_vectors_must_cover_what_was_asked(corpora, tmp_path):
         InputError, match=r"v\.txt: vectors for .* at least 90\.0 % are wanted; .*lower words\.least_cov"
     ):
         prepare(request(corpora, tmp_path / "w", assignments=(*vectors, "least_coverage=0.9")))
+
+
+def test_a_work_folder_of_another_way_to_train_is_said(finished, corpora, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "w")
+    settings = json.loads((workdir / "settings.json").read_text())
+    assert trained_otherwise(workdir) is None
+    del settings["training"]  # as 0.1.0 wrote it
+    settings["versions"]["kd_jax"] = "0.1.0"
+    (workdir / "settings.json").write_text(json.dumps(settings))
+    assert "models are of kd_jax 0.1.0, which trained otherwise" in ask(corpora, workdir)
+    assert "which trained otherwise" not in ask(corpora, workdir)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from kd_jax.settings import to_dict
 from kd_jax.structs import Corpus
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
-from kd_jax.sweep.plan import Chosen, LaneGroup, ModelSpec, Plan
+from kd_jax.sweep.plan import TRAINING, Chosen, LaneGroup, ModelSpec, Plan
 from kd_jax.sweep.status import Status
 from kd_jax.training.saved_model import Manifest, load_counts
 
@@ -123,6 +123,7 @@ def write_settings(plan: Plan, sweep_data: SweepData, device: str) -> None:
     content = {
         "experiment": to_dict(plan.experiment),
         "settings": to_dict(plan.settings),
+        "training": TRAINING,
         "protocol": plan.protocol,
         "seeds": list(plan.seeds),
         "corpora": {

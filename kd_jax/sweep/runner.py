@@ -17,7 +17,7 @@ from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.lanes import known_lanes, record_lanes, split_lanes, timed_before
 from kd_jax.sweep.plan import LaneGroup, Plan, describe
 from kd_jax.sweep.publish import Publisher, lacking_cards, write_choices, write_settings
-from kd_jax.sweep.status import changed_corpora
+from kd_jax.sweep.status import changed_corpora, trained_otherwise
 from kd_jax.sweep.teachers import wanted_outputs
 from kd_jax.sweep.units import ChooseLanes, TeacherOutputs, TrainLanes, Unit, Workshop, WriteCards
 
@@ -115,6 +115,8 @@ class Sweep:
         plan, workdir, log = self.plan, self.context.workdir, self.context.meter.log
         for name in changed_corpora(self.sweep_data.hashes, workdir):
             log(f"{name}: not the text that this folder's last run read; models of that text stay, and are not used")
+        if version := trained_otherwise(workdir):
+            log(f"this folder's models are of kd_jax {version}, which trained otherwise: they stay, and are not used")
         write_settings(plan, self.sweep_data, self.context.device)
         self.finish([group for group in plan.fixed if not group.teachers])
         self.finish(plan.tuning)

@@ -12,7 +12,7 @@ import numpy as np
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import digest
 from kd_jax.structs import LossWeights
-from kd_jax.sweep.plan import Chosen, LaneGroup, ModelSpec, Plan
+from kd_jax.sweep.plan import TRAINING, Chosen, LaneGroup, ModelSpec, Plan
 from kd_jax.training.checkpoints import started_together
 from kd_jax.training.saved_model import Manifest, read_manifest
 
@@ -136,3 +136,16 @@ def changed_corpora(hashes: Mapping[str, str], workdir: Path) -> list[str]:
         return [name for name, now in hashes.items() if name in before and before[name]["hash"] != now]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
+
+
+def trained_otherwise(workdir: Path) -> str | None:
+    """The version of kd_jax that a work folder was last run by, where it trained otherwise than this one; else None.
+
+    Args:
+        workdir: the work folder.
+    """
+    try:
+        before = json.loads((workdir / "settings.json").read_text(encoding="utf-8"))
+        return None if before.get("training") == TRAINING else str(before["versions"]["kd_jax"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
