@@ -24,6 +24,13 @@ def test_override_changes_only_what_it_names():
     assert override(Settings(), ["lowercase=false"]).model.words.lowercase is False
 
 
+def test_epochs_take_the_place_of_updates_unless_both_are_given():
+    assert override(Settings(), ["epochs=3"]).train.updates == 0
+    assert override(Settings(), ["teacher_epochs=3"]).train.updates == 0
+    assert override(Settings(), ["train.epochs=3", "train.updates=7"]).train.updates == 7
+    assert override(Settings(), ["dropout=0.1"]).train.updates == Settings().train.updates
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [

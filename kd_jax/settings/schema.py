@@ -85,7 +85,7 @@ class TrainConfig:
         updates: steps of the optimiser of every model, so that all columns of a table have the same number; 0 to count
             in epochs.
         teacher_updates: steps of the multi-task teacher; 0 means as many as updates.
-        epochs: passes over the training sentences of an STM or a student, where updates is 0.
+        epochs: passes over the training sentences of an STM or a student; given without updates, in their place.
         teacher_epochs: passes over all corpora of the multi-task teacher; 0 means as many as epochs.
         tuning_epochs: passes of the short runs that choose weights on devel; 0 means as many as epochs.
         rows: rows of one batch, R.

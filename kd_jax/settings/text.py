@@ -67,6 +67,7 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
         InputError: for an unknown key or a value of the wrong type, with the nearest names.
     """
     leaves = _leaves(settings)
+    assigned: set[str] = set()
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
@@ -81,9 +82,16 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
                 f"--set {key}: no such setting; {nearest(key, {*leaves, *(n.rsplit('.', 1)[-1] for n in leaves)})}"
             )
         name = candidates[0]
+        assigned.add(name)
         settings = _put(settings, name.split("."), _parse(name, leaves[name], text))
+    if assigned & _EPOCHS and not assigned & _UPDATES:  # whoever says epochs means them
+        settings = replace(settings, train=replace(settings.train, updates=0, teacher_updates=0))
     check(settings)
     return settings
+
+
+_EPOCHS = {"train.epochs", "train.teacher_epochs", "train.tuning_epochs"}
+_UPDATES = {"train.updates", "train.teacher_updates"}
 
 
 _POSITIVE = (
