@@ -208,7 +208,7 @@ def test_killed_between_the_last_step_and_the_score_goes_on_to_the_same_numbers(
         with pytest.raises(KeyboardInterrupt):
             ask(corpora, tmp_path / "killed", assignments=at_every_chunk, epochs=None, **common)
     text = ask(corpora, tmp_path / "killed", assignments=at_every_chunk, epochs=None, **common)
-    assert "going on after 2 epochs" in text
+    assert "resuming after epoch 2" in text
     assert rows_without_times(tmp_path / "killed") == rows_without_times(tmp_path / "whole")
     assert not list((tmp_path / "killed" / "checkpoints").iterdir())
 

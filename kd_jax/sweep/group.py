@@ -180,7 +180,7 @@ def _train(
     start = None
     if saved is not None:
         start = saved.position, place(job, saved.state)
-        context.meter.log(f"{group.title}: resuming in epoch {saved.position.epoch + 1}")
+        context.meter.log(f"{group.title}: resuming after epoch {saved.position.epoch}")
         context.meter.skip(int(saved.position.trained.sum()))
         if best is not None and saved.best is not None:
             best.restore(saved.best)

@@ -34,5 +34,5 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number, status):
         assert returned == status, out + err
         assert err.splitlines()[-1] == f"stopped by {number.name}; everything is saved: the same command goes on"
         assert "Traceback" not in err
-        assert ("going on after" in out) == again
+        assert ("resuming after epoch" in out) == again
     assert not list((tmp_path / "w").rglob("model.json"))

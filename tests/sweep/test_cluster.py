@@ -161,7 +161,7 @@ def test_a_worker_that_is_killed_is_replaced(runs, whole, nodes):
     out, err = runs.finish(process, workdir)
     assert err == ""
     assert out.count("its worker or node died (WorkerCrashedError); another one goes on with it") == len(killed) > 0
-    assert "going on after" in out
+    assert "resuming after epoch" in out
     assert_equal(workdir, whole)
     assert lines(workdir) == lines(whole)
 
@@ -198,7 +198,7 @@ def test_a_driver_that_ends_goes_on_where_it_was(runs, whole, nodes, number):
     assert 0 < len(finished) < 5
     out, err = runs.finish(runs.start(workdir, f"--cluster={nodes.address}"), workdir)
     assert err == ""
-    assert "going on after" in out
+    assert "resuming after epoch" in out
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert_equal(workdir, whole)
 

@@ -101,7 +101,7 @@ def test_more_seeds_keep_the_models_of_fewer():
         ({"assignments": ("distill.equations=printed",)}, {"STM", "MTM"}),
         ({"assignments": ("teacher_updates=3",)}, {"STM"}),
         ({"assignments": ("sampling=sqrt",)}, {"STM"}),
-        ({"assignments": ("tuning_epochs=3",)}, {"STM", "MTM", "SM"}),
+        ({"assignments": ("train.updates=1500", "tuning_epochs=3")}, {"STM", "MTM", "SM"}),
         ({"assignments": ("distill.foreign=9", "distill.ensemble=devel")}, {"STM", "MTM", "SM"}),
         ({"assignments": ("saving.minutes=1", "saving.every_epochs=1")}, {"STM", "MTM", "SM"}),
         ({"assignments": ("words.train_after=1",)}, set()),

@@ -72,7 +72,7 @@ def test_results_do_not_depend_on_the_clock(corpora, tmp_path, common, monkeypat
         os.utime(path, (future - place, future - place))
     start, calls = time.time(), count()
     monkeypatch.setattr(time, "time", lambda: start - 3600 * next(calls))
-    assert "going on after 2 epochs" in ask(corpora, tmp_path / "again", **common)
+    assert "resuming after epoch 2" in ask(corpora, tmp_path / "again", **common)
     assert next(calls) > 1
     assert rows_without_times(tmp_path / "again") == rows_without_times(tmp_path / "whole")
     sums = [
