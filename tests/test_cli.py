@@ -295,7 +295,8 @@ def test_every_flag_that_takes_a_path_is_one_of_the_shared_type():
         ("main", "--data_dir"), ("main", "--workdir"), ("tag", "--model"), ("tag", "--out"), ("ship", "--model"),
         ("ship", "--out"), ("ship", "--test"), ("card", "--workdir"), ("card", "--data_dir"), ("report", "--workdir"),
         ("report", "--output"), ("corpora", "--data_dir"), ("corpora", "--out"), ("bench", "--data_dir"),
-        ("bench", "--json"), ("vectors", "--data_dir"), ("vectors", "--text"), ("vectors", "--words"), ("vectors", "--out"),
+        ("bench", "--json"),
+        ("vectors", "--data_dir"), ("vectors", "--text"), ("vectors", "--words"), ("vectors", "--out"),
     }  # fmt: skip
 
 
