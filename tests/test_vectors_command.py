@@ -118,10 +118,10 @@ def test_a_file_that_is_there_is_not_replaced(data_dir, tmp_path):
     before = (tmp_path / "w.npz").read_bytes()
     with pytest.raises(InputError, match="is there already"):
         make(tmp_path, data_dir)
+    (tmp_path / "w.npz").unlink()
     (tmp_path / "w-upper-bound.npz").write_bytes(b"mine")
     with pytest.raises(InputError, match=r"w-upper-bound\.npz: is there already"):
         make(tmp_path, data_dir, upper_bound=True)
-    (tmp_path / "w.npz").unlink()
     make(tmp_path, data_dir)
     assert (tmp_path / "w.npz").read_bytes() == before  # the same words, the same bytes
 

@@ -33,8 +33,7 @@ def fit_pieces(alone: PieceTable, words: Sequence[str], vectors: np.ndarray, str
     columns = np.array([row for cut in cuts for row in cut], np.int64)
     shares = np.repeat(1 / np.maximum(sizes, 1), sizes)
     mean = sparse.csr_array((shares, (rows, columns)), shape=(len(cuts), len(alone.pieces)))
-    used = sizes > 0
-    rest = (vectors - mean @ alone.vectors.astype(np.float64)) * used[:, None]
+    rest = vectors - mean @ alone.vectors.astype(np.float64)  # a word without pieces has an empty row, and says nothing
     moves = _conjugate_gradients(mean, mean.T @ rest, strength)
     return replace(alone, vectors=(alone.vectors + moves).astype(np.float32))
 

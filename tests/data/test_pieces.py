@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kd_jax.data.pieces import PieceTable, Rules, read_pieces
 from kd_jax.errors import InputError
 
-PIECES = (*"abcαé中-2", *(f"##{char}" for char in "abcαé中2"), "abc", "##bc", "##abca")
+PIECES = (*"abcασé中-2", *(f"##{char}" for char in "abcασé中2"), "abc", "##bc", "##abca")
 TABLE = PieceTable(PIECES, np.eye(len(PIECES), dtype=np.float32), Rules())
 
 
@@ -22,6 +22,7 @@ def test_the_longest_piece_counts():
     assert spelt(TABLE, "abcabca") == ["abc", "##abca"]
     assert spelt(TABLE, "abcbc") == ["abc", "##bc"]
     assert spelt(TABLE, "ABC-2") == ["abc", "-", "2"]
+    assert spelt(TABLE, "aΣ") == ["a", "##σ"]  # a final sigma of text that is lower-cased as a whole would be ς
     assert spelt(TABLE, "axb") == []  # a part that can't be cut whole has no piece
     assert spelt(TABLE, "axb-2") == ["-", "2"]
     assert spelt(TABLE, "a" * 100) == ["a", *["##a"] * 99]
