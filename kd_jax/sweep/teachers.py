@@ -1,5 +1,7 @@
 """What a lane group's teachers know of the sentences that it trains on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from kd_jax.distill import cache as library
@@ -33,23 +35,28 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
         if several and how.ensemble == "devel"
         else None
     )
-    standardised = several and how.equations == "standardised"
-    outputs = mean_logits(of_each, weights, [logit_scale(x.logits) for x in of_each] if standardised else None)
-    return Knowledge(outputs, scales(outputs), _transitions(group))
+    # Chains are averaged as they are: scaled emissions would no longer be of one unit with their transitions.
+    scaled = several and how.equations == "standardised" and how.match not in {"posteriors", "structure"}
+    outputs = mean_logits(of_each, weights, [logit_scale(x.logits) for x in of_each] if scaled else None)
+    return Knowledge(outputs, scales(outputs), _transitions(group, weights))
 
 
-def _transitions(group: LaneGroup) -> Transitions | None:
-    """Of CRF teachers the mean transitions between labels of the group's corpus; None where one is a softmax's."""
-    if not all(teacher.head == "crf" for teacher in group.teachers):
-        return None
+def _transitions(group: LaneGroup, weights: Sequence[float] | None) -> Transitions | None:
+    """The teachers' mean transitions between labels of the group's corpus, a softmax's being 0; None if all are.
+
+    The mean of emissions and of transitions, under the same weights, is the geometric mean of the teachers' chains.
+    """
+    shares = np.ones(len(group.teachers)) if weights is None else np.asarray(weights, np.float64)
     found = []
-    for teacher in group.teachers:
+    for teacher, share in zip(group.teachers, shares / shares.sum(), strict=True):
+        if teacher.head != "crf":
+            continue
         model = load_model(teacher.folder)
         task = model.tasks.index(group.corpora[0])
         k = len(model.labels[task])
         start, stop, pairs = (np.asarray(model.params["crf"][name][task]) for name in Transitions._fields)
-        found.append(Transitions(start[:k], stop[:k], pairs[:k, :k]))
-    return Transitions(*(np.mean(scores, 0) for scores in zip(*found, strict=True)))
+        found.append(Transitions(*((share * x).astype(np.float32) for x in (start[:k], stop[:k], pairs[:k, :k]))))
+    return Transitions(*(np.sum(scores, 0) for scores in zip(*found, strict=True))) if found else None
 
 
 def compute_outputs(plan: Plan, sweep_data: SweepData, group: LaneGroup, spec: ModelSpec, context: RunContext) -> None:

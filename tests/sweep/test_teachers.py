@@ -1,0 +1,53 @@
+"""What several teachers are as one chain."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kd_jax.models.crf import Transitions
+from kd_jax.sweep import teachers
+
+
+@pytest.fixture
+def group(monkeypatch):
+    """Three teachers, the second with a softmax head; what they read last is the group's corpus, of 3 labels."""
+    rng = np.random.default_rng(0)
+    shapes = {"start": (2, 5), "stop": (2, 5), "pairs": (2, 5, 5)}
+    models = {
+        name: SimpleNamespace(
+            tasks=["Other", "Own"],
+            labels=[("O",) * 5, ("O",) * 3],
+            params={"crf": {field: np.float32(rng.normal(size=shape)) for field, shape in shapes.items()}},
+        )
+        for name in "ac"
+    }
+    monkeypatch.setattr(teachers, "load_model", models.__getitem__)
+    heads = {"a": "crf", "b": "softmax", "c": "crf"}
+    specs = [SimpleNamespace(folder=name, head=head) for name, head in heads.items()]
+    return SimpleNamespace(teachers=specs, corpora=("Own",)), models
+
+
+def own(model):
+    crf = model.params["crf"]
+    return Transitions(crf["start"][1, :3], crf["stop"][1, :3], crf["pairs"][1, :3, :3])
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0, 5.0]])
+def test_a_softmax_teachers_transitions_are_0_in_the_mean(group, weights):
+    asked, models = group
+    shares = np.ones(3) if weights is None else np.array(weights)
+    expected = [shares[0] * a + shares[2] * c for a, c in zip(own(models["a"]), own(models["c"]), strict=True)]
+    found = teachers._transitions(asked, weights)
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y / shares.sum(), rtol=1e-6)
+
+
+def test_one_teacher_is_itself_and_softmax_teachers_have_none(group):
+    asked, models = group
+    first, second, _ = asked.teachers
+    for x, y in zip(
+        teachers._transitions(SimpleNamespace(teachers=[first], corpora=("Own",)), None), own(models["a"]), strict=True
+    ):
+        np.testing.assert_array_equal(x, y)
+    assert teachers._transitions(SimpleNamespace(teachers=[second], corpora=("Own",)), None) is None
