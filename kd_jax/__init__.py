@@ -5,16 +5,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kd_jax.export.found import FoundModel
     from kd_jax.tagging.tagger import TextTagger
 
 __version__ = "0.2.0"
-__all__ = ["load"]
+__all__ = ["find_models", "load"]
 
 
 def load(
-    model: "str | Path | Sequence[str | Path]", *, task: str | None = None, constrained: bool | None = None
+    model: "str | Path | Sequence[str | Path]",
+    *,
+    corpus: "str | Sequence[str] | None" = None,
+    label: str | None = None,
+    best: bool = False,
+    task: "str | Sequence[str] | None" = None,
+    constrained: bool | None = None,
 ) -> "TextTagger":
-    """A tagger from the folder of a trained or a shipped model; see `kd_jax.export.load.load`."""
+    """A tagger from a model's folder, or from a work folder; see `kd_jax.export.load.load`."""
     from kd_jax.export.load import load as open_models  # noqa: PLC0415 - `import kd_jax` needs no JAX
 
-    return open_models(model, task=task, constrained=constrained)
+    return open_models(model, corpus=corpus, label=label, best=best, task=task, constrained=constrained)
+
+
+def find_models(place: "str | Path") -> "list[FoundModel]":
+    """The finished models below a folder, with their corpora, labels, F1 and paths; see `kd_jax.export.found`."""
+    from kd_jax.export.found import find_models as found_below  # noqa: PLC0415
+
+    return found_below(place)

@@ -12,6 +12,7 @@ from kd_jax.errors import InputError, nearest
 
 COMMANDS = {
     "train": "kd_jax.main",
+    "models": "kd_jax.list_models",
     "tag": "kd_jax.tag",
     "ship": "kd_jax.ship",
     "vectors": "kd_jax.vectors",

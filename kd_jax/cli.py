@@ -139,6 +139,12 @@ def define_notation(flags: Flags) -> None:
     )
 
 
+def define_choice(flags: Flags) -> None:
+    """The flags that say which of the models below --model is meant; `kd_jax.export.found.choose` reads them."""
+    flags.text("label", None, 'Of the models below --model, those of a table\'s column, such as "SM a=0.5".', "LABEL")
+    flags.yes("best", "Of the models below --model that are left, that of the highest F1.")
+
+
 @dataclass(frozen=True)
 class Command:
     """One command.

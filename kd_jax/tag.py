@@ -1,6 +1,6 @@
 """Tag text with trained or shipped models.
 
-  kd-jax tag --model=W/students/NCBI/SM-... --text="p53 mutations in colorectal cancer"
+  kd-jax tag --model=W --corpus=NCBI --best --text="p53 mutations in colorectal cancer"
   kd-jax tag --model=GENES,DISEASES --format=jsonl abstracts.txt > entities.jsonl
   kd-jax tag --model=W/teachers/MTM-... --task=BC2GM,NCBI --text="BRCA1 and breast cancer"
   kd-jax tag --model=SHIPPED --format=brat --out=annotated folder/
@@ -19,7 +19,9 @@ from kd_jax import cli
 
 def define(flags: cli.Flags) -> None:
     """The command's flags."""
-    flags.paths("model", "Folders of trained or shipped models; several tag in one pass.", several="comma")
+    flags.paths("model", "Folders of models, or work folders; several models tag in one pass.", several="comma")
+    flags.words("corpus", [], "Of the models below --model, those of these corpora.")
+    cli.define_choice(flags)
     flags.words("task", [], "Of a model of several corpora, those whose entities are wanted.")
     flags.text("text", None, "A text to tag, in place of files.")
     flags.choice("input", None, ("text", "conll", "jsonl"), "What the input is; default: what file names end in.")

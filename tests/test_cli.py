@@ -293,7 +293,8 @@ def test_every_flag_that_takes_a_path_is_one_of_the_shared_type():
     names = {(module.removeprefix("kd_jax.").removesuffix(".__main__"), name) for module, name in FLAGS_WITH_PATHS}
     assert names == {
         ("main", "--data_dir"), ("main", "--workdir"), ("tag", "--model"), ("tag", "--out"), ("ship", "--model"),
-        ("ship", "--out"), ("ship", "--test"), ("card", "--workdir"), ("card", "--data_dir"), ("report", "--workdir"),
+        ("ship", "--out"), ("ship", "--test"), ("card", "--workdir"), ("card", "--model"),
+         ("card", "--data_dir"), ("report", "--workdir"),
         ("report", "--output"), ("corpora", "--data_dir"), ("corpora", "--out"), ("bench", "--data_dir"),
         ("bench", "--json"),
         ("vectors", "--data_dir"), ("vectors", "--text"), ("vectors", "--words"), ("vectors", "--out"),

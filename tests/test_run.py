@@ -18,7 +18,8 @@ from kd_jax.experiment import experiments, load_experiment
 from kd_jax.sweep import group as groups
 from kd_jax.sweep.request import parse_seeds, prepare
 from kd_jax.sweep.status import trained_otherwise
-from kd_jax.training.saved_model import load_model, read_manifest
+from kd_jax.training.manifest import read_manifest
+from kd_jax.training.saved_model import load_model
 
 ALONE = "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
 

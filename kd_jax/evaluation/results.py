@@ -48,6 +48,7 @@ class Row:
         status: "ok", or "diverged at step N".
         settings: hash of all that models of different seeds must share to be averaged.
         recipe: hashes of what models of one table must share, and of what those of one column must share over corpora.
+        path: of the model's folder in the work folder; "-" in tables of before there was this column.
     """
 
     experiment: str
@@ -73,6 +74,7 @@ class Row:
     status: str = "ok"
     settings: str = "-"
     recipe: str = "-"
+    path: str = "-"
 
     @property
     def key(self) -> Hashable:

@@ -6,10 +6,11 @@ from pathlib import Path
 from kd_jax.corpora.registry import corpus_hash, load
 from kd_jax.errors import InputError
 from kd_jax.experiment import sample_corpora
+from kd_jax.export.found import is_model
 from kd_jax.export.student_card import markdown, teachers_of, write_card
 from kd_jax.runtime.device import enable_compilation_cache
 from kd_jax.runtime.files import kind_of
-from kd_jax.training.saved_model import read_manifest
+from kd_jax.training.manifest import read_manifest
 
 
 def write_cards(
@@ -19,10 +20,10 @@ def write_cards(
     scheme: str | None = None,
     entity_type: str | None = None,
 ) -> None:
-    """Measure, print and write the card of every student of a work folder.
+    """Measure, print and write the card of every student of a work folder, or of one student.
 
     Args:
-        workdir: with students/CORPUS/.
+        workdir: with students/CORPUS/, or the folder of a student there.
         data_dir: folder of the corpora; None for the bundled sample.
         datasets: corpora whose students are wanted; none for all that have some.
         scheme: tag scheme of the files, as for `kd_jax.corpora.registry.load`.
@@ -31,8 +32,11 @@ def write_cards(
     Raises:
         InputError: where there are no students, or a corpus isn't the one that they were trained on.
     """
-    is_there = kind_of(workdir) == "folder"
-    there = sorted(path.parent for path in workdir.glob("students/*/*/model.json")) if is_there else []
+    there = []
+    if is_model(workdir) and workdir.absolute().parent.parent.name == "students":
+        there, workdir = [workdir.absolute()], workdir.absolute().parents[2]
+    elif kind_of(workdir) == "folder":
+        there = sorted(path.parent for path in workdir.glob("students/*/*/model.json"))
     if not there:
         raise InputError(f"{workdir}: has no students/CORPUS/...; give the work folder of a run")
     enable_compilation_cache()

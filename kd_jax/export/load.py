@@ -1,11 +1,12 @@
 """A tagger from the folder of a trained or a shipped model."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from kd_jax.errors import InputError
+from kd_jax.export.found import open_place
 from kd_jax.export.shipped import is_shipped, open_shipped
 from kd_jax.runtime.device import enable_compilation_cache
 from kd_jax.tagging.model import TextModel
@@ -15,27 +16,42 @@ from kd_jax.tagging.tagger import TextTagger
 def load(
     model: str | Path | Sequence[str | Path],
     *,
+    corpus: str | Sequence[str] | None = None,
+    label: str | None = None,
+    best: bool = False,
     task: str | Sequence[str] | None = None,
     constrained: bool | None = None,
+    say: Callable[[str], object] = str,
 ) -> TextTagger:
-    """A tagger from the folder of a trained or a shipped model, or from several folders.
+    """A tagger from the folder of a trained or a shipped model, from a folder that models are below, or from several.
 
     Args:
-        model: a folder such as runs/sample/students/SampleGene/STM-softmax-seed1-..., or what kd_jax.ship wrote.
+        model: a work folder such as runs/sample, a model's own folder below it, or what kd_jax.ship wrote.
+        corpus: of the models below the folder, those of this corpus; of several corpora a model of each, which tag in
+            one pass.
+        label: of these, those of a column of a table, such as "SM a=0.5".
+        best: of several that are left, the one of the highest F1 is meant.
         task: of a model of several corpora, the one whose labels are wanted, or several, which tag in one pass.
         constrained: whether tag sequences that IOB2 forbids are ruled out; None for what the model was scored with.
+        say: is told in a line which model was chosen, and what below the folder can't be read.
 
     Raises:
-        InputError: where a folder holds no model, is damaged, or does not have a task.
+        InputError: where a folder holds no model or several and no word on which, is damaged, or does not have a task.
     """
     folders = [model] if isinstance(model, str | Path) else model
     if not folders:
-        raise InputError("no model: give the folder of a trained or a shipped one")
+        raise InputError("no model: give the folder of a trained or a shipped one, or a work folder")
     tasks = [task] if isinstance(task, str) else task or None
+    corpora: Sequence[str | None] = [corpus] if isinstance(corpus, str) else corpus or [None]
     enable_compilation_cache()
-    paths = [Path(folder).expanduser() for folder in folders]
-    of_folder = [(path, found) for path in paths for found in _open(path, tasks, constrained)]
+    of_folder: list[tuple[Path, TextModel]] = []
+    for folder in folders:
+        for name in corpora:
+            path, own = open_place(Path(folder).expanduser(), name, label, best=best, say=say)
+            wanted = tasks if tasks or own is None else [own]
+            of_folder += [(path, found) for found in _open(path, wanted, constrained)]
     # Folders of one name are told apart by their whole paths.
+    paths = {path for path, _ in of_folder}
     last = Counter(path.name for path in {path.resolve() for path in paths})
     names = {path: path.name if last[path.resolve().name] == 1 else str(path) for path in paths}
     return TextTagger(tuple(replace(found, source=names[path]) for path, found in of_folder))

@@ -26,6 +26,9 @@ class Asked:
     """What to tag, unchecked; fields as the flags, and the names of files and folders."""
 
     model: Sequence[str | Path] = ()
+    corpus: Sequence[str] = ()
+    label: str | None = None
+    best: bool = False
     task: Sequence[str] = ()
     names: Sequence[str | Path] = ()
     text: str | None = None
@@ -43,14 +46,22 @@ def tag_files(asked: Asked) -> None:
         InputError: for whatever is wrong with what was asked, a model or the input; no file is then left behind.
     """
     if not asked.model:
-        raise InputError("--model=FOLDER is needed: of a student (W/students/CORPUS/...), or what kd_jax.ship wrote")
+        raise InputError("--model=FOLDER is needed: a work folder, a model's own, or what kd_jax.ship wrote")
     if asked.text is not None and asked.names:
         raise InputError(f"{asked.names[0]}: give either --text or files")
     found = [] if asked.text is not None else documents(asked.names, asked.input, warn)
     into_folder = asked.format == "brat" and asked.out is not None and str(asked.out) != STDIN
     if asked.format == "brat" and not into_folder and len(found) > 1:
         raise InputError(f"--format=brat: {len(found)} documents need a folder; name it with --out")
-    tagger = load(asked.model, task=asked.task, constrained=asked.constrained)
+    tagger = load(
+        asked.model,
+        corpus=asked.corpus,
+        label=asked.label,
+        best=asked.best,
+        task=asked.task,
+        constrained=asked.constrained,
+        say=warn,
+    )
     if asked.text is not None:
         stream = tagger.stream([tagger.read(asked.text)])
     else:

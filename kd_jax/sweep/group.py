@@ -24,8 +24,9 @@ from kd_jax.sweep.status import Status, checkpoint_folder
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
 from kd_jax.training.loop import Job, Position, Progress, divergences, label_tokens, place, train
+from kd_jax.training.manifest import Manifest
 from kd_jax.training.objective import Knowledge
-from kd_jax.training.saved_model import Manifest, TrainedModel, save_model
+from kd_jax.training.saved_model import TrainedModel, save_model
 
 
 class RunContext(NamedTuple):

@@ -18,7 +18,8 @@ from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.plan import TRAINING, Chosen, LaneGroup, ModelSpec, Plan
 from kd_jax.sweep.status import Status
-from kd_jax.training.saved_model import Manifest, load_counts
+from kd_jax.training.manifest import Manifest
+from kd_jax.training.saved_model import load_counts
 
 
 class Publisher:
@@ -87,6 +88,7 @@ def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, found: Mani
         status=found.status,
         settings=spec.config_hash,
         recipe=plan.comparison_key(group),
+        path=spec.folder.relative_to(plan.workdir).as_posix(),
     )
 
 

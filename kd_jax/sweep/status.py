@@ -14,7 +14,7 @@ from kd_jax.runtime.files import digest
 from kd_jax.structs import LossWeights
 from kd_jax.sweep.plan import TRAINING, Chosen, LaneGroup, ModelSpec, Plan
 from kd_jax.training.checkpoints import started_together
-from kd_jax.training.saved_model import Manifest, read_manifest
+from kd_jax.training.manifest import Manifest, read_manifest
 
 
 class Status:

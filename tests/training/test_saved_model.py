@@ -16,7 +16,8 @@ from kd_jax.evaluation.scores import EntityScores, TypeScore
 from kd_jax.runtime.files import digest
 from kd_jax.settings import ModelConfig
 from kd_jax.structs import LossWeights
-from kd_jax.training.saved_model import Manifest, TrainedModel, load_counts, load_model, read_manifest, save_model
+from kd_jax.training.manifest import Manifest, read_manifest
+from kd_jax.training.saved_model import TrainedModel, load_counts, load_model, save_model
 
 PARAMS = {"words": np.ones((3, 2), np.float32), "branch": {"bias": np.zeros(2, np.float32)}}
 COUNTS = {"a": np.ones((2, 3), np.int32)}
