@@ -49,6 +49,7 @@ class Row:
         settings: hash of all that models of different seeds must share to be averaged.
         recipe: hashes of what models of one table must share, and of what those of one column must share over corpora.
         path: of the model's folder in the work folder; "-" in tables of before there was this column.
+        default_f1: entity F1 in percent in seqeval's default mode; None where the lane diverged, or is of before 0.2.0.
     """
 
     experiment: str
@@ -75,6 +76,7 @@ class Row:
     settings: str = "-"
     recipe: str = "-"
     path: str = "-"
+    default_f1: float | None = None
 
     @property
     def key(self) -> Hashable:
@@ -103,6 +105,8 @@ class Row:
             value = getattr(self, name)
             if (value is None) == ok:
                 return f"{name} is {'missing' if ok else 'given'} where status is {self.status!r}"
+        for name in ("precision", "recall", "f1", "default_f1"):
+            value = getattr(self, name)
             if value is not None and not 0 <= value <= 100:
                 return f"{name} is {value:g}, not in percent"
         return None

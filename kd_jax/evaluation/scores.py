@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
+from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Tokens
 
 MODE = "strict"
@@ -36,6 +37,9 @@ class EntityScores:
         types: the same for each entity type of the gold or the predicted tags, in alphabetical order.
         counts: entities that are correct, predicted and gold in each sentence, int32 [N, 3]; None where they were read
             back from JSON, which leaves them out.
+        default_f1: F1 in seqeval's default mode, which begins an entity at an I- tag that continues none; most
+            published figures use it. It is the strict one where all tag sequences are legal. None where it was not
+            computed: in manifests of before version 0.2.0.
     """
 
     precision: float
@@ -43,11 +47,13 @@ class EntityScores:
     f1: float
     types: Mapping[str, TypeScore]
     counts: np.ndarray | None = None
+    default_f1: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All but the counts, in plain JSON types."""
         types = {kind: score._asdict() for kind, score in self.types.items()}
-        return {"precision": self.precision, "recall": self.recall, "f1": self.f1, "types": types}
+        found = {"precision": self.precision, "recall": self.recall, "f1": self.f1, "types": types}
+        return found if self.default_f1 is None else found | {"default_f1": self.default_f1}
 
     @classmethod
     def from_json(cls, data: Any) -> "EntityScores":
@@ -65,15 +71,22 @@ class EntityScores:
             if type(support) is not int or support < 0:
                 raise ValueError(f"scores of type {kind!r}: support is no count"[:80])
             types[kind] = TypeScore(*found, support)
-        return cls(*overall, types)
+        lenient: Any = data.get("default_f1")
+        if lenient is not None and not _is_percentage(lenient):
+            raise ValueError("scores: default_f1 is no percentage")
+        return cls(*overall, types, default_f1=None if lenient is None else float(lenient))
 
 
 def _percentages(data: Any, where: str) -> tuple[float, float, float]:
     values: list[Any] = [data.get(name) if isinstance(data, dict) else None for name in ("precision", "recall", "f1")]
-    if not all(type(value) in {int, float} and 0 <= value <= 100 for value in values):
+    if not all(map(_is_percentage, values)):
         raise ValueError(f"{where[:60]}: precision, recall or F1 is no percentage")
     precision, recall, f1 = map(float, values)
     return precision, recall, f1
+
+
+def _is_percentage(value: Any) -> bool:
+    return type(value) in {int, float} and 0 <= value <= 100
 
 
 @lru_cache(maxsize=1 << 16)
@@ -81,14 +94,20 @@ def _run_spans(tags: tuple[str, ...]) -> tuple[Span, ...]:
     return tuple((entity.tag, entity.start, entity.end) for entity in Tokens(list(tags), IOB2).entities)
 
 
-def entities(tags: Sequence[str]) -> set[Span]:
-    """Entities of one sentence as seqeval reads them under mode "strict", scheme IOB2.
+@lru_cache(maxsize=1 << 16)
+def _default_run_spans(tags: tuple[str, ...]) -> tuple[Span, ...]:
+    return tuple((kind, first, last + 1) for kind, first, last in get_entities(list(tags)))
 
-    An I- tag that continues no entity of its own type belongs to none. Every O ends what stands before it, so seqeval
-    is asked about the runs between them, and about each distinct run once.
+
+def entities(tags: Sequence[str], *, strict: bool = True) -> set[Span]:
+    """Entities of one sentence as seqeval reads them under mode "strict", scheme IOB2, or in its default mode.
+
+    An I- tag that continues no entity of its own type belongs to none; in default mode it begins one. Every O ends what
+    stands before it, so seqeval is asked about the runs between them, and about each distinct run once.
 
     Args:
         tags: IOB2 tags.
+        strict: the mode.
 
     Returns:
         (type, first token, token after the last) of each entity.
@@ -98,11 +117,12 @@ def entities(tags: Sequence[str]) -> set[Span]:
     """
     found: set[Span] = set()
     start = 0
+    spans_of = _run_spans if strict else _default_run_spans
     for outside, group in groupby(tags, key="O".__eq__):
         run = tuple(group)
         if not outside:
             try:
-                found.update((kind, start + first, start + last) for kind, first, last in _run_spans(run))
+                found.update((kind, start + first, start + last) for kind, first, last in spans_of(run))
             except KeyError as unknown:
                 raise ValueError(f"a tag of {run} does not begin with B-, I- or O") from unknown
         start += len(run)
@@ -120,6 +140,8 @@ def percentages(correct: int, predicted: int, gold: int) -> tuple[float, float, 
 def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> EntityScores:
     """Entity precision, recall and F1 as seqeval computes them with mode="strict", scheme=IOB2, zero_division=0.
 
+    Beside them F1 in seqeval's default mode.
+
     Args:
         gold: gold IOB2 tags of N sentences.
         predicted: predicted IOB2 tags of the same sentences; sequences the scheme does not allow are welcome.
@@ -133,6 +155,7 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold sentences, {len(predicted)} predicted ones")
     counts = np.zeros((len(gold), 3), np.int32)
+    default = np.zeros(3, np.int64)
     by_type: tuple[Counter[str], Counter[str], Counter[str]] = (Counter(), Counter(), Counter())
     for n, (gold_tags, predicted_tags) in enumerate(zip(gold, predicted, strict=True)):
         if len(gold_tags) != len(predicted_tags):
@@ -141,10 +164,12 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
         for column, spans in enumerate((truth & guess, guess, truth)):
             counts[n, column] = len(spans)
             by_type[column].update(kind for kind, _, _ in spans)
+        truth, guess = entities(gold_tags, strict=False), entities(predicted_tags, strict=False)
+        default += (len(truth & guess), len(guess), len(truth))
     correct, guessed, true = by_type
     types = {
         kind: TypeScore(*percentages(correct[kind], guessed[kind], true[kind]), true[kind])
         for kind in sorted(guessed | true)
     }
     precision, recall, f1 = percentages(*counts.sum(0, dtype=np.int64).tolist())
-    return EntityScores(precision, recall, f1, types, counts)
+    return EntityScores(precision, recall, f1, types, counts, percentages(*default.tolist())[2])

@@ -65,20 +65,28 @@ def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bin
     return float(sum(gaps) / max(1, len(said)))
 
 
-def entity_calibration(sentences: Sequence[Sentence], found: Tagging) -> float:
-    """Calibration error of the scores of the predicted entities; right is one that is gold, ends and type alike."""
+def entity_calibration(sentences: Sequence[Sentence], found: Tagging) -> float | None:
+    """Calibration error of the scores of the predicted entities; right is one that is gold, ends and type alike.
+
+    None where no entity is predicted: a model that finds nothing is not well calibrated.
+    """
     probabilities, right = [], []
     for sentence, tags, of_tokens in zip(sentences, found.tags, found.probabilities, strict=True):
         gold = set(runs(sentence.tags))
         for kind, first, last in runs(tags):
             probabilities.append(float(of_tokens[first:last].min()))
             right.append((kind, first, last) in gold)
-    return calibration_error(probabilities, right)
+    return calibration_error(probabilities, right) if probabilities else None
 
 
-def agreement(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> float:
-    """Share of tokens with the same tag."""
-    return float(np.mean([a == b for a, b in zip(chain(*one), chain(*other), strict=True)]))
+def agreement(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> float | None:
+    """Entity F1 in percent between two models' tags, with either as the gold ones; None where neither finds anything.
+
+    Of tokens, nearly all are O for both: a model that finds nothing would agree with any other.
+    """
+    found = score(one, other)
+    assert found.counts is not None  # just computed
+    return found.f1 if found.counts[:, 1:].any() else None
 
 
 def compare(trained: TextModel, shipped: TextModel, sentences: Sequence[Sentence]) -> dict[str, Any]:

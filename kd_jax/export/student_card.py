@@ -20,7 +20,7 @@ from kd_jax.runtime.files import digest, replace_file
 from kd_jax.settings import from_dict, to_dict
 from kd_jax.structs import Corpus
 
-FORMAT = 1
+FORMAT = 2
 CARD, PAGE = "card.json", "card.md"
 Said = Callable[[str], list[list[str]] | None]
 """The tags that a teacher of a name gives the test split; None where it isn't there."""
@@ -101,7 +101,7 @@ def write_card(folder: Path, corpus: Corpus, said: Said, speeds: dict[str, Speed
 def markdown(card: Mapping[str, Any]) -> str:
     """A card for people."""
     weights = ", ".join(f"{term} {value:g}" for term, value in card["weights"].items())
-    agrees = [f"{share:.2%} of tokens ({teacher})" for teacher, share in card["agreement"].items()]
+    agrees = [f"{_or_none(f1, '.2f')} ({teacher})" for teacher, f1 in card["agreement"].items()]
     train, speed = card["settings"]["train"], card["speed"]
     of = "itself" if speed["model"] == card["name"] else f"{speed['model']}, which has the same sizes"
     rows = {
@@ -109,8 +109,8 @@ def markdown(card: Mapping[str, Any]) -> str:
         f"F1 on test ({card['scorer']})": f"{card['f1']:.2f}",
         "F1 with forbidden sequences ruled out": f"{card['f1_constrained']:.2f}",
         "sentences with a forbidden sequence where nothing is ruled out": f"{card['illegal_sentences']:.2%}",
-        "expected calibration error of its entities' scores": f"{card['calibration_error']:.3f}",
-        "same tag as its teacher": "; ".join(agrees) or "it has none here",
+        "expected calibration error of its entities' scores": _or_none(card["calibration_error"], ".3f"),
+        "entity F1 against its teacher's own tags": "; ".join(agrees) or "it has none here",
         "parameters, bytes": f"{card['parameters']:,}, {card['bytes'] / 1e6:.1f} MB",
         "tokens/s, many sentences": f"{speed['tokens_per_s']:,.0f}",
         "one sentence, p50 and p95": f"{speed['latency_p50_ms']:.1f} ms, {speed['latency_p95_ms']:.1f} ms",
@@ -126,14 +126,19 @@ def markdown(card: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _or_none(value: float | None, form: str) -> str:
+    return "no entity was found" if value is None else format(value, form)
+
+
 def summary(cards: Sequence[Mapping[str, Any]]) -> str:
     """Several seeds' cards of one column in a line, as means."""
-    agrees = [share for card in cards for share in card["agreement"].values()]
+    agrees = [f1 for card in cards for f1 in card["agreement"].values() if f1 is not None]
+    errors = [card["calibration_error"] for card in cards if card["calibration_error"] is not None]
     parts = [
         f"F1 {mean(card['f1'] for card in cards):.1f}",
         f"{mean(card['illegal_sentences'] for card in cards):.1%} of sentences illegal",
-        f"calibration error {mean(card['calibration_error'] for card in cards):.3f}",
-        *([f"{mean(agrees):.1%} of tags its teacher's"] if agrees else []),
+        f"calibration error {mean(errors):.3f}" if errors else "no entity found",
+        *([f"F1 {mean(agrees):.1f} against its teacher's tags"] if agrees else []),
     ]
     seeds = f"{len(cards)} seeds" if len(cards) > 1 else "1 seed"
     return f"{cards[0]['label']} on {cards[0]['corpus']} ({seeds}): {', '.join(parts)}"

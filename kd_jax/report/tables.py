@@ -126,9 +126,26 @@ def score_table(
     if 1 < len(known) < len(common):
         averages.append((f"Of {len(known)} in {name}", _placed(_average(matrix, known, reference))))
     beside = name if any(cell and cell.reference is not None for _, cells in rows for cell in cells) else ""
-    return ScoreTable(
-        title, _caption(matrix, beside), matrix.labels, tuple(rows), tuple(averages), beside, tuple(matrix.notes)
-    )
+    notes = (*matrix.notes, *_in_default_mode(matrix))
+    return ScoreTable(title, _caption(matrix, beside), matrix.labels, tuple(rows), tuple(averages), beside, notes)
+
+
+def _in_default_mode(matrix: ScoreMatrix) -> list[str]:
+    """A sentence about F1 in seqeval's default mode, which most published figures use; none where it isn't known."""
+    known = {cell: [row.default_f1 for row in rows if row.f1 is not None] for cell, rows in matrix.rows.items()}
+    if not known or any(f1 is None for scores in known.values() for f1 in scores):
+        return []
+    if all(row.f1 is None or row.default_f1 == row.f1 for rows in matrix.rows.values() for row in rows):
+        return ["In seqeval's default mode every score is the same: all tag sequences are legal."]
+    labels = {
+        label: [cell for cell in known if cell[1] == label and cell[0] in matrix.common] for label in matrix.labels
+    }
+    means = [
+        f"{label} {np.mean([np.mean([f1 for f1 in known[cell] if f1 is not None]) for cell in cells]):.1f}"
+        for label, cells in labels.items()
+        if cells
+    ]
+    return [f"In seqeval's default mode, which most published figures use: {', '.join(means)}."]
 
 
 def _caption(matrix: ScoreMatrix, beside: str) -> str:

@@ -89,6 +89,7 @@ def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, found: Mani
         settings=spec.config_hash,
         recipe=plan.comparison_key(group),
         path=spec.folder.relative_to(plan.workdir).as_posix(),
+        default_f1=None if score is None else score.default_f1,
     )
 
 

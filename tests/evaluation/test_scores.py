@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from seqeval.metrics import f1_score
 from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
@@ -28,6 +29,8 @@ def test_equals_seqeval_strict_iob2_overall_and_by_type(seed):
     ours = score(gold, predicted)
     theirs = precision_recall_fscore_support(gold, predicted, average="micro", scheme=IOB2, zero_division=0)
     assert [ours.precision, ours.recall, ours.f1] == pytest.approx([100 * x for x in theirs[:3]])
+    assert ours.default_f1 == pytest.approx(100 * f1_score(gold, predicted, zero_division=0))
+    assert ours.default_f1 != ours.f1, "random sequences are illegal in places"
     p, r, f, support = precision_recall_fscore_support(gold, predicted, average=None, scheme=IOB2, zero_division=0)
     assert list(ours.types) == ["Chemical", "Disease", "Gene"]
     for k, kind in enumerate(ours.types.values()):

@@ -23,6 +23,18 @@ def test_an_entity_is_right_with_ends_and_type_and_as_sure_as_its_least_sure_tok
     assert entity_calibration(gold, found) == pytest.approx(0.25)
 
 
-def test_illegal_sentences_and_agreement():
+def test_illegal_sentences():
     assert illegal_share([["O", "I-X"], ["B-X", "I-X"], ["I-X"], ["B-X", "I-Y"]]) == 0.75
-    assert agreement([["O", "B-X"], ["O"]], [["O", "O"], ["O"]]) == pytest.approx(2 / 3)
+
+
+def test_agreement_is_of_entities_and_the_same_either_way():
+    one, other = [["B-X", "I-X", "O", "B-X"], ["O"]], [["B-X", "I-X", "O", "O"], ["B-X"]]
+    assert agreement(one, other) == agreement(other, one) == 50.0
+    assert agreement(one, one) == 100.0
+
+
+def test_a_model_that_finds_nothing_has_neither_calibration_nor_agreement_with_its_like():
+    nothing, something = [["O", "O"]], [["B-X", "O"]]
+    assert agreement(nothing, nothing) is None
+    assert agreement(something, nothing) == 0.0
+    assert entity_calibration([Sentence(("a", "b"), ("B-X", "O"))], Tagging(nothing, [np.ones(2)])) is None

@@ -114,6 +114,18 @@ def test_the_caption_names_scorer_protocol_and_seeds():
     assert "seeds 1, 2 and 3 (SM a=1: 11, 12 and 13)" in table.caption
 
 
+def test_f1_in_seqevals_default_mode_is_said_where_it_is_known():
+    rows = made_rows(1, ["NCBI", "CRAFT"])
+    assert not any("default mode" in note for note in experiment_tables(rows, 1)[0].notes)
+    alike = [replace(row, default_f1=row.f1) for row in rows]
+    assert any("every score is the same" in note for note in experiment_tables(alike, 1)[0].notes)
+    better = [replace(row, default_f1=row.f1 + (1 if row.label == "STM" else 0)) for row in rows]
+    (table,) = experiment_tables(better, 1)
+    stm, mtm = (cell.mean for cell in table.averages[0][1][:2])
+    (note,) = (note for note in table.notes if "default mode" in note)
+    assert f"STM {stm + 1:.1f}, MTM {mtm:.1f}" in note
+
+
 def test_types_of_corpora_with_several():
     (matrix,) = score_matrices(made_rows(1, ["NCBI", "CRAFT"]))
     rows = [
