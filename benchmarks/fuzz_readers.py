@@ -139,7 +139,7 @@ def knowledge(valid: Path) -> Reader:
     source = json.loads(files[store.MANIFEST])["source"]
 
     def read_all(folder: Path) -> None:
-        for field in store.read(folder, source):
+        for field in store.read(folder, source).outputs:
             np.asarray(field).tobytes()
 
     def sign(folder: Path) -> None:

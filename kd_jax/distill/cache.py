@@ -12,7 +12,7 @@ from kd_jax.distill import store
 from kd_jax.distill.extract import extract, widths
 from kd_jax.runtime.files import digest
 from kd_jax.settings import Settings
-from kd_jax.structs import Corpus, Outputs, Sentence
+from kd_jax.structs import Corpus, Sentence
 from kd_jax.training.loop import Job
 from kd_jax.training.saved_model import TrainedModel, load_model
 
@@ -51,7 +51,7 @@ def load_or_compute(
     dtype: str,
     sentences: Callable[[], Sequence[Sentence]],
     log: Callable[[str], None],
-) -> Outputs:
+) -> store.Stored:
     """What a teacher says about sentences, which it need not have seen: its own vocabulary reads them.
 
     Args:
@@ -64,7 +64,7 @@ def load_or_compute(
         log: is told what is computed again, and why.
 
     Returns:
-        Outputs of the sentences' tokens in order, memory-mapped, fields [N, width].
+        Outputs of the sentences' tokens in order, memory-mapped, fields [N, width], and their moments.
     """
     source = {
         "teacher": teacher.name,

@@ -5,8 +5,8 @@ one is surer) and decides how much is heard of the gold labels beside it. In uni
 1 for whoever knows each label's mean and no more, and 0 for whoever knows all.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,50 +17,88 @@ ROUNDING = float(np.finfo(np.float32).eps) ** 2  # a variance under this share o
 ROWS = 65_536  # read at a time: knowledge is memory-mapped and may be larger than memory
 
 
-def logit_scale(logits: Array) -> float:
-    """s^2: the variance of centred logits around their means by label, a mean over tokens and labels.
+class Moments(NamedTuple):
+    """What the variance of several stores together is computed from, without reading them again.
 
-    Centred are logits less their mean over a token's labels, of which a softmax or a CRF knows nothing.
+    Attributes:
+        tokens: n.
+        mean: of each column over tokens, [width] float64.
+        spread: sum over tokens and columns of squared deviations from the mean.
+        square: sum over tokens and columns of squares.
+    """
+
+    tokens: int
+    mean: np.ndarray
+    spread: float
+    square: float
+
+
+def moments(values: Array, *, centred: bool) -> Moments:
+    """Those of a teacher's output.
 
     Args:
-        logits: of every token that was asked for, of the labels that the task has and of no others, [N, K].
-
-    Returns:
-        Above 0; 1 where no token differs from another and there is nothing to measure.
-
-    Raises:
-        InputError: where a logit is not finite.
+        values: of every token that was asked for; of logits, of the labels that the task has and of no others,
+            [N, width].
+        centred: whether a token's mean over its columns is taken off first: of logits it is, since a softmax or a CRF
+            knows nothing of a shift.
     """
-    return _variance(logits, centred=True)
-
-
-def hidden_scale(states: Array) -> float:
-    """s^2: the variance of hidden states around their mean by unit, over tokens and units; else as `logit_scale`.
-
-    Args:
-        states: [N, H].
-    """
-    return _variance(states, centred=False)
-
-
-def scales(outputs: Outputs) -> Outputs:
-    """The scale of every field of a teacher's outputs, [N, ...]; None for a field that is None."""
-    logits, *hidden = outputs
-    return Outputs(
-        None if logits is None else logit_scale(logits), *(None if x is None else hidden_scale(x) for x in hidden)
-    )
-
-
-def _variance(values: Array, *, centred: bool) -> float:
     n, width = values.shape
     mean, square = np.zeros(width), 0.0
     for chunk in _chunks(values, centred=centred):
         mean += chunk.sum(0) / n
         square += float(np.square(chunk).sum())
     spread = sum(float(np.square(chunk - mean).sum()) for chunk in _chunks(values, centred=centred))
-    if not np.isfinite(spread):
+    return Moments(n, mean, spread, square)
+
+
+def together(parts: Sequence[Moments]) -> Moments:
+    """Moments of all tokens of several parts.
+
+    With n = sum n_i and m = sum n_i m_i / n, the spread around m is sum_i (spread_i + n_i |m_i - m|^2): deviations
+    within a part and those of its mean are orthogonal.
+    """
+    n = sum(part.tokens for part in parts)
+    mean = np.sum([part.tokens / n * part.mean for part in parts], 0) if n else parts[0].mean
+    spread = sum(part.spread + part.tokens * float(np.square(part.mean - mean).sum()) for part in parts)
+    return Moments(n, mean, spread, sum(part.square for part in parts))
+
+
+def variance(of: Moments) -> float:
+    """s^2: the mean of squared deviations over tokens and columns.
+
+    Returns:
+        Above 0; 1 where no token differs from another and there is nothing to measure.
+
+    Raises:
+        InputError: where an output is not finite.
+    """
+    if not np.isfinite(of.spread):
         raise InputError("a teacher's outputs are not all finite, so that nobody can learn from them")
-    return spread / (n * width) if spread > ROUNDING * square else 1.0
+    return of.spread / (of.tokens * of.mean.size) if of.spread > ROUNDING * of.square else 1.0
+
+
+def logit_scale(logits: Array) -> float:
+    """s^2 of centred logits around their means by label; [N, K], errors as of `variance`."""
+    return variance(moments(logits, centred=True))
+
+
+def hidden_scale(states: Array) -> float:
+    """s^2 of hidden states around their mean by unit; [N, H], errors as of `variance`."""
+    return variance(moments(states, centred=False))
+
+
+def moments_of(outputs: Outputs) -> Outputs:
+    """Moments of every field, [N, ...]; None for a field that is None."""
+    logits, *hidden = outputs
+    return Outputs(
+        None if logits is None else moments(logits, centred=True),
+        *(None if x is None else moments(x, centred=False) for x in hidden),
+    )
+
+
+def scales(of: Outputs) -> Outputs:
+    """s^2 of every field, from its `Moments`; None for a field that is None."""
+    return Outputs(*(None if x is None else variance(x) for x in of))
 
 
 def _chunks(values: Array, *, centred: bool) -> Iterator[np.ndarray[Any, np.dtype[np.float64]]]:

@@ -9,16 +9,17 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from kd_jax.distill.scale import Moments, moments_of, together
 from kd_jax.errors import InputError, brief
-from kd_jax.runtime.files import DAMAGED_ARRAYS, digest_file, whole_folder
+from kd_jax.runtime.files import DAMAGED_ARRAYS, digest, digest_file, whole_folder
 from kd_jax.structs import Outputs
 
-FORMAT = 1
+FORMAT = 2  # 2: moments are kept
 MANIFEST = "manifest.json"
 # .npy knows no bfloat16: its bits are stored as uint16
 _ON_DISK: dict[str, np.dtype[Any]] = {
@@ -26,6 +27,18 @@ _ON_DISK: dict[str, np.dtype[Any]] = {
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(np.uint16),
 }
+
+
+class Stored(NamedTuple):
+    """A teacher's outputs, and what the variance of all of them is computed from.
+
+    Attributes:
+        outputs: fields [N, width], or None.
+        moments: `Moments` of each field, or None.
+    """
+
+    outputs: Outputs
+    moments: Outputs
 
 
 class StaleError(Exception):
@@ -63,6 +76,7 @@ def write(
                 arrays[name][rows] = narrow.view(_ON_DISK[dtype])
         for array in arrays.values():
             array.flush()
+        of_fields = moments_of(Outputs(**{name: array.view(jnp.dtype(dtype)) for name, array in arrays.items()}))
         del arrays
         manifest = {
             "format": FORMAT,
@@ -73,7 +87,9 @@ def write(
                 name: {"shape": [count, width], "sha256": digest_file(partial / f"{name}.npy")}
                 for name, width in widths._asdict().items()
             },
+            "moments": {name: of._asdict() | {"mean": of.mean.tolist()} for name, of in of_fields._asdict().items()},
         }
+        manifest["sha256"] = digest(manifest)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
@@ -85,7 +101,7 @@ def _allocated(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> Any:
     return array
 
 
-def read(folder: Path, source: dict[str, Any]) -> Outputs:
+def read(folder: Path, source: dict[str, Any]) -> Stored:
     """Stored knowledge, memory-mapped.
 
     Args:
@@ -93,7 +109,7 @@ def read(folder: Path, source: dict[str, Any]) -> Outputs:
         source: what it must have been made from.
 
     Returns:
-        Fields [N, width] in the dtype they are stored in.
+        Fields [N, width] in the dtype they are stored in, with their moments.
 
     Raises:
         StaleError: where there is none, it is of another source or version, or it is damaged.
@@ -102,11 +118,13 @@ def read(folder: Path, source: dict[str, Any]) -> Outputs:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
             raise StaleError(f"{folder}: format {manifest['format']!s:.40}, this version writes {FORMAT}")
+        if manifest.pop("sha256", None) != digest(manifest):
+            raise StaleError(f"{folder / MANIFEST}: damaged, its checksum differs")
         if manifest["source"] != source:
             wrong = [key for key in source if manifest["source"].get(key) != source[key]]
             raise StaleError(f"{folder}: made from another {' and '.join(wrong) or 'source'}")
         dtype = manifest["dtype"]
-        fields = {}
+        fields, of_fields = {}, {}
         for name in Outputs._fields:
             path, expected = folder / f"{name}.npy", manifest["arrays"][name]
             if digest_file(path) != expected["sha256"]:
@@ -117,18 +135,33 @@ def read(folder: Path, source: dict[str, Any]) -> Outputs:
             if array.dtype != _ON_DISK[dtype]:
                 raise StaleError(f"{path}: holds {array.dtype}, which is not how {dtype} is stored")
             fields[name] = array.view(jnp.dtype(dtype))
+            of_fields[name] = _moments(manifest["moments"][name], array.shape)
     except FileNotFoundError as missing:
         raise StaleError(f"{missing.filename}: missing") from None
     except (*DAMAGED_ARRAYS, AttributeError) as fault:
         raise StaleError(f"{folder}: can't be read ({brief(fault)})") from None
-    return Outputs(**fields)
+    return Stored(Outputs(**fields), Outputs(**of_fields))
 
 
-def join(parts: Iterable[Outputs], wanted: Outputs) -> Outputs:
+def _moments(kept: Any, shape: tuple[int, ...]) -> Moments:
+    """Moments as a manifest has them.
+
+    Raises:
+        ValueError: where they are not those of an array of this shape.
+    """
+    count, width = shape
+    mean = np.asarray(kept["mean"], np.float64)
+    spread, square = float(kept["spread"]), float(kept["square"])
+    if kept["tokens"] != count or mean.shape != (width,) or spread < 0 or square < 0:
+        raise ValueError("moments of other arrays")
+    return Moments(count, mean, spread, square)
+
+
+def join(parts: Iterable[Stored], wanted: Outputs) -> Stored:
     """Knowledge of several splits as one, with only the fields that some loss term reads.
 
     Args:
-        parts: fields [N, width], in the order of the tokens.
+        parts: in the order of the tokens.
         wanted: for each field whether it is read.
 
     Returns:
@@ -137,5 +170,11 @@ def join(parts: Iterable[Outputs], wanted: Outputs) -> Outputs:
     every = list(parts)
     if not every:
         raise InputError("no knowledge to join")
-    columns = zip(*every, strict=True)
-    return Outputs(*(np.concatenate(column) if use else None for column, use in zip(columns, wanted, strict=True)))
+    columns, of_columns = (
+        zip(*(part.outputs for part in every), strict=True),
+        zip(*(p.moments for p in every), strict=True),
+    )
+    return Stored(
+        Outputs(*(np.concatenate(column) if use else None for column, use in zip(columns, wanted, strict=True))),
+        Outputs(*(together(column) if use else None for column, use in zip(of_columns, wanted, strict=True))),
+    )

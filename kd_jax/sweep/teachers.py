@@ -7,7 +7,7 @@ import numpy as np
 from kd_jax.distill import cache as library
 from kd_jax.distill import store
 from kd_jax.distill.ensemble import mean_logits
-from kd_jax.distill.scale import logit_scale, scales
+from kd_jax.distill.scale import moments_of, scales, variance
 from kd_jax.errors import InputError
 from kd_jax.models.crf import Transitions
 from kd_jax.structs import Outputs, Sentence
@@ -37,8 +37,11 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     )
     # Chains are averaged as they are: scaled emissions would no longer be of one unit with their transitions.
     scaled = several and how.equations == "standardised" and how.match not in {"posteriors", "structure"}
-    outputs = mean_logits(of_each, weights, [logit_scale(x.logits) for x in of_each] if scaled else None)
-    return Knowledge(outputs, scales(outputs), _transitions(group, weights))
+    units = [variance(teacher.moments.logits) for teacher in of_each] if scaled else None
+    outputs = mean_logits([teacher.outputs for teacher in of_each], weights, units)
+    return Knowledge(
+        outputs, scales(moments_of(outputs) if several else of_each[0].moments), _transitions(group, weights)
+    )
 
 
 def _transitions(group: LaneGroup, weights: Sequence[float] | None) -> Transitions | None:
@@ -109,7 +112,7 @@ def checksum(teacher: ModelSpec, status: Status) -> str:
 
 def _known(
     plan: Plan, sweep_data: SweepData, teacher: ModelSpec, query: library.TeacherQuery, context: RunContext
-) -> Outputs:
+) -> store.Stored:
     def sentences() -> list[Sentence]:
         of_split = sweep_data.corpora[query.corpus].splits[query.split]
         return list(of_split if query.chosen is None else (of_split[i] for i in query.chosen))

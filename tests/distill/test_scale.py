@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kd_jax.distill import scale
-from kd_jax.distill.scale import hidden_scale, logit_scale, scales
+from kd_jax.distill.scale import hidden_scale, logit_scale, moments, moments_of, scales, together, variance
 from kd_jax.errors import InputError
 from kd_jax.structs import Outputs
 
@@ -43,6 +43,17 @@ def test_read_in_pieces_of_any_dtype(logits, monkeypatch):
     assert logit_scale(np.asarray(jnp.asarray(logits, jnp.bfloat16))) == pytest.approx(whole, rel=1e-2)
 
 
+@pytest.mark.parametrize("centred", [True, False])
+def test_parts_together_are_the_whole(logits, centred):
+    """With means that are far apart, and a part of one token."""
+    logits[:100] += np.float32([50, 0, -20, 3, 7])
+    parts = [moments(part, centred=centred) for part in (logits[:100], logits[100:101], logits[101:])]
+    whole = moments(logits, centred=centred)
+    assert variance(together(parts)) == pytest.approx(variance(whole), rel=1e-12)
+    np.testing.assert_allclose(together(parts).mean, whole.mean)
+    assert together(parts).tokens == 500
+
+
 def test_a_teacher_that_never_changes_is_not_divided_by_nothing():
     assert logit_scale(np.tile(np.float32([0.1, 0.7, -2.3]), (100, 1))) == 1.0
     assert logit_scale(np.zeros((10, 1), np.float32)) == 1.0
@@ -59,5 +70,5 @@ def test_a_teacher_that_is_not_finite_is_refused(logits, wrong):
 
 
 def test_scales_of_outputs(logits):
-    found = scales(Outputs(logits, None, logits))
+    found = scales(moments_of(Outputs(logits, None, logits)))
     assert found == Outputs(logit_scale(logits), None, hidden_scale(logits))

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_jax.distill import store
+from kd_jax.distill.scale import moments, variance
 from kd_jax.errors import InputError
+from kd_jax.runtime.files import digest
 from kd_jax.structs import Outputs
 
 SOURCE = {"teacher": "T", "parameters": "abc", "corpus": "def", "split": "train", "dtype": "float32"}
@@ -35,7 +37,9 @@ def test_reads_back_what_was_computed(tmp_path, outputs, dtype):
     source = SOURCE | {"dtype": dtype}
     store.write(tmp_path / "k", source, (11, WIDTHS), dtype, chunks(outputs))
     found = store.read(tmp_path / "k", source)
-    for ours, stored in zip(outputs, found, strict=True):
+    for ours, stored, of in zip(outputs, found.outputs, found.moments, strict=True):
+        as_stored = moments(ours.astype(jnp.dtype(dtype)), centred=ours is outputs.logits)
+        assert variance(of) == variance(as_stored)
         assert stored.dtype == jnp.dtype(dtype)
         assert isinstance(stored, np.memmap) or isinstance(stored.base, np.memmap)
         np.testing.assert_array_equal(ours.astype(jnp.dtype(dtype)), stored)
@@ -45,8 +49,9 @@ def test_joins_splits_and_leaves_out_what_no_term_reads(tmp_path, outputs):
     store.write(tmp_path / "a", SOURCE, (11, WIDTHS), "float32", chunks(outputs))
     part = store.read(tmp_path / "a", SOURCE)
     joined = store.join([part, part], Outputs(True, False, True))
-    np.testing.assert_array_equal(joined.logits, np.concatenate([outputs.logits] * 2))
-    assert joined.task_hidden is None
+    np.testing.assert_array_equal(joined.outputs.logits, np.concatenate([outputs.logits] * 2))
+    assert joined.outputs.task_hidden is joined.moments.task_hidden is None
+    assert joined.moments.logits.tokens == 22
 
 
 def test_another_source_is_stale_and_named(tmp_path, outputs):
@@ -55,6 +60,14 @@ def test_another_source_is_stale_and_named(tmp_path, outputs):
         store.read(tmp_path / "k", SOURCE | {"parameters": "other"})
     with pytest.raises(store.StaleError, match="missing"):
         store.read(tmp_path / "absent", SOURCE)
+
+
+def sealed(manifest):
+    """A manifest whose own checksum is right, so that what else is wrong with it has to be noticed."""
+    if not isinstance(manifest, dict):
+        return json.dumps(manifest)
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return json.dumps(rest | {"sha256": digest(rest)})
 
 
 def flip(path):
@@ -92,7 +105,7 @@ def test_a_manifest_can_not_point_elsewhere(tmp_path, outputs):
     path = tmp_path / "k" / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["arrays"]["../outside"] = manifest["arrays"].pop("logits")
-    path.write_text(json.dumps(manifest))
+    path.write_text(sealed(manifest))
     with pytest.raises(store.StaleError):
         store.read(tmp_path / "k", SOURCE)
 
@@ -107,17 +120,26 @@ def stored(tmp_path_factory):
 def test_another_dtype_than_the_arrays_is_noticed(stored):
     folder, manifest = stored
     for dtype in ("float16", "bfloat16", "int32", "float64", "", None, []):
-        (folder / "manifest.json").write_text(json.dumps(manifest | {"dtype": dtype}))
+        (folder / "manifest.json").write_text(sealed(manifest | {"dtype": dtype}))
         with pytest.raises(store.StaleError):
             store.read(folder, SOURCE)
+
+
+def test_a_manifest_that_was_changed_by_hand_is_noticed(stored):
+    folder, manifest = stored
+    manifest["moments"]["logits"]["spread"] += 1.0
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(store.StaleError, match="its checksum differs"):
+        store.read(folder, SOURCE)
+    manifest["moments"]["logits"]["spread"] -= 1.0
 
 
 @given(data=st.data())
 def test_any_manifest_is_read_right_or_stale(stored, data):
     folder, manifest = stored
-    (folder / "manifest.json").write_text(json.dumps(data.draw(harmed(manifest))))
+    (folder / "manifest.json").write_text(sealed(data.draw(harmed(manifest))))
     with suppress(store.StaleError):
-        for found, width in zip(store.read(folder, SOURCE), WIDTHS, strict=True):
+        for found, width in zip(store.read(folder, SOURCE).outputs, WIDTHS, strict=True):
             np.testing.assert_array_equal(found, np.ones((11, width), np.float32))
 
 

@@ -10,7 +10,7 @@ from helpers.tiny import tiny_corpus, tiny_settings
 from kd_jax.data.dataset import read_tokens
 from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import build_vocabulary
-from kd_jax.distill.scale import scales
+from kd_jax.distill.scale import moments_of, scales
 from kd_jax.structs import LossWeights, Outputs
 from kd_jax.training import loop
 from kd_jax.training.loop import Job
@@ -34,7 +34,7 @@ def make_job(lanes, corpora=None, knowledge=False, **train_settings):
         n, model = len(tokens.label), settings.model
         widths = (tokens.most_labels, 2 * model.task_units, 2 * model.shared_units)
         outputs = Outputs(*(np.float32(rng.normal(size=(n, width))) for width in widths))
-        outputs = Knowledge(outputs, scales(outputs))
+        outputs = Knowledge(outputs, scales(moments_of(outputs)))
     return Job(
         settings=settings,
         tokens=tokens,
