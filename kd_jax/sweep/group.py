@@ -23,7 +23,7 @@ from kd_jax.sweep.plan import LaneGroup, ModelSpec, needs_teacher
 from kd_jax.sweep.status import Status, checkpoint_folder
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
-from kd_jax.training.loop import Job, Position, Progress, divergences, label_tokens, place, train
+from kd_jax.training.loop import Job, Position, Progress, divergences, effective_weights, label_tokens, place, train
 from kd_jax.training.manifest import Manifest
 from kd_jax.training.objective import Knowledge
 from kd_jax.training.saved_model import TrainedModel, save_model
@@ -85,6 +85,8 @@ def train_group(
     """
     meter = context.meter
     job, vocabulary = make_job(sweep_data, group, specs, knowledge)
+    if knowledge is not None:
+        meter.log(f"{group.title}: weights in effect: {_weights_in_effect(job, specs)}")
     folder = checkpoint_folder(context.workdir, group)
     checkpoints = Checkpoints(folder, [m.model_id for m in specs], group.settings.saving.keep, meter.log)
     try:
@@ -144,8 +146,16 @@ def train_group(
     )
 
 
-def _taught(group: LaneGroup, spec: ModelSpec) -> bool:
-    return needs_teacher(spec.weights, group.foreign, group.start)
+def _weights_in_effect(job: Job, specs: Sequence[ModelSpec]) -> str:
+    """The lanes' effective weights by column, those of its seeds averaged."""
+    of_label: dict[str, list[LossWeights]] = {}
+    for spec, weights in zip(specs, effective_weights(job), strict=True):
+        of_label.setdefault(spec.label, []).append(weights)
+    texts = []
+    for label, found in of_label.items():
+        means = zip(("gold", "logits", "task BiLSTM", "shared BiLSTM"), np.mean(found, 0)[:4], strict=True)
+        texts.append(f"{label} " + ", ".join(f"{term} {mean:.2f}" for term, mean in means if mean))
+    return "; ".join(texts)
 
 
 class _Trained(NamedTuple):

@@ -250,6 +250,28 @@ def _batches_of(job: Job, lanes: Sequence[Lane], first: int = 0) -> Iterator[lis
     )  # fmt: skip
 
 
+def effective_weights(job: Job) -> list[LossWeights]:
+    """The weights that a lane's terms really have, means over the updates of its first epoch.
+
+    A term is a mean over its own tokens, so its weight is what was asked for wherever a batch has such tokens at all: a
+    batch without labelled ones hears only the teacher.
+
+    Args:
+        job: whose lanes are asked about.
+
+    Returns:
+        Of every lane.
+    """
+    labelled = job.tokens.labelled
+    gold: dict[int, float] = {}
+    for lane in job.lanes:
+        if lane.seed not in gold:
+            seed = [lane.seed, job.stream] if job.stream else [lane.seed]
+            epoch = next(epochs_of_batches(job.tokens, job.sentences, job.settings.train, seed, job.unlabelled))
+            gold[lane.seed] = float(np.mean([labelled[batch.token[batch.token != NO_TOKEN]].any() for batch in epoch]))
+    return [lane.weights._replace(alpha=lane.weights.alpha * gold[lane.seed]) for lane in job.lanes]
+
+
 def lowered(job: Job) -> Any:
     """The program that trains a job's first chunk, lowered and not compiled: what it would cost can be read off it."""
     mesh = meshes.lane_mesh(len(job.lanes))

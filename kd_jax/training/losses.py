@@ -201,17 +201,3 @@ def total(terms: Terms, weights: LossWeights) -> Array:
         if term is not None:
             loss += weight * term.mean
     return loss
-
-
-def effective_weights(terms: Terms, weights: LossWeights) -> LossWeights:
-    """The weights that a batch's terms really had: 0 for one without tokens; their mean over steps is a run's.
-
-    Args:
-        terms: of a whole batch.
-        weights: scalars of one lane.
-    """
-    alpha, beta, gamma, kappa = (
-        weight * (0.0 if term is None else (term.tokens > 0).astype(jnp.float32))
-        for weight, term in zip(weights[:4], terms, strict=True)
-    )
-    return LossWeights(alpha, beta, gamma, kappa, weights.tau)

@@ -142,10 +142,6 @@ def test_a_weight_is_not_diluted_by_tokens_of_another_term():
     weights = LossWeights(0.5, 0.5, 0.0, 0.0, 1.0)
     many = TERMS._replace(logits=Term(100 * TERMS.logits.summed, 100 * TERMS.logits.tokens))
     np.testing.assert_allclose(losses.total(many, weights), losses.total(TERMS, weights), rtol=1e-6)
-    np.testing.assert_array_equal(losses.effective_weights(many, weights), weights)
-    unlabelled = TERMS._replace(gold=Term(jnp.float32(0.0), jnp.int32(0)), shared_hidden=None)
-    weights = LossWeights(0.5, 0.4, 0.3, 0.2, 3.0)
-    np.testing.assert_allclose(losses.effective_weights(unlabelled, weights), [0.0, 0.4, 0.3, 0.0, 3.0], rtol=1e-6)
 
 
 def test_shards_added_up_are_the_whole(case):
