@@ -32,12 +32,13 @@ class Teacher:
         model: "MTM", trained on all corpora, or "STM", trained on the student's alone (born-again networks, Furlanello
             et al. 2018; with other corpora's sentences, self-training).
         seeds: "own" teaches students by the teacher of their own seed, "first" all of them by that of the first seed,
-            "every" by the mean of the teachers of all seeds; "" as the setting distill.teacher says.
+            "every" by the mean of the teachers of all seeds, numbers by that of the teachers of these seeds, whatever
+            seeds are run; "" as the setting distill.teacher says.
     """
 
     head: Head = "softmax"
     model: Literal["MTM", "STM"] = "MTM"
-    seeds: Literal["", "own", "first", "every"] = ""
+    seeds: Literal["", "own", "first", "every"] | tuple[int, ...] = ""
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,12 @@ def _check_teacher(teacher: Teacher, where: str) -> None:
         raise InputError(f"{where}: teachers has {teacher!r:.60}; write Teacher(head=...)")
     for field, known in (("head", get_args(Head)), ("model", ("MTM", "STM")), ("seeds", ("", "own", "first", "every"))):
         value = getattr(teacher, field)
-        if value not in known:
+        if field == "seeds" and isinstance(value, tuple):
+            if not value or len(set(value)) < len(value) or not all(type(n) is int and n >= 0 for n in value):
+                raise InputError(
+                    f"{where}: Teacher(seeds={value!r:.60}); write different whole numbers, such as (1, 2, 3)"
+                )
+        elif value not in known:
             raise InputError(f"{where}: Teacher({field}={value!r}); {nearest(str(value), filter(None, known))}")
 
 

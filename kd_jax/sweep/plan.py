@@ -205,7 +205,8 @@ class Plan:
         found: list[ModelSpec] = []
         for teacher in self.experiment.teachers if student.teachers is None else student.teachers:
             which = teacher.seeds or self.settings.distill.teacher
-            seeds = {"own": [seed], "first": self.seeds[:1], "every": self.seeds}[which]
+            named = {"own": (seed,), "first": self.seeds[:1], "every": self.seeds}
+            seeds = which if isinstance(which, tuple) else named[which]
             corpora = tuple(self.corpora) if teacher.model == "MTM" else (name,)
             found += self._plain(teacher.model, teacher.head, corpora, seeds, protocol).specs
         return tuple(found)

@@ -126,6 +126,18 @@ def test_students_of_other_teachers_are_not_averaged():
     assert not taught(plan("ensemble", seeds=(1, 2))) & taught(plan("ensemble", seeds=(1, 2, 3)))
 
 
+def test_teachers_of_numbered_seeds_are_the_same_whatever_seeds_are_run():
+    """So that one seed of a table can be finished before the next begins."""
+    first, all_three = (plan("reproduction", seeds=seeds) for seeds in ((1,), (1, 2, 3)))
+    ensemble = [
+        {spec for group in a_plan.students(None) for spec in group.specs if spec.label == "SM ensemble a=0.5"}
+        for a_plan in (first, all_three)
+    ]
+    assert len(ensemble[0]) == 2
+    assert ensemble[0] < ensemble[1]
+    assert specs(first, "MTM") == specs(all_three, "MTM")
+
+
 def recipes(a_plan):
     found = {}
     for group in Status().groups_of(a_plan):
@@ -233,6 +245,9 @@ def test_experiment_files_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ("teachers=(Teacher('softmax', seeds=(1, 1)),)", r"seeds=\(1, 1\)\); write different whole numbers"),
+        ("teachers=(Teacher('softmax', seeds=()),)", r"seeds=\(\)\); write different whole numbers"),
+        ("teachers=(Teacher('softmax', seeds=(1, 'x')),)", r"seeds=\(1, 'x'\)\); write different whole numbers"),
         ("teachers=(Teacher('bert'),)", r"Teacher\(head='bert'\); known: crf, softmax"),
         ("teachers=('softmax',)", r"teachers has 'softmax'; write Teacher"),
         ("head='crff'", r"head='crff'; did you mean 'crf'\?"),
