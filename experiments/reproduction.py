@@ -15,6 +15,13 @@ EXPERIMENT = Experiment(
     name="reproduction",
     title="Multi-task teachers and their students on every corpus",
     teachers=(Teacher("softmax"),),
+    pairs=(
+        ("SM a=0.5", "STM"),
+        ("SM ensemble a=0.5", "STM"),
+        ("SM recommended", "STM"),
+        ("STM", "MTM"),
+        ("SM ensemble a=0.5", "SM a=0.5"),
+    ),
     students=(
         Student("SM a=0", alpha=0.0, beta=1.0),
         Student("SM a=0.5", alpha=0.5, beta=0.5),

@@ -93,6 +93,8 @@ class Experiment:
         teachers: the models that teach; the logits of several are averaged.
         students: the columns beside STM and MTM.
         assignments: settings that it needs, as for --set; the user's go over them.
+        pairs: labels of columns whose difference is in question, named before the run; tests over corpora are then
+            about these pairs alone, and corrected for as many. None for all pairs.
         parts: names of the experiments that this one is made of; it has then no columns of its own.
     """
 
@@ -105,6 +107,7 @@ class Experiment:
     teachers: tuple[Teacher, ...] = (Teacher(),)
     students: tuple[Student, ...] = ()
     assignments: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
     parts: tuple[str, ...] = ()
 
 
@@ -129,6 +132,13 @@ def check_experiment(experiment: Experiment, where: str) -> None:
     for label in labels:
         if labels.count(label) > 1:
             raise InputError(f"{where}: two students have the label {label!r}; give each column a name of its own")
+    plain = [f"{kind}-CRF" if head == "crf" else kind for kind in ("STM", "MTM") for head in get_args(Head)]
+    for pair in experiment.pairs:
+        if not isinstance(pair, tuple) or len(set(pair)) != 2:
+            raise InputError(f"{where}: pairs has {pair!r:.60}; write two different columns, such as ('SM a=0', 'STM')")
+        for label in pair:
+            if label not in (*labels, *plain):
+                raise InputError(f"{where}: pairs has {label!r}; {nearest(str(label), (*labels, *plain))}")
     for student in experiment.students:
         _check_student(student, where)
     for teacher in (*experiment.teachers, *(t for s in experiment.students for t in s.teachers or ())):

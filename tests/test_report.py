@@ -164,6 +164,22 @@ def test_choosing_weights_has_pictures_and_a_cost_but_no_curves_and_no_column(tm
     assert "choosing weights" in (tmp_path / "report" / "index.html").read_text()
 
 
+def test_tests_are_about_the_pairs_that_were_named_before_the_run(workdir):
+    """Those alone: a correction for pairs that nobody asked about costs power."""
+    settings = json.loads((workdir / "settings.json").read_text())
+    settings["experiment"]["pairs"] = [["SM a=0.5", "STM"], ["MTM", "STM"], ["no such", "STM"]]
+    (workdir / "settings.json").write_text(json.dumps(settings))
+    (subject,) = report.subjects_of(workdir)
+    named = {frozenset(pair[:2]) for pair in subject.comparison.pairs}
+    assert named == {frozenset(("SM a=0.5", "STM")), frozenset(("MTM", "STM"))}
+    del settings["experiment"]["pairs"]
+    (workdir / "settings.json").write_text(json.dumps(settings))
+    (every,) = report.subjects_of(workdir)
+    assert len(every.comparison.pairs) > 2
+    p = {frozenset(pair[:2]): pair.wilcoxon for pair in every.comparison.pairs}
+    assert all(pair.wilcoxon <= p[frozenset(pair[:2])] for pair in subject.comparison.pairs)
+
+
 def test_two_runs_are_compared_model_by_model(tmp_path, workdir):
     other = tmp_path / "B"
     other.mkdir()

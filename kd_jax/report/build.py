@@ -12,6 +12,7 @@ import numpy as np
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.results import Row
+from kd_jax.experiment import experiments, load_experiment
 from kd_jax.report import curves, formats, page, tables
 from kd_jax.report import published as paper
 from kd_jax.report.score_matrix import ScoreMatrix, published, score_matrices
@@ -68,6 +69,7 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
                 partial(_counts, workdir),
                 alpha=alpha,
                 method=method,
+                named=_named_pairs(workdir, matrix),
             )
         )
     if not found:
@@ -82,6 +84,16 @@ def _protocols(matrix: ScoreMatrix) -> tuple[str, str]:
 
 def _counts(workdir: Path, _label: str, row: Row) -> np.ndarray | None:
     return results.read_counts(workdir, row)
+
+
+def _named_pairs(workdir: Path, matrix: ScoreMatrix) -> tuple[tuple[str, str], ...] | None:
+    """The pairs that an experiment named before it was run, those that have been scored; None where it named none."""
+    ran: Any = _settings(workdir).get("experiment")
+    if isinstance(ran, dict) and ran.get("name") == matrix.experiment:
+        pairs = [tuple(map(str, pair)) for pair in ran.get("pairs", ()) if isinstance(pair, list)]
+    else:
+        pairs = list(load_experiment(matrix.experiment).pairs) if matrix.experiment in experiments() else []
+    return tuple((a, b) for a, b in pairs if {a, b} <= set(matrix.labels)) or None
 
 
 def _settings(workdir: Path) -> Mapping[str, Any]:

@@ -40,6 +40,7 @@ class Subject:
         among: pairs of labels of a first and a second run that are compared; None for all pairs of one run.
         alpha: level of the tests.
         method: post hoc test.
+        named: pairs of labels that the experiment named before it was run; tests are about these alone. None for all.
     """
 
     name: str
@@ -52,11 +53,17 @@ class Subject:
     among: tuple[tuple[str, str], ...] | None = None
     alpha: float = 0.05
     method: str = "nemenyi"
+    named: tuple[tuple[str, str], ...] | None = None
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...] | None:
+        """Those that are tested; None for all."""
+        return self.among or self.named
 
     @property
     def comparison(self) -> Comparison:
         """Its tests over corpora."""
-        return compare(self.matrix, self.alpha, self.method, self.among)
+        return compare(self.matrix, self.alpha, self.method, self.pairs)
 
     @property
     def steps(self) -> int:
@@ -66,7 +73,7 @@ class Subject:
     @property
     def identity(self) -> str:
         """Hash of everything that the section is made from."""
-        parts = (self.matrix, self.table, self.more, self.rows, self.points, self.among, self.alpha, self.method)
+        parts = (self.matrix, self.table, self.more, self.rows, self.points, self.pairs, self.alpha, self.method)
         return digest([__version__, *map(repr, parts)])
 
 
@@ -153,7 +160,7 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
         return Section(made["html"], made["within"])
     comparison, matrix = subject.comparison, subject.matrix
     within, notes = within_corpora(
-        matrix, subject.load, subject.among, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
+        matrix, subject.load, subject.pairs, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
     )
     pictures = []
     with whole_folder(folder, made.get("files", _BEFORE_LISTS)) as partial:

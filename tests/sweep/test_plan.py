@@ -248,6 +248,8 @@ def test_experiment_files_of_ones_own(tmp_path):
         ("teachers=(Teacher('softmax', seeds=(1, 1)),)", r"seeds=\(1, 1\)\); write different whole numbers"),
         ("teachers=(Teacher('softmax', seeds=()),)", r"seeds=\(\)\); write different whole numbers"),
         ("teachers=(Teacher('softmax', seeds=(1, 'x')),)", r"seeds=\(1, 'x'\)\); write different whole numbers"),
+        ("pairs=(('STM', 'MTN'),)", r"pairs has 'MTN'; did you mean 'MTM'\?"),
+        ("pairs=(('STM', 'STM'),)", "write two different columns"),
         ("teachers=(Teacher('bert'),)", r"Teacher\(head='bert'\); known: crf, softmax"),
         ("teachers=('softmax',)", r"teachers has 'softmax'; write Teacher"),
         ("head='crff'", r"head='crff'; did you mean 'crf'\?"),
