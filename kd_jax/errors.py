@@ -35,6 +35,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     Returns:
         A phrase such as "did you mean 'NCBI'?", to stand at the end of an InputError's message.
+
+    >>> nearest("NBCI", ["NCBI", "BC2GM"])
+    "did you mean 'NCBI'?"
     """
     names = sorted(known)
     folded = {n.lower(): n for n in names}

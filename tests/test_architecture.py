@@ -79,9 +79,11 @@ def test_no_test_file_imports_another():
     files = sorted(Path(__file__).parent.rglob("test_*.py"))
     assert len(files) > 30
     found = {
-        (path.name, node.module)
+        (path.name, name)
         for path in files
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {file.stem for file in files}
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (getattr(node, "module", None) or "", *(alias.name for alias in node.names))
+        if {file.stem for file in files} & set(name.split("."))
     }
     assert found == set()

@@ -89,3 +89,16 @@ def test_what_else_is_imported_is_declared(folder):
 
 def test_what_is_required_is_imported():
     assert set(distributions("kd_jax")) >= REQUIRED - INDIRECT
+
+
+def test_no_test_waits_for_an_extra_that_no_script_installs():
+    asked = {
+        DISTRIBUTIONS.get(node.args[0].value, node.args[0].value)
+        for _, code in sources("tests")
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "importorskip"
+    }
+    scripts = "".join(path.read_text("utf-8") for path in (ROOT / ".ci").iterdir())
+    installed = {extra for found in re.findall(r"'\.\[([\w,]+)\]'", scripts) for extra in found.split(",")}
+    assert {"torch", "ray"} < asked
+    assert asked <= REQUIRED.union(*(EXTRAS[extra] for extra in installed))

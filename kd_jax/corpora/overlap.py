@@ -18,7 +18,11 @@ _DROPPED = re.compile(r"[^a-z0-9]+")
 
 
 def key(sentence: Sentence) -> str:
-    """A sentence's tokens joined, lower-cased and stripped to a-z and 0-9."""
+    """A sentence's tokens joined, lower-cased and stripped to a-z and 0-9.
+
+    >>> key(Sentence(("IL", "-", "2", "binds", "."), ("O",) * 5))
+    'il2binds'
+    """
     return _DROPPED.sub("", "".join(sentence.tokens).lower())
 
 

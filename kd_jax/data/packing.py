@@ -51,6 +51,9 @@ def pack(lengths: Sequence[int], row_length: int, order: Sequence[int], window: 
 
     Returns:
         The sentences of each row, in order.
+
+    >>> pack([5, 4, 3, 2], 8, [0, 1, 2, 3])
+    [[0, 2], [1, 3]]
     """
     rows: list[list[int]] = []
     room: list[tuple[int, int]] = []  # (tokens left, row), the newest last

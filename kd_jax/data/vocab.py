@@ -31,7 +31,11 @@ class Forms(NamedTuple):
 
 
 def normalise(form: str, words: WordConfig) -> str:
-    """The key by which a surface form's word vector is looked up."""
+    """The key by which a surface form's word vector is looked up.
+
+    >>> normalise("IL-2R", WordConfig()), normalise("IL-2R", WordConfig(lowercase=False, zero_digits=False))
+    ('il-0r', 'IL-2R')
+    """
     if words.lowercase:
         form = form.lower()
     return re.sub(r"\d", "0", form) if words.zero_digits else form

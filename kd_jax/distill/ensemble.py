@@ -28,6 +28,10 @@ def mean_logits(
 
     Raises:
         InputError: where no weight is above 0.
+
+    >>> one, other = (Outputs(np.array([[z, 0.0]]), None, None) for z in (1.0, 3.0))
+    >>> mean_logits([one, other], weights=[3, 1]).logits.tolist()
+    [[1.5, 0.0]]
     """
     if len(teachers) == 1:
         return teachers[0]

@@ -205,6 +205,10 @@ def allowed_transitions(labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         InputError: a label is none of these.
+
+    >>> start_ok, pair_ok = allowed_transitions(("O", "B-Gene", "I-Gene"))
+    >>> start_ok.tolist(), pair_ok[0].tolist(), pair_ok[1].tolist()
+    ([True, True, False], [True, True, False], [True, True, True])
     """
     for label in labels:
         if label != "O" and label[:2] not in ("B-", "I-"):

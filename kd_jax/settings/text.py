@@ -65,6 +65,9 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
 
     Raises:
         InputError: for an unknown key or a value of the wrong type, with the nearest names.
+
+    >>> override(Settings(), ["epochs=30", "model.dropout=0.3"]).train.epochs
+    30
     """
     leaves = _leaves(settings)
     assigned: set[str] = set()

@@ -66,6 +66,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
     Raises:
         InputError: for anything else, no seeds, or a seed twice.
+
+    >>> parse_seeds("3"), parse_seeds("3,5,8"), parse_seeds("3,")
+    ((1, 2, 3), (3, 5, 8), (3,))
     """
     try:
         numbers = tuple(int(part) for part in text.split(",") if part.strip())

@@ -54,6 +54,9 @@ def tokenize(text: str, style: Style = "fine") -> list[list[Token]]:
     Args:
         text: anything.
         style: of the corpus that the model was trained on, see `style_of`.
+
+    >>> [[token.text for token in sentence] for sentence in tokenize("IL-2 binds. It acts.")]
+    [['IL', '-', '2', 'binds', '.'], ['It', 'acts', '.']]
     """
     tokens = [Token(found[0], *found.span()) for found in _FINE.finditer(text)]
     gaps = [text[token.end : after.start] for token, after in pairwise(tokens)]
