@@ -33,7 +33,7 @@ class Tokens:
         offsets: position of each sentence's first token and, last, the number of tokens, [sentences + 1].
         form: surface form of each token, [N] int32.
         label: gold label of each token in its corpus, [N] int32.
-        labelled: whether the label is known: False in the split FOREIGN, [N] bool.
+        labelled: whether the label is known: False in the split UNLABELLED, [N] bool.
         forms: tables over the distinct surface forms.
         word_rows: rows of the word table.
     """

@@ -139,7 +139,7 @@ def out_of_corpus_sentences(sweep_data: SweepData, group: LaneGroup) -> dict[tup
 
 
 def with_unlabelled(sweep_data: SweepData, group: LaneGroup) -> Corpus:
-    """The lane group's corpus with the split FOREIGN, whose tags mean nothing, before its test split."""
+    """The lane group's corpus with the split UNLABELLED, whose tags mean nothing, before its test split."""
     own = sweep_data.corpora[group.corpora[0]]
     shown = [
         Sentence(sentence.tokens, ("O",) * len(sentence.tokens))

@@ -24,9 +24,9 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     wanted = wanted_outputs(group)
     if not any(wanted):
         return None
-    asked, how = _questions(sweep_data, group), group.settings.distill
+    queries, how = _queries(sweep_data, group), group.settings.distill
     of_each = [
-        store.join((_known(plan, sweep_data, teacher, query, context) for query in asked), wanted)
+        store.join((_known(plan, sweep_data, teacher, query, context) for query in queries), wanted)
         for teacher in group.teachers
     ]
     several = len(of_each) > 1
@@ -68,7 +68,7 @@ def compute_outputs(plan: Plan, sweep_data: SweepData, group: LaneGroup, spec: M
     Raises:
         InputError: where the teacher diverged, or the disk refuses.
     """
-    for query in _questions(sweep_data, group):
+    for query in _queries(sweep_data, group):
         context.go_on()
         _known(plan, sweep_data, spec, query, context)
 
@@ -79,20 +79,20 @@ def wanted_outputs(group: LaneGroup) -> Outputs:
     return Outputs(*(taught and any(getattr(m.weights, w) for m in group.specs) for w in ("beta", "gamma", "kappa")))
 
 
-def _questions(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQuery]:
+def _queries(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQuery]:
     """What a lane group's teachers are asked: about its training sentences, in the order of its tokens."""
     own = group.corpora[0]
-    asked = [
+    queries = [
         library.TeacherQuery(own, own, sweep_data.hashes[own], split)
         for split in group.splits
         if split in sweep_data.corpora[own].splits
     ]
     if group.foreign:
-        asked += [
+        queries += [
             library.TeacherQuery(own, name, sweep_data.hashes[name], split, chosen)
             for (name, split), chosen in out_of_corpus_sentences(sweep_data, group).items()
         ]
-    return asked
+    return queries
 
 
 def checksum(teacher: ModelSpec, status: Status) -> str:
