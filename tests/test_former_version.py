@@ -1,12 +1,12 @@
 """What version 0.1.0 left behind is still read: a work folder, its models, a shipped model.
 
-`kept/version_0_1_0.tar.gz` was made by 0.1.0 (commit a2e9df8) from made-up text: `corpora/` (helpers.tiny), `work/` as
+`kept/version_0_1_0.zip` was made by 0.1.0 (commit a2e9df8) from made-up text: `corpora/` (helpers.tiny), `work/` as
 `python -m kd_jax.main --experiment=kept.py --targets=First --seeds=1 --epochs=40` left it, without its report,
 `shipped/` by `kd_jax.ship`, and in `expected/` the tags that its `kd_jax.tag` gave `text.tsv`.
 """
 
 import json
-import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +36,8 @@ MTM = "work/teachers/MTM-softmax-seed1-48e6aee21eed"
 
 @pytest.fixture
 def kept(tmp_path):
-    with tarfile.open(Path(__file__).parent / "kept" / "version_0_1_0.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    with zipfile.ZipFile(Path(__file__).parent / "kept" / "version_0_1_0.zip") as archive:
+        archive.extractall(tmp_path)
     return tmp_path
 
 
