@@ -1,12 +1,26 @@
 """Knowledge distillation from multi-task teachers for biomedical named entity recognition."""
 
+import os
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from kd_jax.export.found import FoundModel
     from kd_jax.tagging.tagger import TextTagger
+
+
+def end_at_once(*_: Any) -> NoReturn:
+    """Answer Ctrl-C with a line while a command is being imported, which a KeyboardInterrupt would tear anywhere."""
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+_words = " ".join(sys.orig_argv[1:4])  # python -m kd_jax.main ..., or python .../kd-jax ...
+if ("-m kd_jax" in _words or "/kd-jax" in _words) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, end_at_once)  # until kd_jax.cli.leave has taken over
 
 __version__ = "0.2.0"
 __all__ = ["find_models", "load"]
@@ -20,11 +34,14 @@ def load(
     best: bool = False,
     task: "str | Sequence[str] | None" = None,
     constrained: bool | None = None,
+    min_score: float = 0.0,
 ) -> "TextTagger":
     """A tagger from a model's folder, or from a work folder; see `kd_jax.export.load.load`."""
     from kd_jax.export.load import load as open_models  # noqa: PLC0415 - `import kd_jax` needs no JAX
 
-    return open_models(model, corpus=corpus, label=label, best=best, task=task, constrained=constrained)
+    return open_models(
+        model, corpus=corpus, label=label, best=best, task=task, constrained=constrained, min_score=min_score
+    )
 
 
 def find_models(place: "str | Path") -> "list[FoundModel]":

@@ -31,6 +31,7 @@ def define(flags: cli.Flags) -> None:
     flags.repeated("set", "A setting; may be repeated: --set=learning_rate=0.002. --set=help lists all.", "KEY=VALUE")
     flags.text("cluster", "", "Run on Ray: auto, an address, or local:N (N units here). Extra: cluster.", "WHERE")
     flags.yes("dry_run", "Show the plan and stop.")
+    flags.yes("tensorboard", "Also write curves for tensorboard --logdir=W/tensorboard. Extra: tensorboard.")
 
 
 def train(given: Any, _: list[str]) -> None:
@@ -47,6 +48,7 @@ def train(given: Any, _: list[str]) -> None:
     from absl import logging  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
 
+    from kd_jax.runtime.display import display  # noqa: PLC0415
     from kd_jax.sweep.request import Request, execute  # noqa: PLC0415
     from kd_jax.training.saved_model import silence_tensorstore_threads  # noqa: PLC0415
 
@@ -56,7 +58,7 @@ def train(given: Any, _: list[str]) -> None:
         **{name: given[name].value for name in Request.__dataclass_fields__ if name != "assignments"},
         assignments=tuple(given.set),
     )
-    execute(request, Console())
+    execute(request, Console(file=display()))
 
 
 COMMAND = cli.Command(

@@ -28,6 +28,7 @@ def define(flags: cli.Flags) -> None:
     flags.choice("record", "line", ("line", "paragraph"), "What of running text is tagged as a whole.")
     flags.choice("format", "terminal", ("terminal", "conll", "jsonl", "brat"), "What is written.")
     flags.path("out", "File that gets it, for brat a folder; default: standard output.", "any", dash=True)
+    flags.number("min_score", 0.0, "Leave out entities of a lower score.", 0, 1)
     flags.yes("constrained", "Rule out the tag sequences that IOB2 forbids; default: as it was scored.", default=None)
 
 

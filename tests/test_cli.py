@@ -1,6 +1,7 @@
 """The command line: what each flag means or is refused for, exit statuses, Ctrl-C, and lists that need no JAX."""
 
 import dataclasses
+import errno
 import os
 import re
 import signal
@@ -341,14 +342,63 @@ def test_what_ends_a_command_is_a_line_and_a_status(capsys, fault, status, says)
     assert capsys.readouterr().err == says
 
 
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "error: the output can't be written: No space left"),
+        (ModuleNotFoundError("no", name="absl.flags"), "error: absl.flags is not installed here; is this the"),
+    ],
+)
+def test_what_the_machine_lacks_is_a_line(capsys, fault, says):
+    def work():
+        raise fault
+
+    assert ended(cli.leave, work) == 2
+    assert capsys.readouterr().err.startswith(says)
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOENT, "no", "a/file"), ModuleNotFoundError("no", name="kd_jax.x")])
+def test_faults_of_ours_are_not_hidden(fault):
+    def work():
+        raise fault
+
+    with pytest.raises(type(fault)):
+        cli.leave(work)
+
+
+def test_a_full_disk_under_the_output_is_a_line():
+    program = "import sys\nfrom kd_jax import cli\ncli.leave(lambda: print('x' * int(sys.argv[1])))"
+    for size in ("10", "1000000"):
+        with open("/dev/full", "w") as full:
+            call = [sys.executable, "-c", program, size]
+            done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (2, "error: the output can't be written: No space left on device\n")
+
+
+def test_closed_streams_are_empty_and_nobody_elses(tmp_path):
+    program = (
+        "import sys\nfrom kd_jax import cli\n"
+        "def work():\n    with open(sys.argv[1], 'w') as file:\n        print(sys.stdin.read() + 'out')\n"
+        "        print('err', file=sys.stderr)\n        file.write('mine')\ncli.leave(work)\n"
+    )
+    for closed in ("<&- >&- 2>&-", ">&-", "2>&-", "<&-"):
+        call = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", program, str(tmp_path / "file")]
+        done = subprocess.run(call, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert done.returncode == 0
+        assert (tmp_path / "file").read_text() == "mine"
+        streams = ("" if " >" in f" {closed}" else "out\n", "" if "2>" in closed else "err\n")
+        assert (done.stdout, done.stderr) == streams
+
+
 def test_the_works_own_status_is_the_commands(capsys):
     assert [ended(cli.leave, lambda status=status: status) for status in (None, 0, 1)] == [0, 0, 1]
 
 
+@pytest.mark.parametrize("module", ["jax", "textwrap"])
 @pytest.mark.parametrize("command", [["-m", "kd_jax.main"], ["-m", "kd_jax", "tag", "--model=m", "--text=a"]])
-def test_ctrl_c_while_modules_are_imported(tmp_path, command):
-    """The import of JAX begins, then Ctrl-C is pressed; an import that swallows it changes nothing."""
-    (tmp_path / "jax.py").write_text(
+def test_ctrl_c_while_modules_are_imported(tmp_path, command, module):
+    """An import begins, then Ctrl-C is pressed; an import that swallows it changes nothing."""
+    (tmp_path / f"{module}.py").write_text(
         "import time\nprint('importing', flush=True)\ntry:\n    time.sleep(60)\n"
         "except BaseException as fault:\n    raise ImportError('swallowed') from fault\n"
     )

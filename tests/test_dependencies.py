@@ -22,7 +22,12 @@ DISTRIBUTIONS = {  # of modules that are called otherwise
 INDIRECT = {"flatbuffers"}  # jax.export imports it, and jax does not declare it
 
 
-LAZY = {"encoder.py", "remote.py", "cluster.py"}  # imported by functions alone, where an extra is asked for
+LAZY = {
+    "curves.py",
+    "encoder.py",
+    "remote.py",
+    "cluster.py",
+}  # imported by functions alone, where an extra is asked for
 
 
 def name_of(requirement):

@@ -1,7 +1,9 @@
 """The command: what it reads and writes, and what it refuses."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import chain
@@ -14,7 +16,7 @@ import kd_jax
 from kd_jax.corpora.conll import parse, write_split
 from kd_jax.errors import InputError
 from kd_jax.export import tag_files
-from kd_jax.tagging.reading import documents
+from kd_jax.tagging.reading import documents, records
 
 
 @pytest.fixture
@@ -162,7 +164,7 @@ def test_hostile_text_on_a_terminal(ask):
     for text in hostile_lines():
         out = ask(text=text, format="terminal")
         assert all(char.isprintable() or char in "\n\t" for char in out)
-        assert "".join(filter(str.isalnum, out.replace(" Gene]", ""))) == "".join(filter(str.isalnum, text))
+        assert "".join(filter(str.isalnum, re.sub(r" Gene \d\.\d\d\]", "", out))) == "".join(filter(str.isalnum, text))
 
 
 @pytest.mark.slow
@@ -190,7 +192,48 @@ def test_a_megabyte_of_hostile_text_through_the_process(folder, tmp_path, name, 
 def test_terminal(ask):
     out = ask(text="XGene1 aken\x1b[31m XGene2", format="terminal")
     assert "\x1b" not in out
-    assert "Gene]" in out
+    assert re.search(r"Gene \d\.\d\d\]", out)
+
+
+def test_entities_of_a_low_score_are_left_out_in_every_format(ask, tmp_path, folder):
+    text = " ".join(f"XGene{i} aken ul." for i in range(40))
+    (tmp_path / "a.txt").write_text(text)
+    (record,) = map(json.loads, ask(tmp_path / "a.txt", format="jsonl").splitlines())
+    scores = sorted(entity["score"] for entity in record["entities"])
+    least = scores[len(scores) // 2]
+    kept = [entity for entity in record["entities"] if entity["score"] >= least]
+    assert 0 < len(kept) < len(scores)
+    (sparse,) = map(json.loads, ask(tmp_path / "a.txt", format="jsonl", min_score=least).splitlines())
+    assert sparse["entities"] == kept
+    assert ask(tmp_path / "a.txt", format="terminal", min_score=least).count("[") == len(kept)
+    assert ask(tmp_path / "a.txt", format="brat", min_score=least).count("\n") == len(kept)
+    tags = [
+        line.split("\t")[1] for line in ask(tmp_path / "a.txt", format="conll", min_score=least).split("\n") if line
+    ]
+    assert sum(tag.startswith("B-") for tag in tags) == len(kept)
+    assert kd_jax.load(folder, min_score=least)(text) == [s for s in kd_jax.load(folder)(text) if s.score >= least]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [("jsonl", '{"text": "XGene1 aken"}\n\n'), ("text", "XGene1 aken\n"), ("conll", "XGene1\r\naken\r\n\r\n")],
+)
+def test_standard_input_is_answered_when_no_more_is_at_hand(folder, monkeypatch, kind, given):
+    """A program that waits for each answer before it asks again would wait for ever."""
+    ours, theirs = os.pipe()
+    with open(ours, "rb") as stdin, open(theirs, "wb", buffering=0) as client:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
+        tagger = kd_jax.load(folder)
+        answers = tagger.stream(records(tagger, documents(["-"], kind)[0], "line"))
+        for _ in range(3):
+            client.write(given.encode())
+            assert next(answers).record.text == "XGene1 aken"
+        client.write(given.encode() * 2 + given.encode()[:9])
+        assert [next(answers).record.text for _ in range(2)] == ["XGene1 aken"] * 2
+        client.write(given.encode()[9:])
+        client.close()
+        assert [answer.record.text for answer in answers] == ["XGene1 aken"]
 
 
 def test_tasks_of_a_teacher(ask, tmp_path):

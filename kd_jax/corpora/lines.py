@@ -1,8 +1,9 @@
 """Lines of CoNLL files, for whole files and for streams alike: where one ends, its columns, and what is no token."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedIOBase
+from select import select
 
 _END = re.compile(rb"\r\r\n|\r\n|\n|\r")  # \r\r\n: Python's csv module in a text file on Windows
 _TEXT_END = re.compile(_END.pattern.decode())
@@ -17,10 +18,40 @@ def split_lines(text: str) -> list[str]:
     return _TEXT_END.split(text) if "\r" in text else text.split("\n")
 
 
-def stream_lines(file: BufferedIOBase) -> Iterator[bytes]:
-    """The lines that `split_lines` gives, as they come; the last one only where it is not empty."""
+def chunks(file: BufferedIOBase, *, waits: bool = False) -> Iterator[bytes | None]:
+    """What a file holds, as it comes.
+
+    Args:
+        file: to read.
+        waits: whether whoever writes it may wait for an answer; None is then given before there is a wait for more.
+    """
+    while True:
+        if waits and not _at_hand(file):
+            yield None
+        if not (chunk := file.read1(_CHUNK)):
+            return
+        yield chunk
+
+
+def _at_hand(file: BufferedIOBase) -> bool:
+    try:
+        return bool(select([file], [], [], 0)[0])
+    except (OSError, ValueError):  # no file of the system's
+        return True
+
+
+def stream_lines(read: Iterable[bytes | None]) -> Iterator[bytes | None]:
+    """The lines that `split_lines` gives, as they come; the last one only where it is not empty.
+
+    Args:
+        read: from `chunks`; its None is passed on.
+    """
     rest: list[bytes] = []  # a line that is not ended yet
-    while chunk := file.read1(_CHUNK):
+    for part in read:
+        if part is None:
+            yield None
+            continue
+        chunk = part
         if rest and rest[-1].endswith(b"\r"):
             chunk = rest.pop() + chunk
         open_end = len(chunk) - len(chunk.rstrip(b"\r"))  # what follows says which end that is
@@ -33,6 +64,22 @@ def stream_lines(file: BufferedIOBase) -> Iterator[bytes]:
     yield from ended
     if last:
         yield last
+
+
+def stream_whole_lines(read: Iterable[bytes | None]) -> Iterator[bytes | None]:
+    """Lines as a binary file gives them, with the LF that ends them, as they come; arguments as of `stream_lines`."""
+    rest: list[bytes] = []
+    for chunk in read:
+        if chunk is None:
+            yield None
+            continue
+        *ended, last = chunk.split(b"\n")
+        for line in ended:
+            yield b"".join((*rest, line, b"\n"))
+            rest = []
+        rest.append(last)
+    if line := b"".join(rest):
+        yield line
 
 
 def line_at(data: bytes, position: int) -> int:

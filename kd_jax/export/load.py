@@ -21,6 +21,7 @@ def load(
     best: bool = False,
     task: str | Sequence[str] | None = None,
     constrained: bool | None = None,
+    min_score: float = 0.0,
     say: Callable[[str], object] = str,
 ) -> TextTagger:
     """A tagger from the folder of a trained or a shipped model, from a folder that models are below, or from several.
@@ -33,6 +34,7 @@ def load(
         best: of several that are left, the one of the highest F1 is meant.
         task: of a model of several corpora, the one whose labels are wanted, or several, which tag in one pass.
         constrained: whether tag sequences that IOB2 forbids are ruled out; None for what the model was scored with.
+        min_score: what an entity's score must be to be one.
         say: is told in a line which model was chosen, and what below the folder can't be read.
 
     Raises:
@@ -54,7 +56,7 @@ def load(
     paths = {path for path, _ in of_folder}
     last = Counter(path.name for path in {path.resolve() for path in paths})
     names = {path: path.name if last[path.resolve().name] == 1 else str(path) for path in paths}
-    return TextTagger(tuple(replace(found, source=names[path]) for path, found in of_folder))
+    return TextTagger(tuple(replace(found, source=names[path]) for path, found in of_folder), min_score)
 
 
 def _open(folder: Path, tasks: Sequence[str] | None, constrained: bool | None) -> list[TextModel]:

@@ -10,11 +10,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 
-from rich.console import Console
-
 from kd_jax.corpora.registry import warn
 from kd_jax.errors import InputError
 from kd_jax.export.load import load
+from kd_jax.runtime.display import Coloured
 from kd_jax.runtime.files import replacing, whole_folder
 from kd_jax.tagging import writing
 from kd_jax.tagging.reading import STDIN, documents, records
@@ -37,6 +36,7 @@ class Asked:
     format: str = "terminal"
     out: Path | None = None
     constrained: bool | None = None
+    min_score: float = 0.0
 
 
 def tag_files(asked: Asked) -> None:
@@ -60,6 +60,7 @@ def tag_files(asked: Asked) -> None:
         best=asked.best,
         task=asked.task,
         constrained=asked.constrained,
+        min_score=asked.min_score,
         say=warn,
     )
     if asked.text is not None:
@@ -70,24 +71,25 @@ def tag_files(asked: Asked) -> None:
         _write_folder(tagger, stream, asked.out)
     else:
         named = len(found) > 1 or any(Path(name).is_dir() for name in asked.names)
-        _write(asked, tagger, stream, named=named)
+        asked_for_each = any(document.path is None for document in found)
+        _write(asked, tagger, stream, named=named, at_once=asked_for_each)
 
 
-def _write(asked: Asked, tagger: TextTagger, stream: Iterable[Tagged], *, named: bool) -> None:
+def _write(asked: Asked, tagger: TextTagger, stream: Iterable[Tagged], *, named: bool, at_once: bool) -> None:
     with _output(asked.out) as file:
-        if asked.format == "terminal":
-            console = Console(file=file, highlight=False, soft_wrap=True)
-            for tagged in stream:
-                console.print(writing.coloured(tagger, tagged), end="")
-            return
+        console = Coloured(file=file, highlight=False, soft_wrap=True)
         writers: dict[str, Callable[[TextTagger, Tagged], str]] = {
             "conll": writing.conll(),
             "jsonl": partial(writing.jsonl, named=named),
             "brat": writing.brat(),
         }
-        write = writers[asked.format]
         for tagged in stream:
-            file.write(write(tagger, tagged))
+            if asked.format == "terminal":
+                console.print(writing.coloured(tagger, tagged), end="")
+            else:
+                file.write(writers[asked.format](tagger, tagged))
+            if at_once:
+                file.flush()  # whoever writes to standard input may wait for each answer
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def report(given: Any, _: list[str]) -> None:
     from rich.console import Console  # noqa: PLC0415 - `--help` needs no matplotlib
 
     from kd_jax.report.command import report as write  # noqa: PLC0415
+    from kd_jax.runtime.display import display  # noqa: PLC0415
 
     write(
         given.workdir,
@@ -33,7 +34,7 @@ def report(given: Any, _: list[str]) -> None:
         output=given.output,
         alpha=given.alpha,
         method=given.posthoc,
-        console=Console(),
+        console=Console(file=display()),
     )
 
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as requests: the step under way is finished and saved before the program ends."""
+"""SIGINT, SIGTERM and SIGHUP as requests: the step under way is finished and saved before the program ends."""
 
 import signal
 from types import FrameType, TracebackType
@@ -16,7 +16,10 @@ class Stop(Protocol):
 
 
 class Interrupt:
-    """While it is entered, the first SIGINT or SIGTERM is kept as a request; a second SIGINT ends at once."""
+    """While it is entered, the first SIGINT, SIGTERM or SIGHUP is kept as a request; a second SIGINT ends at once.
+
+    SIGHUP is what a terminal that is closed sends; where it is ignored, as under nohup, it stays so.
+    """
 
     def __init__(self) -> None:
         self.asked_by: int | None = None
@@ -34,7 +37,10 @@ class Interrupt:
 
     def __enter__(self) -> Self:
         """Take over the signals."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        asking = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            asking.append(signal.SIGHUP)
+        for number in asking:
             self._before[number] = signal.signal(number, self._ask)
         return self
 

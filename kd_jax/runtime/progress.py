@@ -9,14 +9,19 @@ from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from kd_jax.errors import InputError
+from kd_jax.runtime.curves import Curves
 
 PLAIN_EVERY = 20.0  # seconds between plain lines
 
 
 class Meter(Protocol):
     """Is told of progress, wherever that is shown; methods as of `ProgressMeter`."""
+
+    def begin(self, what: str) -> None:
+        """Show what is done now, before there is any progress in it."""
 
     def advance(self, what: str, lane_tokens: int, seconds: float, loss: float) -> None:
         """Count a chunk of steps."""
@@ -38,10 +43,11 @@ class ProgressMeter:
         total: lane-tokens that the run will train on.
         metrics: file that gets one JSON object an epoch.
         console: where lines go.
+        curves: are told of every record, too; None for none.
     """
 
-    def __init__(self, total: int, metrics: Path, console: Console) -> None:
-        self._total, self._metrics, self._console = total, metrics, console
+    def __init__(self, total: int, metrics: Path, console: Console, curves: Curves | None = None) -> None:
+        self._total, self._metrics, self._console, self._curves = total, metrics, console, curves
         self._done = self._skipped = 0
         self._began = time.monotonic()
         self._told = self._began
@@ -49,13 +55,15 @@ class ProgressMeter:
         # FORCE_COLOR alone, as in Jupyter, is no terminal.
         self._live = console.is_terminal and console.file.isatty()
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            # On a narrow terminal this column is cut, and the others stay.
+            TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+            BarColumn(bar_width=max(8, min(24, console.width // 8))),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(elapsed_when_finished=False),
             console=console,
+            expand=True,
             transient=True,
             disable=not self._live,
             speed_estimate_period=600,
@@ -65,7 +73,7 @@ class ProgressMeter:
     def __enter__(self) -> Self:
         """Start the display."""
         self._bar.start()
-        self._task = self._bar.add_task("starting", total=self._total)
+        self._task = self._bar.add_task("reading", total=self._total)
         return self
 
     def __exit__(
@@ -73,6 +81,17 @@ class ProgressMeter:
     ) -> None:
         """End the display."""
         self._bar.stop()
+        if self._curves is not None:
+            self._curves.close()
+
+    def begin(self, what: str) -> None:
+        """Show what is done now, before there is any progress in it: a program is compiled, a teacher asked.
+
+        Args:
+            what: for people.
+        """
+        if self._task is not None:
+            self._bar.update(self._task, description=what)
 
     def advance(self, what: str, lane_tokens: int, seconds: float, loss: float) -> None:
         """Count a chunk of steps.
@@ -109,11 +128,13 @@ class ProgressMeter:
         self._console.file.flush()
 
     def record(self, **fields: Any) -> None:
-        """One JSON object in metrics.jsonl.
+        """One JSON object in metrics.jsonl, and a point of the curves where there are any.
 
         Raises:
             InputError: where the disk refuses.
         """
+        if self._curves is not None:
+            self._curves.add(fields)
         _append(self._metrics, (json.dumps({"time": round(time.time(), 3), **fields}) + "\n").encode())
 
 

@@ -199,11 +199,13 @@ def _train(
     began = saved_at = time.monotonic()
     state = None if start is None else start[1]
     of_epoch = [0, 0.0]
+    lanes = f"{group.title} ({counted(len(specs), 'lane')})"
+    context.meter.begin(f"compiling {lanes}")
     position = Position.first(len(specs)) if saved is None else saved.position
     for progress in train(job, start):
         state, position = progress.state, progress.position
         of_epoch = [of_epoch[0] + progress.lane_tokens, of_epoch[1] + progress.seconds]
-        where = f"{group.title} ({counted(len(specs), 'lane')}) epoch {progress.epoch}/{math.ceil(job.epochs)}"
+        where = f"{lanes} epoch {progress.epoch}/{math.ceil(job.epochs)}"
         context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
         if progress.ends_epoch:
             devel = None if best is None else _devel_f1(sweep_data, job, group, progress.state.params)

@@ -104,6 +104,7 @@ def write_cards(corpus: Corpus, specs: Sequence[ModelSpec], context: RunContext)
     cards: dict[str, list[dict[str, Any]]] = {}
     for folder, label in lacking_cards(specs, context.status).items():
         context.go_on()
+        context.meter.begin(f"card of {label} on {corpus.name}")
         cards.setdefault(label, []).append(write_card(folder, corpus, said, speeds))
     for of_label in cards.values():
         context.meter.log(f"cards of {summary(of_label)}")

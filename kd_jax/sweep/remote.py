@@ -112,6 +112,9 @@ class Reporter:
         self._stop: InterruptedRunError | None = None
         self._ask("begin")
 
+    def begin(self, what: str) -> None:
+        """Nothing: the driver shows what advances, of many units at the same time."""
+
     def advance(self, what: str, lane_tokens: int, seconds: float, loss: float) -> None:
         """Count a chunk of steps."""
         if self._reports and self._reports[-1][:2] == ("advance", what):

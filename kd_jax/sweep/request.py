@@ -18,6 +18,7 @@ from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.experiment import load_experiment, sample_corpora
 from kd_jax.report.build import write_report
 from kd_jax.report.tables import experiment_table
+from kd_jax.runtime.curves import Curves
 from kd_jax.runtime.device import devices, enable_compilation_cache
 from kd_jax.runtime.files import clear_partial, digest_file, locked
 from kd_jax.runtime.interrupt import Interrupt
@@ -50,6 +51,7 @@ class Request:
     entity_type: str | None = None
     assignments: Sequence[str] = ()
     dry_run: bool = False
+    tensorboard: bool = False
     cluster: str = ""
 
     @property
@@ -189,8 +191,9 @@ def execute(request: Request, console: Console) -> None:
     """
     use_all_cores()
     enable_compilation_cache()
+    curves = Curves(request.place / "tensorboard") if request.tensorboard else None
     if request.cluster:
-        _execute_on_cluster(request, console)
+        _execute_on_cluster(request, console, curves)
         return
     plans, sweep_data = prepare(request)
     cost_model, workdir, status = CostModel(sweep_data), request.place, Status()
@@ -201,13 +204,13 @@ def execute(request: Request, console: Console) -> None:
     _refuse_foreign(workdir)
     open_workdir(workdir)
     total = _lane_tokens(plans, cost_model, status)
-    with locked(workdir), Interrupt() as stop, ProgressMeter(total, workdir / "metrics.jsonl", console) as meter:
+    with locked(workdir), Interrupt() as stop, ProgressMeter(total, _metrics(workdir), console, curves) as meter:
         context = RunContext(workdir, meter, stop, status, devices())
         tables = _carry_out(plans, sweep_data, context, InProcess(sweep_data, context))
     _show_tables(plans, tables, console)
 
 
-def _execute_on_cluster(request: Request, console: Console) -> None:
+def _execute_on_cluster(request: Request, console: Console, curves: Curves | None) -> None:
     from kd_jax.sweep.cluster import Cluster  # noqa: PLC0415 - a run on one machine does without
     from kd_jax.sweep.needs import parse  # noqa: PLC0415
 
@@ -221,10 +224,14 @@ def _execute_on_cluster(request: Request, console: Console) -> None:
         cost_model = CostModel(sweep_data, lambda: cluster.device.memory)
         _show_plans(plans, cost_model, status, console)
         total = _lane_tokens(plans, cost_model, status)
-        with ProgressMeter(total, workdir / "metrics.jsonl", console) as meter:
+        with ProgressMeter(total, _metrics(workdir), console, curves) as meter:
             context = RunContext(workdir, meter, stop, status, cluster.device.name)
             tables = _carry_out(plans, sweep_data, context, cluster.engine(sweep_data, context))
     _show_tables(plans, tables, console)
+
+
+def _metrics(workdir: Path) -> Path:
+    return workdir / "metrics.jsonl"
 
 
 def _show_plans(plans: Sequence[Plan], cost_model: CostModel, status: Status, console: Console) -> None:

@@ -24,6 +24,7 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     wanted = wanted_outputs(group)
     if not any(wanted):
         return None
+    context.meter.begin(f"outputs of the teachers of {group.title}")
     queries, how = _queries(sweep_data, group), group.settings.distill
     of_each = [
         store.join((_known(plan, sweep_data, teacher, query, context) for query in queries), wanted)

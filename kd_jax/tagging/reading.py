@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from kd_jax.corpora.lines import columns_of, is_mark, shape_fault, stream_lines
+from kd_jax.corpora.lines import chunks, columns_of, is_mark, shape_fault, stream_lines, stream_whole_lines
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import kind_of
 from kd_jax.tagging.tagger import Columns, Place, Record, TextTagger
@@ -83,8 +83,8 @@ def _inside(folder: Path, kind: Kind | None, say: Callable[[str], object]) -> li
     return [Document(str(path), path, kind or KINDS[path.suffix.lower()]) for path in files]
 
 
-def records(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Record]:
-    """A document's records in order, at least one.
+def records(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Record | None]:
+    """A document's records in order, at least one; None where standard input has no more of them yet.
 
     Args:
         tagger: that is to tag them.
@@ -97,18 +97,26 @@ def records(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Reco
     read = {"text": _texts, "conll": _conll, "jsonl": _jsonl}[document.kind]
     empty = True
     for record in read(tagger, document, unit):
-        empty = False
+        empty = empty and record is None
         yield record
     if empty:
         yield tagger.read("")._replace(place=Place(document.name, 0, ""))
 
 
-def _lines(document: Document, *, conll: bool = False) -> Iterator[tuple[int, str]]:
-    """Line numbers and lines; with their ends as they are, so that offsets are the file's own, but of CoNLL without."""
+def _lines(document: Document, *, conll: bool = False) -> Iterator[tuple[int, str] | None]:
+    """Line numbers and lines, with their ends as they are, so that offsets are the file's own, but of CoNLL without.
+
+    None is given where standard input has no more of them yet: what was read so far is to be answered.
+    """
+    waits, number = document.path is None, 0
     try:
         opened: Any = sys.stdin.buffer if document.path is None else document.path.open("rb")
-        with nullcontext(opened) if document.path is None else opened as file:
-            for number, line in enumerate(stream_lines(file) if conll else file, 1):
+        with nullcontext(opened) if waits else opened as file:
+            for line in (stream_lines if conll else stream_whole_lines)(chunks(file, waits=waits)):
+                if line is None:
+                    yield None
+                    continue
+                number += 1
                 if number == 1 and line[:2] in {b"\xff\xfe", b"\xfe\xff"}:
                     raise InputError(f"{document.name}:1: the file is UTF-16; save it as UTF-8")
                 try:
@@ -122,21 +130,25 @@ def _lines(document: Document, *, conll: bool = False) -> Iterator[tuple[int, st
         raise InputError(f"{document.name}: can't be read: {fault.strerror or fault}") from None
 
 
-def _texts(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Record]:
+def _texts(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Record | None]:
     at = 0
     for block in _blocks(document, unit):
+        if block is None:
+            yield None
+            continue
         text = block.rstrip("\r\n" if unit == "line" else None)
         yield tagger.read(text)._replace(place=Place(document.name, at, block[len(text) :]))
         at += len(block)
 
 
-def _blocks(document: Document, unit: Unit) -> Iterator[str]:
-    """Lines, or paragraphs with the blank lines after them; all together are the text."""
-    if unit == "line":
-        yield from (line for _, line in _lines(document))
-        return
+def _blocks(document: Document, unit: Unit) -> Iterator[str | None]:
+    """Lines, or paragraphs with the blank lines after them; all together are the text. None as of `_lines`."""
     block, ended = "", False
-    for _, line in _lines(document):
+    for read in _lines(document):
+        if read is None or unit == "line":
+            yield read and read[1]
+            continue
+        line = read[1]
         if line.strip() and ended:
             yield block
             block, ended = "", False
@@ -146,7 +158,7 @@ def _blocks(document: Document, unit: Unit) -> Iterator[str]:
         yield block
 
 
-def _conll(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record]:
+def _conll(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record | None]:
     at = 0
     before: list[str] = []
     rows: list[list[str]] = []
@@ -156,7 +168,11 @@ def _conll(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record]:
         return record._replace(place=Place(document.name, at, "\n"), columns=Columns(before, rows))
 
     width = 0
-    for number, line in _lines(document, conll=True):
+    for read in _lines(document, conll=True):
+        if read is None:
+            yield None
+            continue
+        number, line = read
         bare = line.removeprefix("\ufeff") if number == 1 else line
         where = f"{document.name}:{number}"
         if "\0" in bare:
@@ -178,10 +194,14 @@ def _conll(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record]:
         yield sentence()
 
 
-def _jsonl(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record]:
+def _jsonl(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record | None]:
     at = 0
-    for number, read in _lines(document):
-        line = read.removeprefix("\ufeff") if number == 1 else read
+    for read in _lines(document):
+        if read is None:
+            yield None
+            continue
+        number, line = read
+        line = line.removeprefix("\ufeff") if number == 1 else line
         where = f"{document.name}:{number}"
         if not line.strip():
             continue

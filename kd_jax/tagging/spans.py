@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from kd_jax.tagging.rows import Prediction
 from kd_jax.tagging.tokenizer import Token
 
@@ -43,6 +45,11 @@ def runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
             kind, first = tag[2:], i
 
 
+def rounded(probabilities: np.ndarray) -> float:
+    """The score of an entity whose tokens' labels have some probabilities: the least, to four digits."""
+    return round(float(probabilities.min()), 4)
+
+
 def spans(text: str, tokens: Sequence[Token], names: Sequence[str], found: Prediction) -> list[Span]:
     """Entities of a sentence.
 
@@ -58,7 +65,7 @@ def spans(text: str, tokens: Sequence[Token], names: Sequence[str], found: Predi
             kind,
             tokens[first].start,
             tokens[last - 1].end,
-            round(float(found.probabilities[first:last].min()), 4),
+            rounded(found.probabilities[first:last]),
         )
         for kind, first, last in runs([names[k] for k in found.labels])
     ]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kd_jax.tagging.model import TextModel
 from kd_jax.tagging.rows import Prediction
-from kd_jax.tagging.spans import Span, spans
+from kd_jax.tagging.spans import Span, rounded, runs, spans
 from kd_jax.tagging.tokenizer import Style, Token, tokenize
 
 CHUNK = 1 << 14  # tokens that are tagged together
@@ -68,9 +68,11 @@ class TextTagger:
 
     Attributes:
         models: the models.
+        min_score: what an entity's score must be to be one.
     """
 
     models: tuple[TextModel, ...]
+    min_score: float = 0.0
 
     def __call__(self, text: str) -> list[Span]:
         """Entities of a text, of all models, in the order of the text."""
@@ -103,14 +105,19 @@ class TextTagger:
         """How the models' corpora cut text into tokens."""
         return tuple(dict.fromkeys(model.style for model in self.models))
 
-    def stream(self, records: Iterable[Record]) -> Iterator[Tagged]:
-        """Tag records as they come, about 16,000 tokens at a time, so that memory does not grow with their number."""
+    def stream(self, records: Iterable[Record | None]) -> Iterator[Tagged]:
+        """Tag records as they come, about 16,000 tokens at a time, so that memory does not grow with their number.
+
+        Args:
+            records: the records; None says that the next one is not at hand yet, and what waits is tagged.
+        """
         waiting: list[Record] = []
         tokens = 0
         for record in records:
-            waiting.append(record)
-            tokens += sum(map(len, record.sentences[self.styles[0]]))
-            if tokens >= CHUNK or len(waiting) >= CHUNK:
+            if record is not None:
+                waiting.append(record)
+                tokens += sum(map(len, record.sentences[self.styles[0]]))
+            if record is None or tokens >= CHUNK or len(waiting) >= CHUNK:
                 yield from self._tag(waiting)
                 waiting, tokens = [], 0
         yield from self._tag(waiting)
@@ -130,6 +137,22 @@ class TextTagger:
                 place.append(own_found)
         return map(Tagged, records, found)
 
+    def tags(self, tagged: Tagged, number: int) -> list[list[str]]:
+        """The tags of a record's sentence, for each model; O where an entity's score is too low.
+
+        Args:
+            tagged: the record.
+            number: of the sentence.
+        """
+        found = []
+        for model, of_model in zip(self.models, tagged.found, strict=True):
+            tags = [model.labels[k] for k in of_model[number].labels]
+            for _, first, last in [*runs(tags)] if self.min_score else ():
+                if rounded(of_model[number].probabilities[first:last]) < self.min_score:
+                    tags[first:last] = ["O"] * (last - first)
+            found.append(tags)
+        return found
+
     def entities_by_model(self, tagged: Tagged) -> list[list[Span]]:
         """The entities that each model found in a record."""
         record = tagged.record
@@ -138,6 +161,7 @@ class TextTagger:
                 span
                 for tokens, found in zip(record.sentences[model.style], of_model, strict=True)
                 for span in spans(record.text, tokens, model.labels, found)
+                if span.score >= self.min_score
             ]
             for model, of_model in zip(self.models, tagged.found, strict=True)
         ]

@@ -43,10 +43,7 @@ def conll() -> Callable[[TextTagger, Tagged], str]:
             columns += [f"COLUMN{number}" for number in range(len(columns) + 1, given + 1)]
             lines.insert(0, f"{_COLUMNS} {' '.join([*columns, *map(_without_blanks, tagger.names)])}\n")
         for number, tokens in enumerate(record.sentences[tagger.styles[0]]):
-            tags = [
-                [model.labels[k] for k in of_model[number].labels]
-                for model, of_model in zip(tagger.models, tagged.found, strict=True)
-            ]
+            tags = tagger.tags(tagged, number)
             rows = [[token.text] for token in tokens] if record.columns is None else record.columns.rows
             lines += ["\t".join((*row, *of_token)) + "\n" for row, *of_token in zip(rows, *tags, strict=True)]
             lines.append("\n")
@@ -123,7 +120,7 @@ def _fragments(text: str) -> Iterator[tuple[int, int]]:
 
 
 def coloured(tagger: TextTagger, tagged: Tagged) -> Text:
-    """The text with its entities in the colours of their types; of several models a line each, after their names."""
+    """The text with its entities, their types and scores, coloured by type; of several models a line each, named."""
     kinds = sorted({name[2:] for model in tagger.models for name in model.labels if name != "O"})
     out = Text()
     for name, found in zip(tagger.names, tagger.entities_by_model(tagged), strict=True):
@@ -133,7 +130,8 @@ def coloured(tagger: TextTagger, tagged: Tagged) -> Text:
         for span in found:
             colour = _COLOURS[kinds.index(span.type) % len(_COLOURS)]
             out.append(_plain(tagged.record.text[last : span.start]))
-            out.append(f"[{_plain(span.text)} ", f"bold {colour}").append(f"{span.type}]", colour)
+            out.append(f"[{_plain(span.text)} ", f"bold {colour}").append(f"{span.type}", colour)
+            out.append(f" {span.score:.2f}", "dim").append("]", colour)
             last = span.end
         out.append(_plain(tagged.record.text[last:]) + "\n")
     return out

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from seqeval.scheme import IOB1, IOB2, IOBES, Tokens
 
 from kd_jax.corpora.conll import read_corpus, read_split, write_split
-from kd_jax.corpora.lines import split_lines, stream_lines
+from kd_jax.corpora.lines import chunks, split_lines, stream_lines
 from kd_jax.errors import InputError
 from kd_jax.structs import Sentence
 
@@ -339,5 +339,5 @@ def test_lines_of_a_stream_are_those_of_the_whole_however_it_comes(data, sizes):
             return self.read(sizes[self.tell() % len(sizes)])
 
     whole = split_lines(data.decode())
-    streamed = [line.decode() for line in stream_lines(Pieces(data))]
+    streamed = [line.decode() for line in stream_lines(chunks(Pieces(data)))]
     assert streamed == (whole if whole[-1] else whole[:-1])

@@ -1,11 +1,14 @@
 """A real run that is sent SIGTERM or SIGINT saves, says how to go on, and exits as shells expect; then it goes on."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+from kd_jax.runtime.interrupt import Interrupt
 
 SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4")
 ALONE = "from kd_jax.experiment import Experiment\nEXPERIMENT = Experiment('alone', 'STM alone', multi=())\n"
@@ -36,3 +39,22 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number, status):
         assert "Traceback" not in err
         assert ("resuming after epoch" in out) == again
     assert not list((tmp_path / "w").rglob("model.json"))
+
+
+def test_a_closed_terminal_asks_for_the_end_too():
+    with Interrupt() as stop:
+        assert stop.end is None
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.end.exit_status == 129
+        assert "stopped by SIGHUP; everything is saved" in str(stop.end)
+
+
+def test_under_nohup_a_closed_terminal_changes_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupt() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.end is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
