@@ -50,6 +50,7 @@ class Row:
         recipe: hashes of what models of one table must share, and of what those of one column must share over corpora.
         path: of the model's folder in the work folder; "-" in tables of before there was this column.
         default_f1: entity F1 in percent in seqeval's default mode; None where the lane diverged, or is of before 0.2.0.
+        teachers: "own" where each seed has its own, "shared" where all seeds have the same; "-" without any.
     """
 
     experiment: str
@@ -77,6 +78,7 @@ class Row:
     recipe: str = "-"
     path: str = "-"
     default_f1: float | None = None
+    teachers: str = "-"
 
     @property
     def key(self) -> Hashable:

@@ -1,11 +1,12 @@
 """From files to a report: of a work folder, of two of them, or of the paper's own figures."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def write_report(workdir: Path) -> Path:
     Raises:
         InputError: for files that can't be read or written, or a work folder without scores.
     """
-    return publish(workdir / "report", subjects_of(workdir), *_heading(workdir), fresh=False)[0]
+    return publish(workdir / "report", subjects_of(workdir), heading(workdir), fresh=False)[0]
 
 
 def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> list[Subject]:
@@ -109,10 +110,36 @@ def _settings(workdir: Path) -> Mapping[str, Any]:
     return content
 
 
-def _heading(workdir: Path) -> tuple[str, list[tuple[str, str]]]:
+class Heading(NamedTuple):
+    """What a page has around its sections.
+
+    Attributes:
+        title: of the page.
+        commands: that made it, as one types them.
+        folded: headings and HTML of what is folded at its end.
+        after: sections that come after the others.
+    """
+
+    title: str
+    commands: Sequence[str]
+    folded: Sequence[tuple[str, str]] = ()
+    after: Sequence[page.Part] = ()
+
+
+def heading(workdir: Path) -> Heading:
+    """The title of a work folder, the command that was last run into it, and everything that was set."""
     settings = _settings(workdir)
-    ran = page.what_ran(settings) if settings else "<p>The work folder has no settings.json.</p>"
-    return f"kd_jax: {workdir.resolve().name}", [("What was run last", ran)]
+    command = settings.get("command")
+    ran = shlex.join(["kd-jax", "report", f"--workdir={workdir}"])
+    commands = [command, ran] if isinstance(command, str) and command else [ran]
+    return Heading(workdir.resolve().name, commands, [("Settings, corpora and their hashes", page.what_ran(settings))])
+
+
+def compared_heading(workdirs: Sequence[Path]) -> Heading:
+    """The title of a comparison of two work folders, and everything that was set in each."""
+    ran = shlex.join(["kd-jax", "report", *(f"--workdir={workdir}" for workdir in workdirs)])
+    folded = [(f"Settings, corpora and their hashes of {w}", page.what_ran(_settings(w))) for w in workdirs]
+    return Heading(f"{workdirs[1].resolve().name} against {workdirs[0].resolve().name}", [ran], folded)
 
 
 def published_subjects(alpha: float = 0.05, method: str = "nemenyi") -> list[Subject]:
@@ -174,6 +201,10 @@ def _compared(
         first.experiment, first.protocol, corpora, tuple(m for pair in pairs for m in pair), scores, rows,
         apart=(*first.apart, *second.apart),
     )  # fmt: skip
+    own = [
+        tables.score_table(replace(matrix, notes=()), f"{name}: {matrix.experiment}, its own table", {})
+        for matrix, name in zip((first, second), names, strict=True)
+    ]
     reference = {(corpus, label): first.mean(corpus, label) for corpus, label in first.scores}
     table = tables.score_table(second, f"{first.experiment}: {names[1]} against {names[0]}", reference, names[0])
     notes = [f"{names[0]}: {note}" for note in first.notes] + [f"{names[1]}: {note}" for note in second.notes]
@@ -185,17 +216,15 @@ def _compared(
         return results.read_counts(folders[label], row)
 
     return Subject(
-        f"{first.experiment}-{first.protocol}", merged, replace(table, notes=tuple(notes)), load=load, among=pairs,
-        alpha=alpha, method=method,
+        f"{first.experiment}-{first.protocol}", merged, replace(table, notes=tuple(notes)), tuple(own), load=load,
+        among=pairs, alpha=alpha, method=method,
     )  # fmt: skip
 
 
 def publish(
     folder: Path,
     subjects: Sequence[Subject],
-    title: str,
-    before: Iterable[tuple[str, str]] = (),
-    after: Iterable[tuple[str, str]] = (),
+    around: Heading,
     done: Callable[[str], object] = str,
     *,
     fresh: bool = True,
@@ -205,9 +234,7 @@ def publish(
     Args:
         folder: gets the files.
         subjects: its sections.
-        title: of the page.
-        before: headings and HTML of sections that come before the subjects.
-        after: and of those that come after them.
+        around: what the page has around them.
         done: is told of each step.
         fresh: draw again what stands there from the same numbers.
 
@@ -218,15 +245,19 @@ def publish(
         InputError: where the folder can't be written, or counts by sentence can't be read.
     """
     _refuse_foreign(folder)
+    palette = tuple(dict.fromkeys(label for subject in subjects for label in subject.matrix.labels))
+    subjects = [replace(subject, palette=palette) for subject in subjects]
     sections = [write_section(folder / subject.name, subject, done, fresh=fresh) for subject in subjects]
-    headed = [(subject.table.title, section.html) for subject, section in zip(subjects, sections, strict=True)]
+    parts = [
+        page.Part(subject.table.title, section.meaning, section.html)
+        for subject, section in zip(subjects, sections, strict=True)
+    ]
     everything = [table for subject in subjects for table in (subject.table, *subject.more)]
     replace_file(folder / "tables.md", formats.markdown(everything).encode())
     replace_file(folder / "tables.csv", formats.tidy_csv(everything).encode())
     replace_file(folder / "tables.tex", formats.latex(everything).encode())
-    lead = page.bullets([page.glance(s.table) for s in subjects]) + f"<p class=caption>{page.GLOSSARY}</p>"
     index = folder / "index.html"
-    replace_file(index, page.page(title, lead, [*before, *headed, *after]).encode())
+    replace_file(index, page.page(around.title, around.commands, [*parts, *around.after], around.folded).encode())
     remove_stale(folder, [subject.name for subject in subjects])
     several = len(subjects) > 1
     said = [

@@ -8,7 +8,15 @@ from rich.progress import Progress
 
 from kd_jax.errors import InputError
 from kd_jax.report import claims, comparison, page, tables
-from kd_jax.report.build import _heading, compared_subjects, publish, published_subjects, subjects_of
+from kd_jax.report.build import (
+    Heading,
+    compared_heading,
+    compared_subjects,
+    heading,
+    publish,
+    published_subjects,
+    subjects_of,
+)
 
 
 def report(
@@ -27,23 +35,24 @@ def report(
     Raises:
         InputError: for whatever can't be read or written.
     """
-    before: list[tuple[str, str]] = []
-    after: list[tuple[str, str]] = []
     if of_paper:
         if workdirs:
             raise InputError("--paper reports on the paper's tables alone: leave --workdir out")
-        subjects, title, folder = published_subjects(alpha, method), "The paper's tables", Path("paper_report")
+        subjects, folder = published_subjects(alpha, method), Path("paper_report")
         found = claims.verdicts(alpha)
-        grid = page.grid(claims.HEAD, [claims.cells(verdict) for verdict in found], "plain")
-        after.append(("The paper's claims", f"<p>{claims.totals(found)}</p>{grid}<p class=caption>{claims.NOTE}</p>"))
+        said = claims.totals(found)
+        table = page.grid(claims.HEAD, [claims.cells(verdict) for verdict in found], "plain")
+        html = page.render("claims.html", said=said, table=table, note=claims.NOTE)
+        around = Heading(
+            "The paper's tables", ["kd-jax report --paper"], after=[page.Part("The paper's claims", said, html)]
+        )
     elif len(workdirs) == 1:
         subjects, folder = subjects_of(workdirs[0], alpha, method), workdirs[0] / "report"
-        title, before = _heading(workdirs[0])
+        around = heading(workdirs[0])
     elif workdirs:
         subjects = compared_subjects(workdirs, alpha, method)
         folder = workdirs[0] / "report" / f"against-{workdirs[1].resolve().name}"
-        title = f"{workdirs[1]} against {workdirs[0]}"
-        before = [(f"What was run last in {w}", _heading(w)[1][0][1]) for w in workdirs]
+        around = compared_heading(workdirs)
     else:
         raise InputError("name a work folder with --workdir, or ask for the paper's tables with --paper")
     for subject in subjects:
@@ -59,7 +68,7 @@ def report(
         def done(what: str) -> None:
             progress.update(task, advance=1, description=what)
 
-        index, within = publish(output or folder, subjects, title, before, after, done)
+        index, within = publish(output or folder, subjects, around, done)
     if within:
         console.print("[bold]Within each corpus, over its sentences[/bold]")
         for sentence in within:

@@ -2,18 +2,20 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median_high, median_low
 from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kd_jax.errors import InputError
 from kd_jax.evaluation.results import Row
-from kd_jax.report.plots import INCH_A_LETTER, INK, STYLE, look, panels
+from kd_jax.report.drawing import FAILING, INCH_A_LETTER, INK, STYLE, Looks, look, panels
 
 
 class Point(NamedTuple):
@@ -74,15 +76,19 @@ def read_metrics(path: Path) -> list[Point]:
     return points
 
 
-def learning_curves(points: Sequence[Point], quantity: str) -> Figure | None:
-    """A panel for each corpus: thin lines are lanes, thick ones their mean.
+Lanes = Mapping[tuple[str, str], Sequence[Mapping[int, float]]]
+"""Of each corpus and label, the values by epoch of its lanes."""
+
+
+def lanes_of(points: Sequence[Point], quantity: str) -> Lanes:
+    """What was recorded of a quantity while models trained.
 
     Args:
         points: of one experiment.
         quantity: "loss" or "devel_f1".
 
     Returns:
-        The picture; None where fewer than two epochs were recorded.
+        The lanes of each corpus and label; nothing where fewer than two epochs were recorded.
     """
     # A lane that was trained again, perhaps for fewer epochs, repeats some: what was recorded last counts.
     lanes: dict[tuple[str, str], dict[tuple[str, int], dict[int, float]]] = {}
@@ -94,39 +100,79 @@ def learning_curves(points: Sequence[Point], quantity: str) -> Figure | None:
                 del curve[later]
             curve[point.epoch] = value
     if not any(len(curve) > 1 for of_label in lanes.values() for curve in of_label.values()):
-        return None
+        return {}
+    return {cell: list(of_label.values()) for cell, of_label in lanes.items()}
+
+
+def said_of_lines(lanes: Lanes) -> str:
+    """What the lines of `learning_curves` are."""
+    return "thin lines are seeds, thick ones their means" if any(len(c) > 1 for c in lanes.values()) else "one seed"
+
+
+def _mean(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    epochs = sorted({epoch for curve in curves for epoch in curve})
+    return {epoch: float(np.mean([curve[epoch] for curve in curves if epoch in curve])) for epoch in epochs}
+
+
+def learning_curves(lanes: Lanes, quantity: str, looks: Looks | None = None, *, legend: bool = True) -> Figure:
+    """A panel for each corpus: thin lines are lanes, thick ones their mean.
+
+    Args:
+        lanes: what was recorded, at least one.
+        quantity: "loss" or "devel_f1".
+        looks: of the models; None for those of this picture alone.
+        legend: whether the picture says which model has which look.
+
+    Returns:
+        The picture. A model that fails leaves the frame and does not stretch the axis.
+    """
     corpora = list(dict.fromkeys(corpus for corpus, _ in lanes))
     labels = list(dict.fromkeys(label for _, label in lanes))
-    looks = look(labels)
+    looks = looks or look(labels)
     titles = [corpus if corpus.count("+") < 2 else f"{corpus.count('+') + 1} corpora together" for corpus in corpora]
     with mpl.rc_context(STYLE):
         figure, grid = panels(titles, ["00.00"], 2.6, 2.0)
         for axes, corpus in zip(grid, corpora, strict=True):
+            tops = []
             for label in labels:
-                curves = list(lanes.get((corpus, label), {}).values())
+                curves = lanes.get((corpus, label), [])
                 if not curves:
                     continue
                 colour, marker = looks[label]
                 for curve in curves if len(curves) > 1 else ():
                     axes.plot(list(curve), list(curve.values()), color=colour, lw=0.7, alpha=0.35)
-                epochs = sorted({epoch for curve in curves for epoch in curve})
-                mean = [np.mean([curve[epoch] for curve in curves if epoch in curve]) for epoch in epochs]
-                every = max(1, len(epochs) // 8)
-                axes.plot(epochs, mean, marker, color=colour, ls="-", lw=1.5, ms=4, markevery=every, label=label)
+                mean = _mean(curves)
+                tops.append(max(mean.values()))
+                every = max(1, len(mean) // 8)
+                axes.plot(list(mean), list(mean.values()), marker, color=colour, ls="-", lw=1.5, ms=4,
+                          markevery=every, label=label)  # fmt: skip
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            if quantity == "devel_f1":
+                learned = median_high(tops) - FAILING
+                of_corpus = [list(c.values()) for (name, _), cs in lanes.items() if name == corpus for c in cs]
+                kept = [values for values in of_corpus if max(values) >= learned]
+                if len(kept) < len(of_corpus):
+                    axes.set_ylim(bottom=min(map(min, kept)) - 1)
             if quantity == "loss":
                 axes.set_yscale("log")
+                if max(tops) > 30 * median_low(tops):
+                    axes.set_ylim(top=3 * median_low(tops))
                 axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5), numticks=8))
                 axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
                 axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-        handles = {text: h for axes in grid for h, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-        width, height = figure.get_size_inches()
-        columns = max(1, int(width / (INCH_A_LETTER * max(map(len, labels)) + 0.6)))
-        figure.set_size_inches(width, height + 0.2 * -(-len(handles) // columns) + 0.1)
-        figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=columns)
+        if legend:
+            _legend(figure, grid)
         name = {"loss": "training loss (log scale)", "devel_f1": "entity F1 (%) on devel"}[quantity]
         figure.supxlabel(f"{name} over epochs")
         return figure
+
+
+def _legend(figure: Figure, grid: Sequence[Axes]) -> None:
+    handles = {text: h for axes in grid for h, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    width, height = figure.get_size_inches()
+    columns = max(1, int(width / (INCH_A_LETTER * max(map(len, handles)) + 0.6)))
+    figure.set_size_inches(width, height + 0.2 * -(-len(handles) // columns) + 0.1)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=columns)
 
 
 def tuned(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -149,17 +195,25 @@ def tuned(rows: Iterable[Row]) -> dict[str, list[Row]]:
     }
 
 
-def weight_grid(rows: Sequence[Row]) -> Figure | None:
+def weights_vary(rows: Sequence[Row]) -> bool:
+    """Whether gamma and kappa were varied, so that `weight_grid` has something to show."""
+    return len({(r.gamma, r.kappa) for r in rows}) > 1
+
+
+def temperatures_vary(rows: Sequence[Row]) -> bool:
+    """Whether the temperature was varied, so that `temperatures` has something to show."""
+    return len({row.tau for row in rows}) > 1
+
+
+def weight_grid(rows: Sequence[Row]) -> Figure:
     """F1 on devel over beta and gamma: a line of panels for each corpus, one for each alpha and kappa.
 
     Args:
         rows: students of one head, scored on devel.
 
     Returns:
-        The picture, the best of each corpus framed; None where beta, gamma and kappa were not varied.
+        The picture, the best of each corpus framed.
     """
-    if len({(r.beta, r.gamma, r.kappa) for r in rows}) < 2 or len({(r.gamma, r.kappa) for r in rows}) < 2:
-        return None
     corpora = list(dict.fromkeys(row.corpus for row in rows))
     outer = sorted({(row.alpha, row.kappa) for row in rows})
     betas, gammas = sorted({row.beta for row in rows}), sorted({row.gamma for row in rows})
@@ -184,10 +238,10 @@ def weight_grid(rows: Sequence[Row]) -> Figure | None:
                         if np.isfinite(value):
                             dark = value < (low + high) / 2
                             axes.text(x + 0.5, y + 0.5, f"{value:.1f}", ha="center", va="center",
-                                      color="white" if dark else INK, fontsize=8)  # fmt: skip
+                                      color="#fdfdfd" if dark else "#1a1a1a", fontsize=8)  # fmt: skip
                 if best[:2] == (alpha, kappa):
                     corner = (betas.index(best[2]), gammas.index(best[3]))
-                    axes.add_patch(mpl.patches.Rectangle(corner, 1, 1, fill=False, ec="#D55E00", lw=2.5, clip_on=False))
+                    axes.add_patch(mpl.patches.Rectangle(corner, 1, 1, fill=False, ec="#E4572E", lw=2.5, clip_on=False))
                 name = corpus if axes is line[0] else ""
                 axes.set_title(f"{name}\nα {alpha:g}, κ {kappa:g}", loc="left")
                 axes.set_xticks(np.arange(len(betas)) + 0.5, [f"{beta:g}" for beta in betas])
@@ -199,18 +253,16 @@ def weight_grid(rows: Sequence[Row]) -> Figure | None:
         return figure
 
 
-def temperatures(rows: Sequence[Row]) -> Figure | None:
+def temperatures(rows: Sequence[Row]) -> Figure:
     """F1 on devel over the temperature of soft labels, a panel for each corpus.
 
     Args:
         rows: students of one head, scored on devel.
 
     Returns:
-        The picture, the best of each corpus ringed; None where the temperature was not varied.
+        The picture, the best of each corpus ringed.
     """
     taus = sorted({row.tau for row in rows})
-    if len(taus) < 2:
-        return None
     corpora = list(dict.fromkeys(row.corpus for row in rows))
     with mpl.rc_context(STYLE):
         figure, grid = panels(corpora, ["00.0"], 2.2, 1.6)
@@ -220,10 +272,10 @@ def temperatures(rows: Sequence[Row]) -> Figure | None:
             }
             means = {tau: float(np.mean(f1)) for tau, f1 in by_tau.items() if f1}
             for tau, f1 in by_tau.items():
-                axes.plot([taus.index(tau)] * len(f1), f1, "o", color="#0072B2", alpha=0.5, ms=4, mew=0)
-            axes.plot([taus.index(tau) for tau in means], list(means.values()), color="#0072B2", lw=1.5)
+                axes.plot([taus.index(tau)] * len(f1), f1, "o", color=INK, alpha=0.5, ms=4, mew=0)
+            axes.plot([taus.index(tau) for tau in means], list(means.values()), color=INK, lw=1.5)
             best = max(means, key=means.__getitem__)
-            axes.plot(taus.index(best), means[best], "o", mfc="none", mec="#D55E00", ms=11, mew=2)
+            axes.plot(taus.index(best), means[best], "o", mfc="none", mec="#E4572E", ms=11, mew=2)
             axes.set_xticks(range(len(taus)), [f"{tau:g}" for tau in taus])
             axes.margins(0.12, 0.2)
         figure.supxlabel("temperature τ; F1 (%) on devel, the best ringed")

@@ -1,9 +1,8 @@
-"""Tables of scores as Markdown, CSV, LaTeX (booktabs) and HTML."""
+"""Tables of scores as Markdown, CSV and LaTeX (booktabs)."""
 
 import csv
 import re
 from collections.abc import Sequence
-from html import escape
 from io import StringIO
 
 from kd_jax.report.tables import Cell, ScoreTable
@@ -16,7 +15,8 @@ _LATEX = str.maketrans({
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_<>`"})
 
 
-def _signed(number: float) -> str:
+def signed(number: float) -> str:
+    """A difference of F1 with its sign."""
     return f"{number:+z.1f}".replace("-", "−")
 
 
@@ -25,7 +25,7 @@ def _markdown_cell(cell: Cell | None) -> str:
         return "–"
     marks = ("", "**", "_")[cell.place]
     text = f"{marks}{cell.mean:.1f}{marks}" + ("" if cell.sd is None else f" ± {cell.sd:.1f}")
-    return text if cell.delta is None else f"{text} ({cell.reference:.1f}, {_signed(cell.delta)})"
+    return text if cell.delta is None else f"{text} ({cell.reference:.1f}, {signed(cell.delta)})"
 
 
 def markdown(tables: Sequence[ScoreTable]) -> str:
@@ -88,50 +88,50 @@ def _latex_reference(cells: Sequence[Cell | None]) -> str:
     return " & ".join(texts)
 
 
+_LINE = 84
+"""Letters of \\small that a line of an article's text holds."""
+
+
+def _blocks(table: ScoreTable) -> list[slice]:
+    """Columns that fit beside each other on a page, block by block."""
+    longest = max(len(name) for name, _ in (*table.rows, *table.averages))
+    blocks, start, width = [], 0, longest
+    for k, label in enumerate(table.labels):
+        takes = max(len(label), 9) + 2
+        if k > start and width + takes > _LINE:
+            blocks.append(slice(start, k))
+            start, width = k, longest
+        width += takes
+    return [*blocks, slice(start, len(table.labels))]
+
+
 def latex(tables: Sequence[ScoreTable]) -> str:
-    """Tables as LaTeX for the booktabs package: best in bold, second best underlined, reference in a line below."""
+    """Tables as LaTeX for the booktabs package: best in bold, second best underlined, reference in a line below.
+
+    A table that is wider than a page goes on in a second one below, with the same rows.
+    """
     parts = ["% \\usepackage{booktabs}"]
     for table in tables:
-        lines = [r"\begin{table}", r"\centering", r"\begin{tabular}{l" + "r" * len(table.labels) + "}", r"\toprule"]
-        lines += [" & ".join(["", *(label.translate(_LATEX) for label in table.labels)]) + r" \\", r"\midrule"]
-        for k, (name, cells) in enumerate((*table.rows, *table.averages)):
-            if k == len(table.rows):
-                lines.append(r"\midrule")
-            lines.append(f"{name.translate(_LATEX)} & {_latex_cells(cells)} \\\\")
-            if any(cell and cell.reference is not None for cell in cells):
-                lines.append(f" & {_latex_reference(cells)} \\\\")
         title = re.sub(r"^Table \d+\. ", "", table.title)
         caption = f"{title}. {table.caption}".replace("¹ best, ² second best", "bold: best, underlined: second")
-        caption = " ".join([caption, *table.notes]).translate(_LATEX)
-        lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{caption}}}", r"\end{table}"]
-        parts.append("\n".join(lines))
+        captions = [" ".join([caption, *table.notes]), f"{title}, continued."]
+        parts += [
+            _latex_block(table, block, captions[min(1, block.start)].translate(_LATEX)) for block in _blocks(table)
+        ]
     return "\n\n".join(parts) + "\n"
 
 
-def _html_cell(cell: Cell | None) -> str:
-    if cell is None:
-        return "<td>–</td>"
-    style = ("", ' class="best"', ' class="second"')[cell.place]
-    sd = "" if cell.sd is None else f"<small> ± {cell.sd:.1f}</small>"
-    delta = cell.delta
-    beside = "" if delta is None else f'<div class="beside">{cell.reference:.1f} {_signed(delta)}</div>'
-    return f"<td><span{style}>{cell.mean:.1f}</span>{sd}{beside}</td>"
-
-
-def html(table: ScoreTable) -> str:
-    """A table as an HTML fragment."""
-    head = "".join(f'<th scope="col">{escape(label)}</th>' for label in table.labels)
-    body = "".join(
-        f'<tr{" class=average" if k >= len(table.rows) else ""}><th scope="row">{escape(name)}</th>'
-        + "".join(map(_html_cell, cells))
-        + "</tr>"
-        for k, (name, cells) in enumerate((*table.rows, *table.averages))
-    )
-    caption = escape(table.caption).replace(
-        "¹ best, ² second best", '<span class="best">best</span>, <span class="second">second best</span>'
-    )
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
-    return (
-        f'<div class="wide"><table class="scores"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>'
-        f"</div><p class=caption>{caption}</p>" + (f"<ul class=notes>{notes}</ul>" if notes else "")
-    )
+def _latex_block(table: ScoreTable, block: slice, caption: str) -> str:
+    labels = table.labels[block]
+    lines = [
+        r"\begin{table}", r"\centering\small\setlength{\tabcolsep}{4pt}",
+        r"\begin{tabular}{@{}l" + "r" * len(labels) + "@{}}", r"\toprule",
+        " & ".join(["", *(label.translate(_LATEX) for label in labels)]) + r" \\", r"\midrule",
+    ]  # fmt: skip
+    for k, (name, cells) in enumerate((*table.rows, *table.averages)):
+        if k == len(table.rows):
+            lines.append(r"\midrule")
+        lines.append(f"{name.translate(_LATEX)} & {_latex_cells(cells[block])} \\\\")
+        if any(cell and cell.reference is not None for cell in cells[block]):
+            lines.append(f" & {_latex_reference(cells[block])} \\\\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", rf"\caption{{{caption}}}", r"\end{table}"])

@@ -1,35 +1,25 @@
-"""The report as one self-contained HTML page: its parts as fragments, and the page around them."""
+"""The report as one self-contained HTML page: what its templates are given, and the page itself."""
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from html import escape
-from io import BytesIO
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from PIL import Image
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kd_jax import __version__
 from kd_jax.evaluation.results import Row
 from kd_jax.evaluation.significance import verdict
-from kd_jax.report.comparison import PAIRS_CAPTION, Comparison, Within, limits_text, numbers, p_text, pair_cells
-from kd_jax.report.score_matrix import ScoreMatrix, listed
-from kd_jax.report.tables import ScoreTable
+from kd_jax.report.comparison import PAIRS_CAPTION, Comparison, Within, numbers, pair_cells
+from kd_jax.report.drawing import COLOURS, ON_DARK, Looks, inline
+from kd_jax.report.formats import signed
+from kd_jax.report.pictures import Picture
+from kd_jax.report.score_matrix import ScoreMatrix
+from kd_jax.report.sentences import GLOSSARY, within_sentences
 
-_STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;color:#222;max-width:70rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.3rem;margin-top:3rem;border-bottom:1px solid #ccc}h3{font-size:1.05rem}
-nav a{margin-right:1em}.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.25em .7em;text-align:right;vertical-align:top}
-th[scope=row],.plain td,.plain th,thead th:first-child{text-align:left}
-td,th{white-space:nowrap}.plain td{white-space:normal;overflow-wrap:anywhere}
-thead th{border-bottom:2px solid #222}tbody tr{border-bottom:1px solid #e5e5e5}.average{border-top:2px solid #222}
-.best{font-weight:bold}.second{text-decoration:underline}small{color:#555}
-.beside{font-size:.8em;color:#555}.caption,figcaption{font-size:.9em;color:#444}figure{margin:1.5rem 0}
-img{max-width:100%;height:auto}details{margin:.8rem 0}summary{cursor:pointer;color:#0055a4}code{overflow-wrap:anywhere}
-""".strip()
+Grid = list[list[str]]
+"""A table of texts: its head, then its lines, each of which begins with its name."""
 
-
-_GENERATOR = f'<meta name="generator" content="kd_jax {__version__}">'
+_SIGNS = dict(zip("os^DvPX<>*", "●■▲◆▼✚✖◀▶★", strict=True))
 
 
 def is_ours(document: str) -> bool:
@@ -37,93 +27,110 @@ def is_ours(document: str) -> bool:
     return '<meta name="generator" content="kd_jax ' in document or "<footer><p class=caption>kd_jax " in document
 
 
+@cache
+def _templates() -> Environment:
+    found = Environment(
+        loader=PackageLoader("kd_jax.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    found.filters["signed"] = signed
+    found.globals.update(version=__version__, colours=COLOURS, on_dark=ON_DARK)
+    return found
+
+
+def render(template: str, **given: Any) -> str:
+    """A template as HTML; what it is given is escaped, but for what the template itself calls safe: our own HTML."""
+    return _templates().get_template(template).render(**given)
+
+
+class Part(NamedTuple):
+    """A section of the page: its heading, what it means in a sentence, and its HTML."""
+
+    title: str
+    meaning: str
+    html: str
+
+
+def page(title: str, commands: Sequence[str], sections: Sequence[Part], folded: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole page.
+
+    Args:
+        title: of the page.
+        commands: that made it, as one types them.
+        sections: its sections, the most important first.
+        folded: headings and HTML of what is folded at its end.
+
+    Returns:
+        A document without outside resources.
+    """
+    return render("page.html", title=title, commands=commands, sections=sections, folded=folded, glossary=GLOSSARY)
+
+
 def grid(head: Sequence[str], lines: Sequence[Sequence[str]], style: str = "") -> str:
     """A table of texts; the first cell of each line names it."""
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{escape(line[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in line[1:])
-        + "</tr>"
-        for line in lines
-    )
-    kind = f' class="{style}"' if style else ""
-    return f'<div class="wide"><table{kind}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    return render("grid.html", head=head, lines=lines, style=style)
 
 
-def bullets(sentences: Sequence[str]) -> str:
-    """Sentences as a list; nothing for none."""
-    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>" if sentences else ""
+class Drawn(NamedTuple):
+    """A picture as the page shows it.
+
+    Attributes:
+        title: above it.
+        caption: below it.
+        svgs: its panels, or the whole.
+        panel: pixels that a panel wants to be wide; 0 for a whole picture, which scrolls where it does not fit.
+        legend: label, number of the colour and sign of each model.
+        leads: whether it stands beside the table.
+    """
+
+    title: str
+    caption: str
+    svgs: list[str]
+    panel: int
+    legend: list[tuple[str, int, str]]
+    leads: bool
 
 
-def folded(summary: str, content: str) -> str:
-    """Something to unfold."""
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+def drawn(picture: Picture, looks: Looks, section: str) -> Drawn:
+    """Draw a picture for the page.
+
+    Args:
+        picture: the picture.
+        looks: colour and marker of each label.
+        section: name of the section, so that pictures of a page have names of their own.
+    """
+    figures = [draw() for draw in picture.parts] or [picture.whole()]
+    for part in figures if picture.parts else ():
+        part.supxlabel("")  # the caption says it once for all of them
+    svgs = [inline(figure, f"{section}-{picture.name}-{k}") for k, figure in enumerate(figures)]
+    panel = round(96 * max(figure.get_size_inches()[0] for figure in figures)) if picture.parts else 0
+    legend = [
+        (label, COLOURS.index(colour), _SIGNS[marker]) for label in picture.labels for colour, marker in [looks[label]]
+    ]
+    return Drawn(picture.title, picture.caption, svgs, panel, legend, picture.leads)
 
 
-def picture(png: bytes, caption: str) -> str:
-    """A picture, inlined, at the size it was drawn for."""
-    width = round(Image.open(BytesIO(png)).width * 96 / 150)
-    source = f"data:image/png;base64,{b64encode(png).decode()}"
-    text = escape(caption)
-    return f'<figure><img src="{source}" width="{width}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+def over_corpora(comparison: Comparison) -> dict[str, Any]:
+    """Tests over corpora: in words, and in numbers to unfold."""
+    head, lines = pair_cells(comparison)
+    return {
+        "sentences": [*comparison.sentences, *comparison.limits],
+        "numbers": numbers(comparison),
+        "head": head,
+        "lines": lines,
+        "caption": PAIRS_CAPTION,
+    }
 
 
-GLOSSARY = (
-    "STM: a single-task model, trained on one corpus alone. MTM: the multi-task model, the teacher, trained on all "
-    "corpora together. SM: a student, an STM that also learns from the teacher; a is the weight of its gold labels. "
-    "F1: harmonic mean of entity precision and recall, in percent."
+WITHIN_CAPTION = (
+    "Difference of mean F1 over seeds; its error is that of new seeds and new sentences (Student's t, Satterthwaite's "
+    "degrees of freedom). p is Holm-corrected over the pairs of the corpus, the limits are not. No difference only "
+    "where the limits lie within 0.5 F1."
 )
 
 
-def glance(table: ScoreTable) -> str:
-    """A table in a sentence: its models by their average, the best first."""
-    rows = table.averages[:1] or table.rows[:1]
-    name, scores = rows[0]
-    known = sorted((cell.mean, label) for label, cell in zip(table.labels, scores, strict=True) if cell)
-    ordered = ", ".join(f"{label} {mean:.1f}" for mean, label in reversed(known))
-    where = f"average of {name.removeprefix('Average of ')} corpora" if table.averages else name
-    return f"{table.title}: F1, {where}: {ordered}."
-
-
-def over_corpora(comparison: Comparison) -> str:
-    """Tests over corpora: in words, and their numbers to unfold."""
-    said = bullets([*comparison.sentences, *comparison.limits])
-    if not comparison.pairs:
-        return said
-    lines = "<br>".join(map(escape, numbers(comparison)))
-    table = grid(*pair_cells(comparison))
-    caption = f"<p class=caption>{escape(PAIRS_CAPTION)}</p>"
-    return said + folded("The tests in numbers", f"<p>{lines}</p>{table}{caption}")
-
-
-def within_sentences(tests: Sequence[Within], alpha: float) -> list[str]:
-    """What the tests within corpora say, a sentence for each pair of models that differ somewhere, or surely don't."""
-    won: dict[tuple[str, str], list[str]] = {}
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for test in tests:
-        found = verdict(test.p, *test.difference[1:], alpha)
-        if found == "different":
-            won.setdefault((test.first, test.second), []).append(
-                f"{test.corpus} ({test.difference.estimate:+.1f}, {limits_text(test.difference)}, {p_text(test.p)})"
-            )
-        elif found == "no difference":
-            alike.setdefault(tuple(sorted((test.first, test.second))), []).append(test.corpus)
-    said = [f"{first} beats {second} on {listed(corpora)}." for (first, second), corpora in won.items()]
-    said += [
-        f"No difference between {listed(pair)} on {listed(corpora)} (limits within 0.5)."
-        for pair, corpora in alike.items()
-    ]
-    corpora = len({test.corpus for test in tests})
-    if tests and not won:
-        within = f" within any of the {corpora} corpora" if corpora > 1 else ""
-        said.append(f"No two models can be told apart{within}.")
-    return said
-
-
-def within_corpora(tests: Sequence[Within], notes: Sequence[str], alpha: float) -> str:
-    """Tests within corpora: in words, and their numbers to unfold."""
-    if not tests:
-        return bullets(notes)
+def within_corpora(tests: Sequence[Within], notes: Sequence[str], alpha: float) -> dict[str, Any]:
+    """Tests within corpora: in words, and in numbers to unfold."""
     lines = [
         [
             f"{t.first} − {t.second}",
@@ -136,20 +143,16 @@ def within_corpora(tests: Sequence[Within], notes: Sequence[str], alpha: float) 
         ]
         for t in sorted(tests, key=lambda test: (test.corpus, test.p))
     ]
-    table = grid(["first − second", "corpus", "sentences", "F1", "95 % limits", "p", "verdict"], lines)
-    caption = (
-        "Difference of mean F1 over seeds; its error is that of new seeds and new sentences (Student's t, "
-        "Satterthwaite's degrees of freedom). p is Holm-corrected over the pairs of the corpus, the limits are not. No "
-        "difference only where the limits lie within 0.5 F1."
-    )
-    said = bullets([*within_sentences(tests, alpha), *notes])
-    return f"<h3>Within each corpus</h3>{said}" + folded(
-        "The tests in numbers", f"{table}<p class=caption>{escape(caption)}</p>"
-    )
+    return {
+        "sentences": [*within_sentences(tests, alpha), *notes],
+        "head": ["first − second", "corpus", "sentences", "F1", "95 % limits", "p", "verdict"],
+        "lines": lines,
+        "caption": WITHIN_CAPTION,
+    }
 
 
-def cost(matrix: ScoreMatrix, choosing: Sequence[Row] = ()) -> str:
-    """Tokens and time that each model of a score matrix took to train.
+def cost(matrix: ScoreMatrix, choosing: Sequence[Row] = ()) -> Grid:
+    """Tokens and time that each model of a score matrix took to train; nothing for published figures.
 
     Args:
         matrix: the models of a table.
@@ -168,10 +171,8 @@ def cost(matrix: ScoreMatrix, choosing: Sequence[Row] = ()) -> str:
         total = [a + b for a, b in zip(total, spent, strict=True)]
         lines.append([label, *_spent(*spent)])
     if not total[0]:
-        return ""
-    table = grid(["", "models", "million tokens", "time", "tokens/s"], [*lines, ["all", *_spent(*total)]])
-    shared = "Models that several experiments share are counted in each."
-    return f"<h3>Time and tokens</h3>{table}<p class=caption>{shared}</p>"
+        return []
+    return [["", "models", "million tokens", "time", "tokens/s"], *lines, ["all", *_spent(*total)]]
 
 
 def _spent(models: float, tokens: float, seconds: float) -> list[str]:
@@ -180,7 +181,7 @@ def _spent(models: float, tokens: float, seconds: float) -> list[str]:
     return [f"{models:.0f}", f"{tokens / 1e6:,.2f}", clock, f"{tokens / seconds:,.0f}" if seconds else "–"]
 
 
-def chosen_weights(matrix: ScoreMatrix) -> str:
+def chosen_weights(matrix: ScoreMatrix) -> Grid:
     """Loss weights by corpus, of the models whose weights differ between corpora; nothing where none do."""
     symbols = ("alpha", "beta", "gamma", "kappa", "tau")
     weights = {
@@ -189,9 +190,8 @@ def chosen_weights(matrix: ScoreMatrix) -> str:
     }
     tuned = [m for m in matrix.labels if len({text for (_, label), text in weights.items() if label == m}) > 1]
     if not tuned:
-        return ""
-    lines = [[corpus, *(weights.get((corpus, label), "–") for label in tuned)] for corpus in matrix.corpora]
-    return folded("Loss weights chosen for each corpus", grid(["", *tuned], lines, "plain"))
+        return []
+    return [["", *tuned], *([c, *(weights.get((c, label), "–") for label in tuned)] for c in matrix.corpora)]
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, str]:
@@ -215,46 +215,23 @@ def what_ran(settings: Mapping[str, Any]) -> str:
     Returns:
         Tables: the corpora, then everything else by the first part of its name.
     """
-    corpora = settings.get("corpora")
-    parts = []
-    if isinstance(corpora, Mapping) and corpora:
-        flat = {name: _flat(about) for name, about in corpora.items()}
-        columns = list(dict.fromkeys(column for about in flat.values() for column in about))
-        lines = [[name, *(_short(about.get(column, "–")) for column in columns)] for name, about in flat.items()]
-        parts.append(grid(["corpus", *(c.replace(".", " ") or "hash" for c in columns)], lines))
-    brief = {key: value for key, value in settings.items() if key != "corpora" and not isinstance(value, Mapping)}
-    if brief:
-        parts.append(grid(["", ""], [[k, v] for k, v in _flat(brief).items()], "plain"))
-    for key, value in settings.items():
-        if key != "corpora" and isinstance(value, Mapping):
-            parts.append(folded(key, grid(["", ""], [[k, v] for k, v in _flat(value).items()], "plain")))
-    return "".join(parts)
+    about = settings.get("corpora")
+    corpora: Grid = []
+    if isinstance(about, Mapping) and about:
+        flat = {name: _flat(of_corpus) for name, of_corpus in about.items()}
+        columns = list(dict.fromkeys(column for of_corpus in flat.values() for column in of_corpus))
+        corpora = [["corpus", *(c.replace(".", " ") or "hash" for c in columns)]]
+        corpora += [[name, *(_short(told.get(column, "–")) for column in columns)] for name, told in flat.items()]
+    rest = {key: value for key, value in settings.items() if key not in {"corpora", "command"}}
+    plain = _lines({key: value for key, value in rest.items() if not isinstance(value, Mapping)})
+    groups = [(key, _lines(value)) for key, value in rest.items() if isinstance(value, Mapping)]
+    return render("settings.html", corpora=corpora, plain=plain, groups=groups)
+
+
+def _lines(node: Mapping[str, Any]) -> Grid:
+    return [[key, value] for key, value in _flat(node).items()]
 
 
 def _short(text: str) -> str:
     long_hash = len(text) >= 32 and all(letter in "0123456789abcdef" for letter in text)
     return text[:12] + "…" if long_hash else text
-
-
-def page(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
-    """The whole page.
-
-    Args:
-        title: of the page.
-        lead: HTML below it.
-        sections: heading and HTML of each section.
-
-    Returns:
-        A document without outside resources.
-    """
-    links = "".join(f'<a href="#s{k}">{escape(heading)}</a> ' for k, (heading, _) in enumerate(sections))
-    body = "".join(
-        f'<section id="s{k}"><h2>{escape(heading)}</h2>{content}</section>'
-        for k, (heading, content) in enumerate(sections)
-    )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'{_GENERATOR}<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
-        f"<body><h1>{escape(title)}</h1>{lead}<nav>{links}</nav>{body}"
-        f"<footer><p class=caption>kd_jax {__version__}</p></footer></body></html>\n"
-    )

@@ -60,6 +60,24 @@ class ScoreMatrix:
         scored = (c for c in self.corpora if all((c, label) in self.scores for label in self.labels))
         return tuple(c for c in scored if c not in self.apart)
 
+    @property
+    def average(self) -> "ScoreMatrix":
+        """The averages over the corpora that every model was scored on, as the scores of one corpus.
+
+        A model has a score for each seed where its seeds are those of all these corpora, else one: the mean of means.
+        """
+        name, averaged = f"average of {len(self.common)} corpora", {}
+        for label in self.labels:
+            of_corpora = [self.scores[corpus, label] for corpus in self.common]
+            seeds = set.intersection(*(set(scores) for scores in of_corpora))
+            alike = all(set(scores) == seeds for scores in of_corpora)
+            averaged[name, label] = (
+                {seed: float(np.mean([scores[seed] for scores in of_corpora])) for seed in sorted(seeds)}
+                if alike
+                else {0: float(np.mean([self.mean(corpus, label) for corpus in self.common]))}
+            )
+        return replace(self, corpora=(name,), scores=averaged, notes=(), apart=())
+
     def only(self, corpora: Iterable[str], labels: Iterable[str] | None = None) -> "ScoreMatrix":
         """The score matrix of some of its corpora and labels, in its own order, without notes."""
         kept_corpora, kept_labels = set(corpora), set(self.labels if labels is None else labels)

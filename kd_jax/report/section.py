@@ -2,25 +2,29 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from kd_jax import __version__
 from kd_jax.errors import InputError, brief
 from kd_jax.evaluation.results import Row
-from kd_jax.evaluation.significance import POSTHOCS, Interval, verdict
-from kd_jax.report import curves, formats, page, plots
+from kd_jax.evaluation.significance import verdict
+from kd_jax.report import curves, page, sentences
 from kd_jax.report.comparison import Comparison, Within, compare, within_corpora
+from kd_jax.report.drawing import Looks, look, save
+from kd_jax.report.pictures import pictures
 from kd_jax.report.score_matrix import ScoreMatrix
 from kd_jax.report.tables import ScoreTable
 from kd_jax.runtime.files import digest, remove_ours, replace_file, whole_folder
 
+FORMAT = 2
+"""Of a section's page; raised when the same numbers are shown otherwise."""
 SECTION = "section.json"  # says what a section was made from, and which files of its folder are ours
 _BEFORE_LISTS = ("section.json", "tests.csv", "*.png", "*.svg")
 
@@ -41,6 +45,7 @@ class Subject:
         alpha: level of the tests.
         method: post hoc test.
         named: pairs of labels that the experiment named before it was run; tests are about these alone. None for all.
+        palette: labels in whose order models get their colours; those of its own matrix where it is empty.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Subject:
     alpha: float = 0.05
     method: str = "nemenyi"
     named: tuple[tuple[str, str], ...] | None = None
+    palette: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...] | None:
@@ -61,6 +67,11 @@ class Subject:
         return self.among or self.named
 
     @property
+    def looks(self) -> Looks:
+        """Colour and marker of each label, the same in all pictures of a report."""
+        return look(tuple(dict.fromkeys((*self.palette, *self.matrix.labels))))
+
+    @cached_property
     def comparison(self) -> Comparison:
         """Its tests over corpora."""
         return compare(self.matrix, self.alpha, self.method, self.pairs)
@@ -73,46 +84,9 @@ class Subject:
     @property
     def identity(self) -> str:
         """Hash of everything that the section is made from."""
-        parts = (self.matrix, self.table, self.more, self.rows, self.points, self.pairs, self.alpha, self.method)
-        return digest([__version__, *map(repr, parts)])
-
-
-def _figures(
-    subject: Subject, comparison: Comparison, within: Sequence[Within]
-) -> Iterator[tuple[str, Figure | None, str]]:
-    matrix = subject.matrix
-    if comparison.friedman is not None:
-        test = POSTHOCS[subject.method][0]
-        corpora = f"{len(comparison.corpora)} corpora"
-        yield (
-            "ranks",
-            plots.rank_diagram(comparison),
-            f"Models by their mean rank over {corpora}, 1 being the best. An arrow points from a model to one that "
-            f"{test}'s test tells apart from it at {subject.alpha:g}.",
-        )
-        yield "pairs", plots.pairwise_matrix(comparison), f"P-values of {test}'s test between all pairs of models."
-    yield "scores", plots.corpus_scores(matrix), "F1 of every seed on each corpus; every panel has an axis of its own."
-    if subject.among is None:
-        against, gained = plots.baselines(matrix), "What a student gains over the model trained on that corpus alone"
-    else:
-        against, gained = {second: first for first, second in subject.among}, "What the second run gains over the first"
-    limits = {}
-    for pair in within:
-        estimate, low, high = pair.difference
-        limits[pair.corpus, pair.first, pair.second] = pair.difference
-        limits[pair.corpus, pair.second, pair.first] = Interval(-estimate, -high, -low)
-    yield "gains", plots.gains(matrix, against, limits), f"{gained}, by corpus."
-    for head, rows in curves.tuned(subject.rows).items():
-        caption = f"Choosing for {head} students: F1 on the development files, trained on the training files alone,"
-        yield f"weights-{head}", curves.weight_grid(rows), f"{caption} by the weights of the loss."
-        yield f"temperature-{head}", curves.temperatures(rows), f"{caption} by the temperature of soft labels."
-    shown = [point for point in subject.points if point.label in matrix.labels]
-    yield "devel", curves.learning_curves(shown, "devel_f1"), "F1 on the development files while training."
-    yield (
-        "loss",
-        curves.learning_curves(shown, "loss"),
-        "Training loss; thin lines are seeds, thick ones means.",
-    )
+        shown = (self.matrix, self.table, self.more, self.rows, self.points, self.palette)
+        parts = (*shown, self.pairs, self.alpha, self.method)
+        return digest([__version__, FORMAT, *map(repr, parts)])
 
 
 def _tests_csv(comparison: Comparison, within: Sequence[Within]) -> str:
@@ -132,8 +106,9 @@ def _tests_csv(comparison: Comparison, within: Sequence[Within]) -> str:
 
 
 class Section(NamedTuple):
-    """A section that was written: its HTML, and what the tests within corpora say."""
+    """A section that was written: what it means in a sentence, its HTML, and what the tests within corpora say."""
 
+    meaning: str
     html: str
     within: list[str]
 
@@ -157,34 +132,54 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
     if not fresh and made and made["identity"] == subject.identity:
         for _ in range(subject.steps):
             done("")
-        return Section(made["html"], made["within"])
-    comparison, matrix = subject.comparison, subject.matrix
+        return Section(made["meaning"], made["html"], made["within"])
+    comparison = subject.comparison
     within, notes = within_corpora(
-        matrix, subject.load, subject.pairs, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
+        subject.matrix, subject.load, subject.pairs, lambda corpus: done(f"{subject.name}: sentences of {corpus}")
     )
-    pictures = []
+    shown = []
     with whole_folder(folder, made.get("files", _BEFORE_LISTS)) as partial:
-        for name, figure, caption in _figures(subject, comparison, within):
-            if figure is not None:
-                pictures.append(page.picture(plots.save(figure, partial / name)["png"], caption))
+        for picture in pictures(
+            subject.matrix, comparison, within, subject.among, subject.rows, subject.points, subject.looks
+        ):
+            save(picture.whole(), partial / picture.name)
+            shown.append(page.drawn(picture, subject.looks, subject.name))
         replace_file(partial / "tests.csv", _tests_csv(comparison, within).encode())
-        html = "".join([
-            formats.html(subject.table),
-            *(page.folded(table.title, formats.html(table)) for table in subject.more),
-            page.chosen_weights(matrix),
-            "<h3>What the tests say</h3>",
-            page.over_corpora(comparison),
-            page.within_corpora(within, notes, subject.alpha),
-            "<h3>Pictures</h3>",
-            *pictures,
-            page.cost(matrix, [row for of_head in curves.tuned(subject.rows).values() for row in of_head]),
-        ])  # fmt: skip
-        section = Section(html, [*page.within_sentences(within, subject.alpha), *notes])
+        section = _section(subject, comparison, within, notes, shown)
         files = sorted([SECTION, *(path.name for path in partial.iterdir())])
         about = {"name": folder.name, "files": files, "identity": subject.identity}
         replace_file(partial / SECTION, json.dumps(about | section._asdict()).encode())
     done(f"{subject.name}: pictures")
     return section
+
+
+def _section(
+    subject: Subject,
+    comparison: Comparison,
+    within: Sequence[Within],
+    notes: Sequence[str],
+    shown: Sequence[page.Drawn],
+) -> Section:
+    matrix, among = subject.matrix, subject.among
+    meaning = (
+        sentences.meaning_of_runs(matrix, among, comparison, within)
+        if among is not None
+        else sentences.meaning(matrix, comparison, within)
+    )
+    choosing = [row for of_head in curves.tuned(subject.rows).values() for row in of_head]
+    html = page.render(
+        "section.html",
+        meaning=meaning,
+        cautions=sentences.cautions(matrix),
+        table=subject.table,
+        pictures=shown,
+        over=page.over_corpora(comparison),
+        within=page.within_corpora(within, notes, subject.alpha),
+        more=subject.more,
+        weights=page.chosen_weights(matrix),
+        cost=page.cost(matrix, choosing),
+    )
+    return Section(meaning, html, [*sentences.within_sentences(within, subject.alpha), *notes])
 
 
 def _made(folder: Path) -> dict[str, Any]:

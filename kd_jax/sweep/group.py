@@ -39,6 +39,7 @@ class RunContext(NamedTuple):
         status: knows which models are finished.
         device: that models are trained on, in words.
         share: of the machine's memory that is for this process, where others like it run beside it on a CPU.
+        command: that asked for the run, as one types it; "" where none did.
     """
 
     workdir: Path
@@ -47,6 +48,7 @@ class RunContext(NamedTuple):
     status: Status
     device: str
     share: float = 1.0
+    command: str = ""
 
     @property
     def end(self) -> InterruptedRunError | None:

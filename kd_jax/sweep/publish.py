@@ -16,7 +16,7 @@ from kd_jax.settings import to_dict
 from kd_jax.structs import Corpus
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
-from kd_jax.sweep.plan import TRAINING, Chosen, LaneGroup, ModelSpec, Plan
+from kd_jax.sweep.plan import TRAINING, Chosen, LaneGroup, ModelSpec, Plan, needs_teacher
 from kd_jax.sweep.status import Status
 from kd_jax.training.manifest import Manifest
 from kd_jax.training.saved_model import load_counts
@@ -69,6 +69,7 @@ def publish(plan: Plan, group: LaneGroup, tables: ScoreTables, status: Status) -
 
 def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, found: Manifest) -> Row:
     score = found.scores[corpus] if found.ok else None
+    taught = bool(group.teachers) and needs_teacher(found.weights, group.foreign, group.start)
     return Row(
         experiment=plan.experiment.name,
         corpus=corpus,
@@ -90,6 +91,7 @@ def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, found: Mani
         recipe=plan.comparison_key(group),
         path=spec.folder.relative_to(plan.workdir).as_posix(),
         default_f1=None if score is None else score.default_f1,
+        teachers=("own" if group.own_teachers else "shared") if taught else "-",
     )
 
 
@@ -116,15 +118,16 @@ def write_choices(chosen: Chosen, workdir: Path, experiment: str) -> None:
     replace_file(workdir / "chosen" / f"{experiment}.json", json.dumps(content, indent=1).encode())
 
 
-def write_settings(plan: Plan, sweep_data: SweepData, device: str) -> None:
+def write_settings(plan: Plan, sweep_data: SweepData, context: RunContext) -> None:
     """Write what is run, on what and with what, into settings.json.
 
     Args:
         plan: what is run.
         sweep_data: the corpora.
-        device: that models are trained on, in words.
+        context: of the run: its device and the command that asked for it.
     """
     content = {
+        "command": context.command,
         "experiment": to_dict(plan.experiment),
         "settings": to_dict(plan.settings),
         "training": TRAINING,
@@ -140,6 +143,6 @@ def write_settings(plan: Plan, sweep_data: SweepData, device: str) -> None:
         },
         "versions": {"kd_jax": __version__, "python": platform.python_version()}
         | {name: version(name) for name in ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "seqeval")},
-        "device": device,
+        "device": context.device,
     }
     replace_file(plan.workdir / "settings.json", json.dumps(content, indent=1).encode())

@@ -1,9 +1,10 @@
 """From what a user asked for to an experiment that runs: everything is checked before anything is trained."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,18 @@ class Request:
     def place(self) -> Path:
         """The work folder."""
         return self.workdir or Path("runs") / (self.data_dir or sample_corpora()).resolve().name
+
+    @property
+    def command(self) -> str:
+        """The command that asks for it: the experiment, the seeds, and whatever else is not the default."""
+        words = [f"--experiment={self.experiment}", f"--seeds={self.seeds}"]
+        for f in fields(self)[2:]:
+            value = getattr(self, f.name)
+            if f.name == "assignments":
+                words += [f"--set={assignment}" for assignment in value]
+            elif value not in (None, f.default, [], ()) and f.name != "dry_run":
+                words.append(f"--{f.name}={','.join(value) if isinstance(value, tuple | list) else value}")
+        return shlex.join(["kd-jax", "train", *words])
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -205,7 +218,7 @@ def execute(request: Request, console: Console) -> None:
     open_workdir(workdir)
     total = _lane_tokens(plans, cost_model, status)
     with locked(workdir), Interrupt() as stop, ProgressMeter(total, _metrics(workdir), console, curves) as meter:
-        context = RunContext(workdir, meter, stop, status, devices())
+        context = RunContext(workdir, meter, stop, status, devices(), command=request.command)
         tables = _carry_out(plans, sweep_data, context, InProcess(sweep_data, context))
     _show_tables(plans, tables, console)
 
@@ -225,7 +238,7 @@ def _execute_on_cluster(request: Request, console: Console, curves: Curves | Non
         _show_plans(plans, cost_model, status, console)
         total = _lane_tokens(plans, cost_model, status)
         with ProgressMeter(total, _metrics(workdir), console, curves) as meter:
-            context = RunContext(workdir, meter, stop, status, cluster.device.name)
+            context = RunContext(workdir, meter, stop, status, cluster.device.name, command=request.command)
             tables = _carry_out(plans, sweep_data, context, cluster.engine(sweep_data, context))
     _show_tables(plans, tables, console)
 

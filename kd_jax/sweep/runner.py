@@ -117,7 +117,7 @@ class Sweep:
             log(f"{name}: not the text that this folder's last run read; models of that text stay, and are not used")
         if version := trained_otherwise(workdir):
             log(f"this folder's models are of kd_jax {version}, which trained otherwise: they stay, and are not used")
-        write_settings(plan, self.sweep_data, self.context.device)
+        write_settings(plan, self.sweep_data, self.context)
         self.finish([group for group in plan.fixed if not group.teachers])
         self.finish(plan.tuning)
         chosen = self.context.status.choose(plan)

@@ -5,7 +5,7 @@ from itertools import combinations
 import matplotlib as mpl
 from matplotlib.text import Text
 
-from kd_jax.report import plots
+from kd_jax.report import drawing
 
 
 def beyond_the_axes(figure):
@@ -19,7 +19,7 @@ def beyond_the_axes(figure):
 
 def assert_legible(figure):
     """No text is cut off by the frame or covers another."""
-    with mpl.rc_context(plots.STYLE):
+    with mpl.rc_context(drawing.STYLE):
         figure.draw_without_rendering()
         unseen = set(beyond_the_axes(figure))
         texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in unseen]

@@ -9,7 +9,18 @@ from helpers.made_results import made_rows
 from helpers.pictures import assert_legible
 
 from kd_jax.errors import InputError
-from kd_jax.report.curves import Point, learning_curves, read_metrics, temperatures, tuned, weight_grid
+from kd_jax.report.curves import (
+    Point,
+    lanes_of,
+    learning_curves,
+    read_metrics,
+    said_of_lines,
+    temperatures,
+    temperatures_vary,
+    tuned,
+    weight_grid,
+    weights_vary,
+)
 
 LINE = {"experiment": "logits", "stage": "STM", "corpus": "NCBI", "cell": "STM on NCBI", "label": "STM", "seed": 1,
         "epoch": 1, "step": 10, "loss": 0.5, "lane_tokens_per_s": 5000, "devel_f1": None}  # fmt: skip
@@ -58,7 +69,7 @@ def test_a_damaged_line_is_named(tmp_path, damaged):
 
 def test_the_thick_line_is_the_mean_and_every_lane_is_drawn():
     points = made_points(corpora=("NCBI",), labels=("STM",))
-    axes = learning_curves(points, "loss").axes[0]
+    axes = learning_curves(lanes_of(points, "loss"), "loss").axes[0]
     thick = [line for line in axes.lines if line.get_linewidth() > 1]
     assert (len(axes.lines), len(thick)) == (4, 1)
     for epoch, value in zip(thick[0].get_xdata(), thick[0].get_ydata(), strict=True):
@@ -68,14 +79,28 @@ def test_the_thick_line_is_the_mean_and_every_lane_is_drawn():
 def test_a_lane_that_was_trained_again_leaves_no_tail_and_a_lost_lane_ends():
     points = made_points(corpora=("NCBI",), labels=("STM",), seeds=(1,), epochs=3)
     again = [*points, points[1]._replace(loss=9.0), points[2]._replace(loss=float("nan"))]
-    (line,) = learning_curves(again, "loss").axes[0].lines
+    (line,) = learning_curves(lanes_of(again, "loss"), "loss").axes[0].lines
     assert list(line.get_ydata()) == [points[0].loss, 9.0]
 
 
 def test_nothing_recorded_draws_nothing():
-    assert learning_curves([], "loss") is None
-    assert learning_curves([p._replace(devel_f1=None) for p in made_points()], "devel_f1") is None
-    assert learning_curves(made_points(epochs=1), "loss") is None
+    assert lanes_of([], "loss") == {}
+    assert lanes_of([p._replace(devel_f1=None) for p in made_points()], "devel_f1") == {}
+    assert lanes_of(made_points(epochs=1), "loss") == {}
+
+
+def test_lines_are_called_seeds_only_where_they_are():
+    assert said_of_lines(lanes_of(made_points(), "loss")) == "thin lines are seeds, thick ones their means"
+    assert said_of_lines(lanes_of(made_points(seeds=(1,)), "loss")) == "one seed"
+
+
+@pytest.mark.parametrize("quantity", ["devel_f1", "loss"])
+def test_a_failing_model_does_not_stretch_the_curves(quantity):
+    failed = {"devel_f1": {"devel_f1": 0.5}, "loss": {"loss": 1e6}}[quantity]
+    points = [p._replace(**failed) if p.label == "SM a=0" else p for p in made_points(labels=("STM", "MTM", "SM a=0"))]
+    for axes in learning_curves(lanes_of(points, quantity), quantity).axes:
+        low, high = axes.get_ylim()
+        assert low > 60 if quantity == "devel_f1" else high < 10
 
 
 @pytest.mark.parametrize("corpora", [("NCBI",), ("NCBI", "CRAFT", "ExPTM", "NCBI+CRAFT+ExPTM")])
@@ -83,7 +108,7 @@ def test_nothing_recorded_draws_nothing():
     "labels", [("STM", "MTM", "SM a=0"), tuple(f"SM task+shared, transfer {k}" for k in range(10))]
 )
 def test_curves_are_legible(corpora, labels):
-    figure = learning_curves(made_points(corpora, labels), "devel_f1")
+    figure = learning_curves(lanes_of(made_points(corpora, labels), "devel_f1"), "devel_f1")
     assert_legible(figure)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(labels)
 
@@ -124,8 +149,10 @@ def test_the_best_temperature_is_ringed():
     rings = [line.get_xdata()[0] for axes in figure.axes for line in axes.lines if line.get_markersize() == 11]
     assert rings == [4, 0]
     assert_legible(figure)
-    assert weight_grid(rows) is None
-    assert temperatures(made_grid()) is None
+    assert temperatures_vary(rows)
+    assert not weights_vary(rows)
+    assert weights_vary(made_grid())
+    assert not temperatures_vary(made_grid())
 
 
 def test_only_students_scored_on_devel_with_several_weights_are_tuned():
@@ -134,4 +161,4 @@ def test_only_students_scored_on_devel_with_several_weights_are_tuned():
     single = [replace(grid[0], model="STM"), replace(grid[0], head="crf")]
     lost = [replace(grid[0], f1=None)]
     assert tuned([*grid, *scored, *single, *lost]) == {"softmax": grid}
-    assert weight_grid([row for row in grid if (row.gamma, row.kappa) == (0, 0)]) is None
+    assert not weights_vary([row for row in grid if (row.gamma, row.kappa) == (0, 0)])

@@ -8,7 +8,8 @@ import pytest
 from helpers.made_results import made_rows
 
 from kd_jax.evaluation.significance import Interval
-from kd_jax.report import page
+from kd_jax.report import page, sentences
+from kd_jax.report import published as paper
 from kd_jax.report.comparison import Within, compare
 from kd_jax.report.score_matrix import published, score_matrices
 from kd_jax.report.tables import score_table
@@ -41,49 +42,115 @@ class Checked(HTMLParser):
         return " ".join(self.words)
 
 
+def section(matrix, within=(), notes=(), table=None, drawn=()):
+    comparison = compare(matrix)
+    return page.render(
+        "section.html", meaning=sentences.meaning(matrix, comparison, within), cautions=sentences.cautions(matrix),
+        table=table or score_table(matrix, "X", {}), pictures=drawn, over=page.over_corpora(comparison),
+        within=page.within_corpora(within, notes, 0.05), more=(), weights=page.chosen_weights(matrix),
+        cost=page.cost(matrix),
+    )  # fmt: skip
+
+
 def test_the_page_is_well_formed_and_needs_nothing_else():
-    matrix = published(4)
-    content = page.over_corpora(compare(matrix)) + page.grid(["", "<b>"], [["a&b", "1"]])
-    document = Checked(page.page("A <title>", "<p>lead</p>", [("One & two", content)]))
-    assert "A <title>" in document.text
-    assert "SM task beats STM on 15 of 15 corpora" in document.text
-    assert "chi2 = 18.061" in document.text
+    part = page.Part("One & two", "<b>", section(published(4)))
+    document = Checked(page.page("A <title>", ["kd-jax train --set='a<b'"], [part, part], [("Settings", "<p>x</p>")]))
+    for text in ("A <title>", "kd-jax train --set='a<b'", "One & two", "<b>", "SM task beats STM on 15 of 15 corpora",
+                 "chi2 = 18.061"):  # fmt: skip
+        assert text in document.text
     assert all(source.startswith(("#", "data:")) for source in document.sources)
 
 
-def test_a_table_at_a_glance_names_the_best_first():
-    assert page.glance(score_table(published(1), "Table 1. X", {})) == (
-        "Table 1. X: F1, average of 15 corpora: SM a=0.5 84.1, MTM 84.0, SM a=0 83.7, SM a=1 83.3, STM 83.1."
-    )
-    one = score_table(published(1).only(["NCBI"]), "X", {})
-    assert page.glance(one) == "X: F1, NCBI: SM a=0.5 85.3, MTM 85.0, SM a=0 84.9, STM 84.3, SM a=1 84.2."
+def test_the_result_comes_first_then_the_tests_and_settings_are_folded_at_the_end():
+    rows = [replace(row, corpus="<b>&") for row in made_rows(1, ["NCBI"])]
+    (matrix,) = score_matrices(rows)
+    html = page.page("X", ["kd-jax train"], [page.Part("T", "", section(matrix))], [("Settings", "<p>hash</p>")])
+    document = Checked(html)
+    order = ["kd-jax train", "has the highest F1", "<b>&", "What the tests say", "Time and tokens", "hash"]
+    places = [document.text.index(part) for part in order]
+    assert places == sorted(places)
+    assert re.search(r"<details><summary>Settings</summary><p>hash</p></details>", html)
+    assert html.count("<table") == html.count('<div class="wide"><table')
+
+
+def test_a_table_shows_places_spread_and_what_it_stands_beside():
+    (matrix,) = score_matrices(made_rows(1, ["NCBI"]))
+    html = section(matrix, table=score_table(matrix, "X", paper.figures(1)))
+    cells = re.findall(r"<td>.*?</td>", html.split("</table>")[0], re.DOTALL)
+    assert len(cells) == 5
+    placed = [cell.place for cell in score_table(matrix, "X", {}).rows[0][1]]
+    places = [placed.count(1), placed.count(2)]
+    assert [sum(f'class="{name}"' in cell for cell in cells) for name in ("best", "second")] == places
+    assert all("<small> ± " in cell and 'class="beside"' in cell and "−" in cell for cell in cells)
+
+
+@pytest.mark.parametrize(("number", "corpora", "said"), [
+    (1, None, "SM a=0.5 has the highest F1, 84.1 on the average of 15 corpora, 1.0 above STM; over corpora the two "
+              "differ significantly (Holm-Wilcoxon p = 0.043)."),
+    (7, None, "MTM has the highest F1, 84.0 on the average of 15 corpora, 0.9 above STM; over corpora that is "
+              "undecided."),
+    (1, ["NCBI"], "SM a=0.5 has the highest F1, 85.3 on NCBI, 1.0 above STM; nothing tests whether that is more than "
+                  "chance."),
+])  # fmt: skip
+def test_what_a_table_means_in_a_sentence(number, corpora, said):
+    matrix = published(number)
+    matrix = matrix.only(corpora or matrix.corpora)
+    assert sentences.meaning(matrix, compare(matrix), []) == said
+
+
+@pytest.mark.parametrize(("p", "said"), [
+    ((0.01, 0.2), "it is significantly better on NCBI and 1 corpus is undecided."),
+    ((0.01, 0.02), "it is significantly better on NCBI and CRAFT."),
+    ((0.3, 0.2), "no test tells the two apart."),
+])  # fmt: skip
+def test_what_a_table_means_where_only_tests_within_corpora_can_tell(p, said):
+    matrix = published(1).only(["NCBI", "CRAFT"])
+    tests = [
+        Within(c, "SM a=0.5", "STM", 100, Interval(1.5, 0.5, 2.5), x) for c, x in zip(("NCBI", "CRAFT"), p, strict=True)
+    ]
+    meaning = sentences.meaning(matrix, compare(matrix), tests)
+    assert meaning.startswith("MTM has") or meaning.endswith(said)
+    matrix = matrix.only(["NCBI", "CRAFT"], ["STM", "SM a=0.5"])
+    assert sentences.meaning(matrix, compare(matrix), tests).endswith(said)
+
+
+def test_a_model_that_finds_nothing_and_teachers_that_seeds_share_are_said():
+    rows = made_rows(1, ["NCBI", "CRAFT"])
+    assert sentences.cautions(score_matrices(rows)[0]) == []
+    lost = [replace(r, f1=1.0) if (r.label, r.corpus) == ("SM a=0", "NCBI") else r for r in rows]
+    assert sentences.cautions(score_matrices(lost)[0]) == ["SM a=0 finds next to nothing on NCBI."]
+    own = [replace(r, teachers="own" if r.label == "SM a=0" else "-") for r in rows]
+    assert sentences.cautions(score_matrices(own)[0]) == []
+    shared = [replace(r, teachers="shared" if r.label == "SM a=0.5" else r.teachers) for r in own]
+    (said,) = sentences.cautions(score_matrices(shared)[0])
+    assert said.startswith("SM a=0.5: teachers shared by all seeds")
+    assert sentences.cautions(score_matrices([r for r in shared if r.seed == 1])[0]) == []
 
 
 def test_cost_counts_a_teacher_once_and_students_by_corpus():
     (matrix,) = score_matrices(made_rows(7, ["NCBI", "CRAFT"], seeds=(1, 2)))
-    text = page.cost(matrix)
-    lines = {row[0]: row[1:] for row in (re.findall(r">([^<>]+)</t[hd]>", line) for line in text.split("<tr>")[1:])}
+    grid = page.cost(matrix)
+    lines = {row[0]: row[1:] for row in grid}
     assert lines["STM"] == ["4", "0.40", "0:04:02", "1,653"]
     assert lines["MTM"] == ["2", "0.20", "0:02:01", "1,653"]
     assert lines["all"] == ["10", "1.00", "0:10:05", "1,653"]
-    assert page.cost(published(1)) == ""
+    assert page.cost(published(1)) == []
     choosing = [
         replace(row, split="devel", label=f"SM tau={k}") for k in (1, 2) for row in made_rows(7, ["NCBI"], (1,))[2:]
     ]
-    text = Checked(page.cost(matrix, choosing)).text
-    assert re.search(r"choosing weights +2 +0.20 +0:02:01", text)
-    assert re.search(r"all +12 +1.20", text)
+    *_, of_choosing, of_all = page.cost(matrix, choosing)
+    assert of_choosing[:4] == ["choosing weights", "2", "0.20", "0:02:01"]
+    assert of_all[:3] == ["all", "12", "1.20"]
 
 
 def test_chosen_weights_are_shown_where_they_differ_between_corpora():
     rows = made_rows(7, ["NCBI", "CRAFT"])
-    assert page.chosen_weights(score_matrices(rows)[0]) == ""
+    assert page.chosen_weights(score_matrices(rows)[0]) == []
     rows = [replace(row, tau=3.0) if (row.label, row.corpus) == ("SM soft", "NCBI") else row for row in rows]
-    text = Checked(page.chosen_weights(score_matrices(rows)[0])).text
-    assert "tau 3" in text
-    assert "tau 1" in text
-    assert "SM soft" in text
-    assert "STM" not in text
+    head, *lines = page.chosen_weights(score_matrices(rows)[0])
+    assert head == ["", "SM soft"]
+    assert [line[0] for line in lines] == ["CRAFT", "NCBI"]
+    assert [line[1][-5:] for line in lines] == ["tau 1", "tau 3"]
 
 
 @pytest.mark.parametrize(("p", "said"), [
@@ -95,8 +162,8 @@ def test_chosen_weights_are_shown_where_they_differ_between_corpora():
 def test_tests_within_corpora_in_words(p, said):
     tests = [Within("NCBI", "STM", "MTM", 100, Interval(1.5, 0.5, 2.5), p[0]),
              Within("CRAFT", "STM", "MTM", 100, Interval(0.5, 0.1, 0.9), p[1])]  # fmt: skip
-    assert page.within_sentences(tests, 0.05) == said
-    assert said[0] in Checked(page.within_corpora(tests, [], 0.05)).text
+    assert sentences.within_sentences(tests, 0.05) == said
+    assert said[0] in Checked(section(published(1), tests)).text
 
 
 def test_no_difference_within_corpora_takes_narrow_limits():
@@ -104,11 +171,11 @@ def test_no_difference_within_corpora_takes_narrow_limits():
     tests = [Within("NCBI", "STM", "MTM", 100, narrow, 0.5), Within("CRAFT", "MTM", "STM", 100, narrow, 0.5),
              Within("ExPTM", "STM", "MTM", 100, wide, 0.5)]  # fmt: skip
     assert (
-        page.within_sentences(tests, 0.05)[0]
+        sentences.within_sentences(tests, 0.05)[0]
         == "No difference between MTM and STM on NCBI and CRAFT (limits within 0.5)."
     )
-    text = Checked(page.within_corpora(tests, [], 0.05)).text
-    assert (text.count("undecided"), text.count("no difference")) == (1, 2)
+    verdicts = [line[-1] for line in page.within_corpora(tests, [], 0.05)["lines"]]
+    assert sorted(verdicts) == ["no difference", "no difference", "undecided"]
 
 
 def test_whatever_settings_hold_is_shown():
@@ -124,5 +191,5 @@ def test_whatever_settings_hold_is_shown():
     shown = ("logits", "SM a=0", "model.words.dim", "200", "NCBI", "abababababab…", "123,456", "tokens train", "<mine>")
     for part in (*shown, "jax", "0.7", "1, 2", "2 x cpu"):
         assert part in text
-    assert page.what_ran({}) == ""
+    assert "no settings.json" in page.what_ran({})
     Checked(page.what_ran({"corpora": {"NCBI": "a hash"}, "odd": [1, {"a": 2}]}))

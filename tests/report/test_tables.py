@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -175,23 +174,17 @@ def test_latex_is_balanced_and_escaped():
     assert text.isascii()
 
 
-def test_html_is_well_formed_and_escaped():
-    class Checker(HTMLParser):
-        def __init__(self):
-            super().__init__()
-            self.open, self.cells = [], 0
-
-        def handle_starttag(self, tag, _attrs):
-            self.open.append(tag)
-            self.cells += tag == "td"
-
-        def handle_endtag(self, tag):
-            assert self.open.pop() == tag
-
-    (table,) = experiment_tables([replace(r, corpus="<b>&") for r in made_rows(1, ["NCBI"])], 1)
-    text = formats.html(table)
-    checker = Checker()
-    checker.feed(text)
-    assert checker.open == []
-    assert checker.cells == 5
-    assert "&lt;b&gt;&amp;" in text
+def test_a_table_that_is_wider_than_a_page_goes_on_in_another():
+    rows = [replace(r, label=f"{r.label}, kind {k}") for r in made_rows(1, ["NCBI", "CRAFT"]) for k in range(3)]
+    (table,) = experiment_tables(rows, 1)
+    text = formats.latex([table])
+    blocks = text.split(r"\begin{table}")[1:]
+    assert len(blocks) > 1
+    heads = [block.split(r"\toprule")[1].split(r"\\")[0].split("&")[1:] for block in blocks]
+    assert [label.strip() for head in heads for label in head] == [*table.labels]
+    for block, head in zip(blocks, heads, strict=True):
+        assert len("BioNLP09") + sum(len(label) + 2 for label in head) <= 90
+        assert block.count("NCBI &") == block.count("Average of 2 &") == 1
+        assert block.count(r"\begin{tabular}{@{}l" + "r" * len(head) + "@{}}") == 1
+    assert ["continued" in block for block in blocks] == [False] + [True] * (len(blocks) - 1)
+    assert text.isascii()
