@@ -26,23 +26,24 @@ def explain(settings: Any, presets: Mapping[str, Any]) -> Iterator[str]:
         settings: nested dataclasses whose docstrings have a line for each field under "Attributes:".
         presets: other values of the same, by what they are for; their defaults are named where they differ.
     """
-    for name, kind, value, sentence in _settings(settings):
+    for name, kind, value, sentence in each_setting(settings):
         others = [
             f"{what}: {other}"
             for what, preset in presets.items()
-            for of_preset, _, other, _ in _settings(preset)
+            for of_preset, _, other, _ in each_setting(preset)
             if of_preset == name and other != value
         ]
         yield f"{name}={kind}  (default: {'; '.join([str(value) if value != '' else 'none', *others])})"
         yield from textwrap.wrap(sentence, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 
-def _settings(node: Any, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
+def each_setting(node: Any, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
+    """Name, type, default and sentence of each setting of nested dataclasses."""
     hints, sentences = typing.get_type_hints(type(node)), attributes(type(node))
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if dataclasses.is_dataclass(value):
-            yield from _settings(value, f"{prefix}{field.name}.")
+            yield from each_setting(value, f"{prefix}{field.name}.")
         else:
             yield f"{prefix}{field.name}", _kind(hints[field.name]), value, sentences[field.name]
 
