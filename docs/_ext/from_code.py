@@ -10,14 +10,15 @@ from itertools import groupby
 from operator import attrgetter
 
 from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
 from kd_jax import cli
 from kd_jax.__main__ import COMMANDS
 from kd_jax.evaluation.results import Row, TypeRow
 from kd_jax.experiment import experiments, load_experiment
 from kd_jax.settings import SMALL, Settings
 from kd_jax.sweep.explain import attributes, each_setting
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 
 def _escaped(text: str) -> str:

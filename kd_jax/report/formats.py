@@ -88,16 +88,17 @@ def _latex_reference(cells: Sequence[Cell | None]) -> str:
     return " & ".join(texts)
 
 
-_LINE = 84
+_LINE = 68
 """Letters of \\small that a line of an article's text holds."""
 
 
 def _blocks(table: ScoreTable) -> list[slice]:
     """Columns that fit beside each other on a page, block by block."""
     longest = max(len(name) for name, _ in (*table.rows, *table.averages))
+    least = 9 if table.reference else 8
     blocks, start, width = [], 0, longest
     for k, label in enumerate(table.labels):
-        takes = max(len(label), 9) + 2
+        takes = max(len(label), least) + 2
         if k > start and width + takes > _LINE:
             blocks.append(slice(start, k))
             start, width = k, longest

@@ -36,7 +36,9 @@ def meaning(matrix: ScoreMatrix, comparison: Comparison, within: Sequence[Within
         return "".join(f"{label}: F1 {mean:.1f} on {corpora[0]}." for label, mean in averages.items())
     best, *others = sorted(averages, key=lambda label: -averages[label])
     single = baselines(matrix).get(best) or next((label for label in others if label.startswith("STM")), others[0])
-    base = single if single != best and single in averages else others[0]
+    asked = [other for pair in comparison.pairs if best in pair[:2] for other in pair[:2] if other in others]
+    known = [label for label in (single, *asked) if label in (asked or others)]
+    base = known[0] if known else others[0]
     where = f"on the average of {len(corpora)} corpora" if len(corpora) > 1 else f"on {corpora[0]}"
     gain = averages[best] - averages[base]
     said = f"{best} has the highest F1, {averages[best]:.1f} {where}, {gain:.1f} above {base}"
@@ -45,17 +47,16 @@ def meaning(matrix: ScoreMatrix, comparison: Comparison, within: Sequence[Within
 
 def _tested(first: str, second: str, comparison: Comparison, within: Sequence[Within]) -> str:
     """Whether two models can be told apart, as part of a sentence."""
-    for pair in comparison.pairs:
-        if {pair.first, pair.second} == {first, second} and comparison.differ(pair):
+    over = [pair for pair in comparison.pairs if {pair.first, pair.second} == {first, second}]
+    for pair in over:
+        if comparison.differ(pair):
             beats = "" if pair.first == first else f" in favour of {pair.first}"
             return f"over corpora the two differ significantly{beats} (Holm-Wilcoxon {p_text(pair.wilcoxon)})"
     tests = [test for test in within if {test.first, test.second} == {first, second}]
     better = [t.corpus for t in tests if t.first == first and t.p < comparison.alpha]
     worse = [t.corpus for t in tests if t.first != first and t.p < comparison.alpha]
     if not tests:
-        return (
-            "over corpora that is undecided" if comparison.pairs else "nothing tests whether that is more than chance"
-        )
+        return "over corpora that is undecided" if over else "nothing tests whether that is more than chance"
     parts = [f"it is significantly {how} on {listed(on)}" for how, on in (("better", better), ("worse", worse)) if on]
     open_ones = len(tests) - len(better) - len(worse)
     if not parts:
