@@ -1,5 +1,6 @@
 """The whole path on small corpora: files to table, skipped when finished, rebuilt where damaged, refused when wrong."""
 
+import html
 import json
 import shutil
 import subprocess
@@ -41,7 +42,12 @@ def test_table_and_results(finished):
     assert all(r.split == "test" and r.protocol == "train+devel" and r.f1 is not None for r in rows)
     assert {r.seed for r in rows if r.label == "SM a=1"} == {1001, 1002}
     assert {(r.alpha, r.beta) for r in rows if r.label == "SM a=0.5"} == {(0.5, 0.5)}
-    assert (workdir / "settings.json").is_file()
+    assert {(r.label, r.teachers) for r in rows} == {
+        ("STM", "-"), ("MTM", "-"), ("SM a=0", "own"), ("SM a=0.5", "own"), ("SM a=1", "-")
+    }  # fmt: skip
+    command = json.loads((workdir / "settings.json").read_text())["command"]
+    assert command.startswith("kd-jax train --experiment=logits --seeds=2 --data_dir=")
+    assert command in html.unescape((workdir / "report" / "index.html").read_text())
     first = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[0])
     assert {"experiment", "stage", "corpus", "cell", "label", "seed", "epoch", "step", "loss"} <= set(first)
 

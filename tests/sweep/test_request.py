@@ -1,0 +1,31 @@
+"""What a user asked for, and the command that asks for it again."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from kd_jax import cli
+from kd_jax.main import define
+from kd_jax.sweep.request import Request
+
+
+@pytest.mark.parametrize("request_", [
+    Request(),
+    Request(experiment="logits", seeds="3,5", datasets=["NCBI", "my corpus"], data_dir=Path("/a b"), epochs=2),
+    Request(targets=["NCBI"], workdir=Path("w"), protocol="train", scheme="NCBI:IOB1", entity_type="Gene",
+            assignments=("dropout=0.3", "words.vectors=it's here"), cluster="local:2"),
+])  # fmt: skip
+def test_the_command_of_a_request_asks_for_the_same(request_):
+    program, name, *words = shlex.split(request_.command)
+    assert (program, name) == ("kd-jax", "train")
+    flags = cli.Flags()
+    define(flags)
+    assert flags.values(["train", *words])[1:] == []
+    given = {f: flags.values[f].value for f in Request.__dataclass_fields__ if f != "assignments"}
+    again = Request(**given, assignments=tuple(flags.values.set))
+    assert {f: v or None for f, v in vars(again).items()} == {f: v or None for f, v in vars(request_).items()}
+
+
+def test_a_dry_run_is_not_part_of_it():
+    assert Request(dry_run=True).command == Request().command == "kd-jax train --experiment=recommended --seeds=5"
