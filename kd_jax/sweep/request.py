@@ -68,6 +68,8 @@ class Request:
             value = getattr(self, f.name)
             if f.name == "assignments":
                 words += [f"--set={assignment}" for assignment in value]
+            elif value is True and f.name != "dry_run":
+                words.append(f"--{f.name}")
             elif value not in (None, f.default, [], ()) and f.name != "dry_run":
                 words.append(f"--{f.name}={','.join(value) if isinstance(value, tuple | list) else value}")
         return shlex.join(["kd-jax", "train", *words])

@@ -14,7 +14,7 @@ from kd_jax.sweep.request import Request
     Request(),
     Request(experiment="logits", seeds="3,5", datasets=["NCBI", "my corpus"], data_dir=Path("/a b"), epochs=2),
     Request(targets=["NCBI"], workdir=Path("w"), protocol="train", scheme="NCBI:IOB1", entity_type="Gene",
-            assignments=("dropout=0.3", "words.vectors=it's here"), cluster="local:2"),
+            assignments=("dropout=0.3", "words.vectors=it's here"), cluster="local:2", tensorboard=True),
 ])  # fmt: skip
 def test_the_command_of_a_request_asks_for_the_same(request_):
     program, name, *words = shlex.split(request_.command)
