@@ -16,6 +16,7 @@ COMMANDS = {
     "tag": "kd_jax.tag",
     "ship": "kd_jax.ship",
     "vectors": "kd_jax.vectors",
+    "evaluate": "kd_jax.evaluation.__main__",
     "card": "kd_jax.card",
     "report": "kd_jax.report.__main__",
     "corpora": "kd_jax.corpora.__main__",

@@ -298,7 +298,9 @@ def test_every_flag_that_takes_a_path_is_one_of_the_shared_type():
          ("card", "--data_dir"), ("report", "--workdir"),
         ("report", "--output"), ("corpora", "--data_dir"), ("corpora", "--out"), ("bench", "--data_dir"),
         ("bench", "--json"),
-        ("vectors", "--data_dir"), ("vectors", "--text"), ("vectors", "--words"), ("vectors", "--out"),
+        ("evaluation", "--model"), ("evaluation", "--test"), ("evaluation", "--train"), ("evaluation", "--errors"),
+        ("evaluation", "--json"), ("vectors", "--data_dir"), ("vectors", "--text"),
+        ("vectors", "--words"), ("vectors", "--out"),
     }  # fmt: skip
 
 
