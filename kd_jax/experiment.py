@@ -42,6 +42,24 @@ class Teacher:
 
 
 @dataclass(frozen=True)
+class Average:
+    """A column that trains nothing: the mean logits of the models of all seeds that are run, decoded like one model's.
+
+    It is what an ensemble's students are to be measured by: what their teachers have together, or what as many
+    single-task models would have had.
+
+    Attributes:
+        label: the column's name, such as "3 STMs averaged".
+        model: "MTM" or "STM".
+        head: of the models.
+    """
+
+    label: str
+    model: Literal["MTM", "STM"] = "MTM"
+    head: Head = "softmax"
+
+
+@dataclass(frozen=True)
 class Student:
     """A student of one table column: its label and its loss weights.
 
@@ -92,6 +110,7 @@ class Experiment:
         multi: output layers of the multi-task models shown beside them.
         teachers: the models that teach; the logits of several are averaged.
         students: the columns beside STM and MTM.
+        averages: columns of several models' mean.
         assignments: settings that it needs, as for --set; the user's go over them.
         pairs: labels of columns whose difference is in question, named before the run; tests over corpora are then
             about these pairs alone, and corrected for as many. None for all pairs.
@@ -106,6 +125,7 @@ class Experiment:
     multi: tuple[Head, ...] = ("softmax",)
     teachers: tuple[Teacher, ...] = (Teacher(),)
     students: tuple[Student, ...] = ()
+    averages: tuple[Average, ...] = ()
     assignments: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     parts: tuple[str, ...] = ()
@@ -128,10 +148,22 @@ def check_experiment(experiment: Experiment, where: str) -> None:
                 raise InputError(f"{where}: {field} has {head!r}; {nearest(str(head), heads)}")
     if experiment.head not in heads:
         raise InputError(f"{where}: head={experiment.head!r}; {nearest(str(experiment.head), heads)}")
-    labels = [student.label for student in experiment.students]
+    _check_columns(experiment, where)
+    for student in experiment.students:
+        _check_student(student, where)
+    for teacher in (*experiment.teachers, *(t for s in experiment.students for t in s.teachers or ())):
+        _check_teacher(teacher, where)
+
+
+def _check_columns(experiment: Experiment, where: str) -> None:
+    for average in experiment.averages:
+        if not isinstance(average, Average):
+            raise InputError(f"{where}: averages has {average!r:.60}; write Average(label, model=...)")
+        _check_kind(average, where)
+    labels = [*(s.label for s in experiment.students), *(a.label for a in experiment.averages)]
     for label in labels:
         if labels.count(label) > 1:
-            raise InputError(f"{where}: two students have the label {label!r}; give each column a name of its own")
+            raise InputError(f"{where}: two columns have the label {label!r}; give each a name of its own")
     plain = [f"{kind}-CRF" if head == "crf" else kind for kind in ("STM", "MTM") for head in get_args(Head)]
     for pair in experiment.pairs:
         if not isinstance(pair, tuple) or len(set(pair)) != 2:
@@ -139,10 +171,6 @@ def check_experiment(experiment: Experiment, where: str) -> None:
         for label in pair:
             if label not in (*labels, *plain):
                 raise InputError(f"{where}: pairs has {label!r}; {nearest(str(label), (*labels, *plain))}")
-    for student in experiment.students:
-        _check_student(student, where)
-    for teacher in (*experiment.teachers, *(t for s in experiment.students for t in s.teachers or ())):
-        _check_teacher(teacher, where)
 
 
 def _check_student(student: Student, where: str) -> None:
@@ -164,15 +192,20 @@ def _check_student(student: Student, where: str) -> None:
 def _check_teacher(teacher: Teacher, where: str) -> None:
     if not isinstance(teacher, Teacher):
         raise InputError(f"{where}: teachers has {teacher!r:.60}; write Teacher(head=...)")
-    for field, known in (("head", get_args(Head)), ("model", ("MTM", "STM")), ("seeds", ("", "own", "first", "every"))):
-        value = getattr(teacher, field)
-        if field == "seeds" and isinstance(value, tuple):
-            if not value or len(set(value)) < len(value) or not all(type(n) is int and n >= 0 for n in value):
-                raise InputError(
-                    f"{where}: Teacher(seeds={value!r:.60}); write different whole numbers, such as (1, 2, 3)"
-                )
-        elif value not in known:
-            raise InputError(f"{where}: Teacher({field}={value!r}); {nearest(str(value), filter(None, known))}")
+    _check_kind(teacher, where)
+    value, known = teacher.seeds, ("own", "first", "every")
+    if isinstance(value, tuple):
+        if not value or len(set(value)) < len(value) or not all(type(n) is int and n >= 0 for n in value):
+            raise InputError(f"{where}: Teacher(seeds={value!r:.60}); write different whole numbers, such as (1, 2, 3)")
+    elif value not in ("", *known):
+        raise InputError(f"{where}: Teacher(seeds={value!r}); {nearest(str(value), known)}")
+
+
+def _check_kind(column: Teacher | Average, where: str) -> None:
+    for field, known in (("head", get_args(Head)), ("model", ("MTM", "STM"))):
+        value = getattr(column, field)
+        if value not in known:
+            raise InputError(f"{where}: {type(column).__name__}({field}={value!r}); {nearest(str(value), known)}")
 
 
 _PACKAGE = Path(__file__).resolve().parent

@@ -133,14 +133,17 @@ class Plan:
         return (*single, *multi, *self._hidden_teachers([*single, *multi]), *self.tuning)
 
     def _hidden_teachers(self, shown: Sequence[LaneGroup]) -> list[LaneGroup]:
-        """Models that only teach, of no more seeds than teach."""
+        """Models that only teach, of no more seeds than teach, and those that are shown in an average alone."""
         known = {spec.folder for group in shown for spec in group.specs}
+        wanted = [(group.corpora, group.teachers) for group in (*self.tuning, *self.students(None))]
+        for average in self.experiment.averages:
+            wanted += [((name,), self.plain(average.model, average.head, name).specs) for name in self.targets]
         hidden: dict[tuple[str, Head, tuple[str, ...], str], LaneGroup] = {}
-        for group in (*self.tuning, *self.students(None)):
-            for spec in group.teachers:
+        for on, specs in wanted:
+            for spec in specs:
                 if spec.folder not in known:
                     known.add(spec.folder)
-                    corpora = tuple(self.corpora) if spec.kind == "MTM" else group.corpora
+                    corpora = tuple(self.corpora) if spec.kind == "MTM" else on
                     key = (spec.kind, spec.head, corpora, spec.protocol)
                     found = self._plain(spec.kind, spec.head, corpora, [spec.seed], spec.protocol)
                     before = hidden.get(key)
@@ -210,6 +213,10 @@ class Plan:
             corpora = tuple(self.corpora) if teacher.model == "MTM" else (name,)
             found += self._plain(teacher.model, teacher.head, corpora, seeds, protocol).specs
         return tuple(found)
+
+    def plain(self, kind: Kind, head: Head, name: str) -> LaneGroup:
+        """The single-task models of a corpus, or the multi-task ones that know it, one of every seed."""
+        return self._plain(kind, head, tuple(self.corpora) if kind == "MTM" else (name,), self.seeds)
 
     def _plain(
         self, kind: Kind, head: Head, on: tuple[str, ...], seeds: Iterable[int], protocol: str = ""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from kd_jax.errors import InputError
 from kd_jax.evaluation.score_tables import ScoreTables
+from kd_jax.sweep.averages import Averaged, average_rows, averages_of
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.lanes import known_lanes, record_lanes, split_lanes, timed_before
@@ -19,7 +20,7 @@ from kd_jax.sweep.plan import LaneGroup, Plan, describe
 from kd_jax.sweep.publish import Publisher, lacking_cards, write_choices, write_settings
 from kd_jax.sweep.status import changed_corpora, trained_otherwise
 from kd_jax.sweep.teachers import wanted_outputs
-from kd_jax.sweep.units import ChooseLanes, TeacherOutputs, TrainLanes, Unit, Workshop, WriteCards
+from kd_jax.sweep.units import ChooseLanes, ScoreAverage, TeacherOutputs, TrainLanes, Unit, Workshop, WriteCards
 
 Work = Generator[list[Unit], list[Any], None]
 """A lane group's way to its end: yields units that may run side by side, and goes on with their results."""
@@ -86,6 +87,10 @@ def open_workdir(workdir: Path) -> None:
         raise InputError(f"--workdir={workdir}: can't be written ({fault.strerror}); name a folder that can") from None
 
 
+def _scored(averaged: Averaged) -> Work:
+    yield [ScoreAverage(averaged)]
+
+
 @dataclass(frozen=True)
 class Sweep:
     """A plan with all that carries it out.
@@ -126,6 +131,10 @@ class Sweep:
             for (corpus, label), weights in chosen.items():
                 log(f"{label} on {corpus}: devel chose {describe(weights).removeprefix('SM ')}")
         self.finish(plan.students(chosen))
+        averages = averages_of(plan, self.context.status)
+        self.engine.run([_scored(averaged) for averaged in averages])
+        for averaged in averages:
+            self.tables.add(*average_rows(plan, averaged))
 
     def finish(self, groups: Sequence[LaneGroup]) -> None:
         """Train those models of a stage's lane groups that are missing, and publish the rows of all as they come."""

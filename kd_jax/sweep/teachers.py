@@ -40,23 +40,24 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     scaled = several and how.equations == "standardised" and how.match not in {"posteriors", "structure"}
     units = [variance(teacher.moments.logits) for teacher in of_each] if scaled else None
     outputs = mean_logits([teacher.outputs for teacher in of_each], weights, units)
-    return Knowledge(
-        outputs, scales(moments_of(outputs) if several else of_each[0].moments), _transitions(group, weights)
-    )
+    transitions = mean_transitions(group.teachers, group.corpora[0], weights)
+    return Knowledge(outputs, scales(moments_of(outputs) if several else of_each[0].moments), transitions)
 
 
-def _transitions(group: LaneGroup, weights: Sequence[float] | None) -> Transitions | None:
-    """The teachers' mean transitions between labels of the group's corpus, a softmax's being 0; None if all are.
+def mean_transitions(
+    teachers: Sequence[ModelSpec], corpus: str, weights: Sequence[float] | None = None
+) -> Transitions | None:
+    """Several models' mean transitions between labels of a corpus, a softmax's being 0; None if all are.
 
-    The mean of emissions and of transitions, under the same weights, is the geometric mean of the teachers' chains.
+    The mean of emissions and of transitions, under the same weights, is the geometric mean of the models' chains.
     """
-    shares = np.ones(len(group.teachers)) if weights is None else np.asarray(weights, np.float64)
+    shares = np.ones(len(teachers)) if weights is None else np.asarray(weights, np.float64)
     found = []
-    for teacher, share in zip(group.teachers, shares / shares.sum(), strict=True):
+    for teacher, share in zip(teachers, shares / shares.sum(), strict=True):
         if teacher.head != "crf":
             continue
         model = load_model(teacher.folder)
-        task = model.tasks.index(group.corpora[0])
+        task = model.tasks.index(corpus)
         k = len(model.labels[task])
         start, stop, pairs = (np.asarray(model.params["crf"][name][task]) for name in Transitions._fields)
         found.append(Transitions(*((share * x).astype(np.float32) for x in (start[:k], stop[:k], pairs[:k, :k]))))

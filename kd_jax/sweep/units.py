@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from kd_jax.sweep.averages import Averaged, score_average
 from kd_jax.sweep.group import RunContext, train_group
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.lanes import choose_lanes
@@ -136,7 +137,29 @@ class WriteCards:
         write_cards(shop.sweep_data.corpora[self.group.corpora[0]], self.group.specs, shop.context)
 
 
-Unit = TeacherOutputs | ChooseLanes | TrainLanes | WriteCards
+@dataclass(frozen=True)
+class ScoreAverage:
+    """The mean of several models, decoded and scored on one corpus."""
+
+    averaged: Averaged
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The same for units that do the same."""
+        return ("average", self.averaged.average_id)
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.averaged.column.label} on {self.averaged.corpus}"
+
+    def run(self, shop: Workshop) -> None:
+        """Score it, where that was not done before."""
+        sentences = shop.sweep_data.corpora[self.averaged.corpus].splits["test"]
+        score_average(self.averaged, sentences, shop.context.workdir)
+
+
+Unit = TeacherOutputs | ChooseLanes | TrainLanes | WriteCards | ScoreAverage
 
 
 def _whole_job(shop: Workshop, plan: Plan, group: LaneGroup) -> Job:

@@ -257,7 +257,7 @@ def test_experiment_files_of_ones_own(tmp_path):
         ("students=(Student('a', -1.0, 1.0),)", r"a: alpha=-1.0; write a finite number, 0 or more"),
         ("students=(Student('a', 1.0, Grid(0, float('nan'))),)", "a: beta=nan"),
         ("students=(Student('a', 0.0, 0.0),)", "a: no term reaches the logits"),
-        ("students=(Student('a', 1.0, 0.0), Student('a', 0.5, 0.5))", "two students have the label 'a'"),
+        ("students=(Student('a', 1.0, 0.0), Student('a', 0.5, 0.5))", "two columns have the label 'a'"),
         ("students=(Student('a', 1.0, 0.0, start='word'),)", r"start='word'; did you mean 'words'\?"),
         ("students=(Student('a', 1.0, 0.0, tau=0.0),)", "tau=0.0; write a finite number, more than 0"),
     ],

@@ -38,7 +38,7 @@ def test_a_softmax_teachers_transitions_are_0_in_the_mean(group, weights):
     asked, models = group
     shares = np.ones(3) if weights is None else np.array(weights)
     expected = [shares[0] * a + shares[2] * c for a, c in zip(own(models["a"]), own(models["c"]), strict=True)]
-    found = teachers._transitions(asked, weights)
+    found = teachers.mean_transitions(asked.teachers, "Own", weights)
     for x, y in zip(found, expected, strict=True):
         np.testing.assert_allclose(x, y / shares.sum(), rtol=1e-6)
 
@@ -46,8 +46,6 @@ def test_a_softmax_teachers_transitions_are_0_in_the_mean(group, weights):
 def test_one_teacher_is_itself_and_softmax_teachers_have_none(group):
     asked, models = group
     first, second, _ = asked.teachers
-    for x, y in zip(
-        teachers._transitions(SimpleNamespace(teachers=[first], corpora=("Own",)), None), own(models["a"]), strict=True
-    ):
+    for x, y in zip(teachers.mean_transitions([first], "Own"), own(models["a"]), strict=True):
         np.testing.assert_array_equal(x, y)
-    assert teachers._transitions(SimpleNamespace(teachers=[second], corpora=("Own",)), None) is None
+    assert teachers.mean_transitions([second], "Own") is None
