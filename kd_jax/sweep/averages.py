@@ -22,7 +22,8 @@ from kd_jax.experiment import Average
 from kd_jax.models.crf import Transitions, decode
 from kd_jax.runtime.files import digest, whole_folder
 from kd_jax.structs import Outputs, Sentence
-from kd_jax.sweep.plan import GOLD_ONLY, LaneGroup, Plan
+from kd_jax.sweep.lane_group import LaneGroup
+from kd_jax.sweep.plan import GOLD_ONLY, Plan
 from kd_jax.sweep.status import Status
 from kd_jax.sweep.teachers import mean_transitions
 from kd_jax.training.loop import penalties

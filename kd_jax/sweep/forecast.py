@@ -14,8 +14,9 @@ from kd_jax.data.vocab import build_vocabulary, words_of
 from kd_jax.runtime.device import available_memory
 from kd_jax.structs import Sentence
 from kd_jax.sweep.job import SweepData, out_of_corpus_sentences, training_sentences
+from kd_jax.sweep.lane_group import LaneGroup
 from kd_jax.sweep.lanes import fitting
-from kd_jax.sweep.plan import LaneGroup, Plan
+from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.status import Status
 
 ROOM = 1.2  # what a shape holds, beside what a usual batch has

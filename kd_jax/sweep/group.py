@@ -19,7 +19,8 @@ from kd_jax.runtime.progress import Meter, clock, counted
 from kd_jax.settings import to_dict
 from kd_jax.structs import LossWeights
 from kd_jax.sweep.job import SweepData, make_job
-from kd_jax.sweep.plan import LaneGroup, ModelSpec, needs_teacher
+from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
+from kd_jax.sweep.plan import needs_teacher
 from kd_jax.sweep.status import Status, checkpoint_folder
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved

@@ -12,7 +12,7 @@ from kd_jax.data.dataset import UNLABELLED, Tokens, read_tokens
 from kd_jax.data.vocab import Vocabulary, build_vocabulary, words_of
 from kd_jax.errors import InputError
 from kd_jax.structs import Corpus, Sentence
-from kd_jax.sweep.plan import LaneGroup, ModelSpec
+from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.training.initial import teachers_parameters, teachers_words
 from kd_jax.training.loop import Job, Lane
 from kd_jax.training.objective import Knowledge

@@ -19,7 +19,7 @@ from kd_jax.errors import InputError, brief
 from kd_jax.runtime import device
 from kd_jax.runtime.files import digest, replace_file
 from kd_jax.settings import to_dict
-from kd_jax.sweep.plan import LaneGroup, ModelSpec
+from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.status import models_of
 from kd_jax.training.loop import Job
 

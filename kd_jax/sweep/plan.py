@@ -11,6 +11,7 @@ from kd_jax.experiment import Experiment, Student
 from kd_jax.runtime.files import digest
 from kd_jax.settings import DistillConfig, Head, Settings, override, to_dict
 from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
+from kd_jax.sweep.lane_group import Kind, LaneGroup, ModelSpec
 
 TRAINING = 2
 """Part of every model's id; raised when training computes something else from the same settings."""
@@ -19,85 +20,8 @@ TUNING_SEEDS = 2
 """Seeds that candidates are compared with."""
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
-Kind = Literal["STM", "MTM", "SM"]
 Chosen = Mapping[tuple[str, str], LossWeights]
 """The weights that devel chose, by (corpus, student's label)."""
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """One model to train: a lane of a lane group.
-
-    Attributes:
-        kind: single-task model, multi-task model or student.
-        label: the table's column.
-        head: its output layer.
-        corpora: what it is trained on.
-        protocol: of its training.
-        seed: of initial values, order of the data, dropout.
-        weights: of the loss terms.
-        folder: where the trained model goes; its name ends in its identity.
-        model_id: hash of everything that decides what the trained model is.
-        config_hash: of the same but the seed: what models that are averaged have in common.
-    """
-
-    kind: Kind
-    label: str
-    head: Head
-    corpora: tuple[str, ...]
-    protocol: str
-    seed: int
-    weights: LossWeights
-    folder: Path
-    model_id: str
-    config_hash: str
-
-
-@dataclass(frozen=True)
-class LaneGroup:
-    """Models that are trained together as lanes of one program.
-
-    Attributes:
-        experiment: name of the one that asks for it.
-        settings: of the run.
-        kind: of all its models.
-        head: of all its models.
-        corpora: names; one, but for a teacher.
-        specs: the lanes.
-        length: how long its lanes are trained.
-        protocol: what is trained on.
-        teachers: the models whose knowledge is used, its mean where they are several.
-        foreign: whether other corpora's sentences are used too.
-        start: where parameters start, as of `Student`.
-        own_teachers: whether every seed has teachers of its own.
-        purpose: "table" for models that are shown, "teach" for teachers that are not, "tune" to choose weights.
-    """
-
-    experiment: str
-    settings: Settings
-    kind: Kind
-    head: Head
-    corpora: tuple[str, ...]
-    specs: tuple[ModelSpec, ...]
-    length: Length
-    protocol: str
-    teachers: tuple[ModelSpec, ...] = ()
-    foreign: bool = False
-    start: Literal["random", "words", "parameters"] = "random"
-    own_teachers: bool = False
-    purpose: Literal["table", "teach", "tune"] = "table"
-
-    @property
-    def title(self) -> str:
-        """For people: what is trained on what."""
-        what = {"SM": "students", "STM": "STM", "MTM": "MTM"}[self.kind] + ("-CRF" if self.head == "crf" else "")
-        on = self.corpora[0] if len(self.corpora) == 1 else f"{len(self.corpora)} corpora"
-        return f"{'choosing weights of ' if self.purpose == 'tune' else ''}{what} on {on}"
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """What is trained on."""
-        return tuple(part for part in self.protocol.split("+") if part != "clean")
 
 
 @dataclass(frozen=True)

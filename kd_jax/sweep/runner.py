@@ -15,8 +15,9 @@ from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.sweep.averages import Averaged, average_rows, averages_of
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
+from kd_jax.sweep.lane_group import LaneGroup
 from kd_jax.sweep.lanes import known_lanes, record_lanes, split_lanes, timed_before
-from kd_jax.sweep.plan import LaneGroup, Plan, describe
+from kd_jax.sweep.plan import Plan, describe
 from kd_jax.sweep.publish import Publisher, lacking_cards, write_choices, write_settings
 from kd_jax.sweep.status import changed_corpora, trained_otherwise
 from kd_jax.sweep.teachers import wanted_outputs

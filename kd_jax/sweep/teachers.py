@@ -13,7 +13,8 @@ from kd_jax.models.crf import Transitions
 from kd_jax.structs import Outputs, Sentence
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData, out_of_corpus_sentences
-from kd_jax.sweep.plan import LaneGroup, ModelSpec, Plan
+from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
+from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.status import Status
 from kd_jax.training.objective import Knowledge
 from kd_jax.training.saved_model import load_model

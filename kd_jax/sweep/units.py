@@ -11,8 +11,9 @@ from typing import Any
 from kd_jax.sweep.averages import Averaged, score_average
 from kd_jax.sweep.group import RunContext, train_group
 from kd_jax.sweep.job import SweepData, make_job
+from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.lanes import choose_lanes
-from kd_jax.sweep.plan import LaneGroup, ModelSpec, Plan
+from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.publish import write_cards
 from kd_jax.sweep.status import models_of
 from kd_jax.sweep.teachers import compute_outputs, knowledge
