@@ -206,7 +206,7 @@ def test_two_runs_are_compared_model_by_model(tmp_path, workdir):
     assert re.search(r"STM \[B\] beats STM \[A\] on", shown)
     index = workdir / "report" / "against-B" / "index.html"
     page = index.read_text()
-    order = ["kd-jax report --workdir=", "F1 of the second run less the first&#39;s", "What the second run gains",
+    order = ["kd-jax report /", "F1 of the second run less the first&#39;s", "What the second run gains",
              "What the tests say", "A: logits, its own table", "hashes of"]  # fmt: skip
     assert [page.index(part) for part in order] == sorted(page.index(part) for part in order)
     assert "ranks.png" not in {path.name for path in (index.parent / "logits-train+devel").iterdir()}
@@ -288,9 +288,10 @@ def test_the_command_answers_faults_with_a_line(tmp_path, flag, status, said):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_writes_a_report(tmp_path):
+@pytest.mark.parametrize("flag", ["--workdir=W", "W"])
+def test_the_command_writes_a_report(tmp_path, flag):
     results.append(tmp_path / "W" / "results.csv", made_rows(7, ["NCBI"], seeds=(1,)), results.Row)
-    done = command("--workdir=W", "--posthoc=conover", cwd=tmp_path)
+    done = command(flag, "--posthoc=conover", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "report: W/report/index.html" in done.stdout
     assert (tmp_path / "W" / "report" / "index.html").exists()

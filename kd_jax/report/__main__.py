@@ -1,8 +1,8 @@
 """Tables, tests and pictures from a work folder, from two of them, or from the paper's own figures.
 
-kd-jax report --workdir=runs/sample
-kd-jax report --workdir=BEFORE --workdir=AFTER     two runs side by side
-kd-jax report --paper                              the paper's seven tables and its claims
+kd-jax report runs/sample
+kd-jax report BEFORE AFTER      two runs side by side
+kd-jax report --paper           the paper's seven tables and its claims
 """
 
 from typing import Any
@@ -12,7 +12,9 @@ from kd_jax import cli
 
 def define(flags: cli.Flags) -> None:
     """The command's flags."""
-    flags.paths("workdir", "Work folder of a run; given twice, two runs are compared.", several="repeat")
+    flags.paths(
+        "workdir", "Work folder of a run, as a word without a flag is too; of two, they are compared.", several="repeat"
+    )
     flags.yes("paper", "Tables, tests and pictures of the paper's own seven tables, and its claims.")
     flags.path("output", "Folder of the report; default: report/ in the work folder, or paper_report/.")
     flags.choice(
@@ -21,7 +23,7 @@ def define(flags: cli.Flags) -> None:
     flags.number("alpha", 0.05, "Level of the tests.", 0.0001, 0.5)
 
 
-def report(given: Any, _: list[str]) -> None:
+def report(given: Any, words: list[str]) -> None:
     """Report as the flags say."""
     from rich.console import Console  # noqa: PLC0415 - `--help` needs no matplotlib
 
@@ -29,7 +31,7 @@ def report(given: Any, _: list[str]) -> None:
     from kd_jax.runtime.display import display  # noqa: PLC0415
 
     write(
-        given.workdir,
+        [*given.workdir, *(cli.path(word, "folder") for word in words)],
         of_paper=given.paper,
         output=given.output,
         alpha=given.alpha,
@@ -38,7 +40,7 @@ def report(given: Any, _: list[str]) -> None:
     )
 
 
-COMMAND = cli.Command(__doc__ or "", define, report)
+COMMAND = cli.Command(__doc__ or "", define, report, words="[FOLDER [FOLDER]]")
 
 if __name__ == "__main__":
     cli.run(COMMAND)

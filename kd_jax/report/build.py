@@ -130,14 +130,14 @@ def heading(workdir: Path) -> Heading:
     """The title of a work folder, the command that was last run into it, and everything that was set."""
     settings = _settings(workdir)
     command = settings.get("command")
-    ran = shlex.join(["kd-jax", "report", f"--workdir={workdir}"])
+    ran = shlex.join(["kd-jax", "report", str(workdir)])
     commands = [command, ran] if isinstance(command, str) and command else [ran]
     return Heading(workdir.resolve().name, commands, [("Settings, corpora and their hashes", page.what_ran(settings))])
 
 
 def compared_heading(workdirs: Sequence[Path]) -> Heading:
     """The title of a comparison of two work folders, and everything that was set in each."""
-    ran = shlex.join(["kd-jax", "report", *(f"--workdir={workdir}" for workdir in workdirs)])
+    ran = shlex.join(["kd-jax", "report", *map(str, workdirs)])
     folded = [(f"Settings, corpora and their hashes of {w}", page.what_ran(_settings(w))) for w in workdirs]
     return Heading(f"{workdirs[1].resolve().name} against {workdirs[0].resolve().name}", [ran], folded)
 
