@@ -61,7 +61,7 @@ class Tokens:
     def sentences(self, corpus: str, splits: Sequence[str]) -> np.ndarray:
         """Indices of the sentences of some splits of a corpus, in file order; absent splits are empty."""
         spans = [self.spans[corpus, split] for split in splits if (corpus, split) in self.spans]
-        return np.concatenate([np.arange(*span) for span in spans])
+        return np.concatenate([np.arange(0), *(np.arange(*span) for span in spans)])
 
     def count(self, sentences: np.ndarray) -> int:
         """Tokens of the sentences."""

@@ -8,7 +8,15 @@ from rich.console import Console
 
 from helpers.tiny import tiny_corpus
 from kd_jax.corpora.conll import write_split
-from kd_jax.sweep.request import Request, execute
+from kd_jax.evaluation.score_tables import ScoreTables
+from kd_jax.runtime.device import devices
+from kd_jax.runtime.interrupt import Interrupt
+from kd_jax.runtime.progress import ProgressMeter
+from kd_jax.sweep import runner
+from kd_jax.sweep.group import RunContext
+from kd_jax.sweep.request import Request, execute, prepare
+from kd_jax.sweep.runner import InProcess, Sweep
+from kd_jax.sweep.status import Status
 
 SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4", "rows=3")
 
@@ -38,3 +46,18 @@ def ask(corpora, workdir, **changes):
 def rows_without_times(workdir):
     with (workdir / "results.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def carry_out(asked):
+    """Train and score what is asked for, in a new work folder, without cards and report, which take longer."""
+    (plan,), sweep_data = prepare(asked)
+    plan.workdir.mkdir()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ProgressMeter(1, plan.workdir / "metrics.jsonl", Console(file=io.StringIO())) as meter,
+    ):
+        patch.setattr(runner, "lacking_cards", lambda *_: {})
+        context = RunContext(plan.workdir, meter, Interrupt(), Status(), devices())
+        tables = ScoreTables(plan.workdir)
+        Sweep(plan, sweep_data, context, tables, InProcess(sweep_data, context)).run()
+    return tables

@@ -7,29 +7,20 @@ join, the packing and the choice of sentences, and any of them could go wrong un
 trains as smoothly, to a lower score.
 """
 
-import io
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pytest
+from helpers.runs import carry_out
 from helpers.tiny import tiny_corpus
-from rich.console import Console
 
 from kd_jax.corpora.conll import write_split
-from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.export.trained import open_trained
 from kd_jax.models.tagger import Batch
-from kd_jax.runtime.device import devices
-from kd_jax.runtime.interrupt import Interrupt
-from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.structs import Outputs
 from kd_jax.sweep import group as groups
-from kd_jax.sweep import runner
-from kd_jax.sweep.group import RunContext
-from kd_jax.sweep.request import Request, prepare
-from kd_jax.sweep.runner import InProcess, Sweep
-from kd_jax.sweep.status import Status
+from kd_jax.sweep.request import Request
 from kd_jax.training import loop
 from kd_jax.training.step import Sums
 
@@ -145,7 +136,6 @@ def run(request, corpora, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups, "make_job", spy_on_job)
         patch.setattr(loop, "_trainer", spy_on_step)
-        patch.setattr(runner, "lacking_cards", lambda *_: {})  # what is on a card is not asked here
         asked_for = Request(
             str(folder / "own.py"),
             seeds="1",
@@ -155,11 +145,7 @@ def run(request, corpora, tmp_path_factory):
             protocol=protocol,
             assignments=(*SIZES, *LENGTH),
         )
-        (plan,), sweep_data = prepare(asked_for)
-        plan.workdir.mkdir()
-        with ProgressMeter(1, plan.workdir / "metrics.jsonl", Console(file=io.StringIO())) as meter:
-            context = RunContext(plan.workdir, meter, Interrupt(), Status(), devices())
-            Sweep(plan, sweep_data, context, ScoreTables(plan.workdir), InProcess(sweep_data, context)).run()
+        carry_out(asked_for)
     assert [(read.group.corpora, read.group.foreign) for read in found] == [(("First",), False), (("First",), True)]
     return protocol, found
 
