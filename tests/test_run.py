@@ -34,6 +34,7 @@ def finished(corpora, tmp_path_factory):
 def test_table_and_results(finished):
     workdir, text = finished
     assert "Table 1" in text
+    assert text.splitlines()[-1] == f"tag: kd-jax tag --model={workdir} --corpus=First --best --text=..."
     rows = results.read(workdir / "results.csv")
     assert {(r.corpus, r.label) for r in rows} == {
         (c, m) for c in ("First", "Second") for m in ("STM", "MTM", "SM a=0", "SM a=0.5", "SM a=1")

@@ -118,6 +118,7 @@ def _gains(
     if not found.known:
         return
     ends = "; lines are 95 % limits over seeds and sentences" if found.ends else ""
+    ends += ", cut at the frame" if found.cut else ""
     draw = partial(score_plots.gains, found, looks=looks)
     yield Picture(
         "gains", gained, f"Difference of F1 by corpus, a panel for each model{ends}.",

@@ -127,6 +127,11 @@ class Gains:
         """How far the limits go from 0."""
         return [abs(end) for gain in self.known for end in gain[1:] if np.isfinite(end)]
 
+    @property
+    def cut(self) -> bool:
+        """Whether limits go beyond the axis."""
+        return max(self.ends, default=0) > self.reach
+
 
 def gains(found: Gains, labels: Sequence[str], looks: Looks | None = None) -> Figure:
     """What some models gain over others, corpus by corpus, with 95 % limits over seeds and sentences.
@@ -156,6 +161,6 @@ def gains(found: Gains, labels: Sequence[str], looks: Looks | None = None) -> Fi
                 axes.plot(gain.estimate, y, marker, color=colour, ms=6)
             axes.set_yticks(range(len(found.corpora)), found.corpora)
         said = ", with 95 % limits over seeds and sentences" if found.ends else ""
-        said += " (cut at the frame)" if found.ends and max(found.ends) > found.reach else ""
+        said += " (cut at the frame)" if found.cut else ""
         figure.supxlabel(f"difference of F1{said}")
         return figure

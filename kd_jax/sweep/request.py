@@ -277,3 +277,5 @@ def _show_tables(plans: Sequence[Plan], tables: ScoreTables, console: Console) -
     workdir = plans[0].workdir
     console.print(f"scores: {workdir / 'results.csv'}   report: {write_report(workdir)}", highlight=False)
     console.print(f"cards: {workdir / 'students' / 'CORPUS' / 'NAME' / 'card.md'}", highlight=False)
+    words = ["kd-jax", "tag", f"--model={workdir}", f"--corpus={plans[0].targets[0]}", "--best", "--text=..."]
+    console.print(f"tag: {shlex.join(words)}", highlight=False, soft_wrap=True)
