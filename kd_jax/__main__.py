@@ -18,6 +18,7 @@ COMMANDS = {
     "vectors": "kd_jax.vectors",
     "evaluate": "kd_jax.evaluation.__main__",
     "card": "kd_jax.card",
+    "clean": "kd_jax.clean",
     "report": "kd_jax.report.__main__",
     "corpora": "kd_jax.corpora.__main__",
     "bench": "kd_jax.bench.__main__",

@@ -10,6 +10,7 @@ from kd_jax.data.dataset import read_tokens
 from kd_jax.data.pipeline import Length
 from kd_jax.distill import store
 from kd_jax.distill.extract import extract, widths
+from kd_jax.distill.upkeep import used_now
 from kd_jax.runtime.files import digest
 from kd_jax.settings import Settings
 from kd_jax.structs import Corpus, Sentence
@@ -51,6 +52,7 @@ def load_or_compute(
     dtype: str,
     sentences: Callable[[], Sequence[Sentence]],
     log: Callable[[str], None],
+    make_room: Callable[[int], None] = lambda _: None,
 ) -> store.Stored:
     """What a teacher says about sentences, which it need not have seen: its own vocabulary reads them.
 
@@ -62,6 +64,7 @@ def load_or_compute(
         dtype: in which it is stored.
         sentences: gives the sentences; called only where something has to be computed.
         log: is told what is computed again, and why.
+        make_room: is called with the bytes of what is about to be stored.
 
     Returns:
         Outputs of the sentences' tokens in order, memory-mapped, fields [N, width], and their moments.
@@ -76,14 +79,18 @@ def load_or_compute(
         "dtype": dtype,
     }
     try:
-        return store.read(place, source)
+        found = store.read(place, source)
+        used_now(place)
     except store.StaleError as reason:
         if place.exists():
             log(f"{reason}: computing these teacher outputs again")
+    else:
+        return found
     model = load_model(teacher)
     job, task = reading_job(model, query.branch, sentences())
     chosen = job.tokens.sentences(query.branch, (ASKED,))
     shape = (job.tokens.count(chosen), widths(job, task))
+    make_room(shape[0] * sum(shape[1]) * (4 if dtype == "float32" else 2))
     store.write(place, source, shape, dtype, extract(job, model.params, task, chosen))
     return store.read(place, source)
 

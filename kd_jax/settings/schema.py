@@ -144,17 +144,20 @@ class DistillConfig:
 
 @dataclass(frozen=True)
 class SavingConfig:
-    """Checkpoints of lanes in training; they do not affect the model.
+    """What is kept on disk; it does not affect the model.
 
     Attributes:
         minutes: between two checkpoints; 0 for one after every chunk of steps.
         every_epochs: after every so many epochs there is one too; 0 for by time alone.
         keep: checkpoints to keep.
+        knowledge_gb: gigabytes of teachers' outputs that stay in a work folder; 0 for no bound. Those that were not
+            read for longest are removed first, and computed again where they are needed.
     """
 
     minutes: float = 5.0
     every_epochs: int = 0
     keep: int = 2
+    knowledge_gb: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,14 @@ from kd_jax.runtime.interrupt import Interrupt
 from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.settings import SMALL, Settings, WordConfig, override
 from kd_jax.structs import Corpus
+from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.forecast import CostModel, plan_table
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.runner import Engine, InProcess, Sweep, open_workdir
 from kd_jax.sweep.status import Status
-from kd_jax.sweep.totals import totals_table
+from kd_jax.sweep.totals import shares, totals_table
 from kd_jax.training.mesh import use_all_cores
 
 
@@ -213,8 +214,13 @@ def execute(request: Request, console: Console) -> None:
     plans, sweep_data = prepare(request)
     cost_model, workdir, status = CostModel(sweep_data), request.place, Status()
     _show_plans(plans, cost_model, status, console)
+    on_disk = disk(plans, shares(plans, cost_model, status), cost_model)
+    if short := short_of(on_disk, workdir):
+        print(short, file=sys.stderr)
     if request.dry_run:
-        console.print(totals_table(plans, cost_model, status))
+        table = totals_table(plans, cost_model, status)
+        add_rows(table, on_disk)
+        console.print(table)
         return
     _refuse_foreign(workdir)
     open_workdir(workdir)

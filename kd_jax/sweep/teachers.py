@@ -1,6 +1,7 @@
 """What a lane group's teachers know of the sentences that it trains on."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from kd_jax.distill import cache as library
 from kd_jax.distill import store
 from kd_jax.distill.ensemble import mean_logits
 from kd_jax.distill.scale import moments_of, scales, variance
+from kd_jax.distill.upkeep import KNOWLEDGE, make_room
 from kd_jax.errors import InputError
 from kd_jax.models.crf import Transitions
 from kd_jax.structs import Outputs, Sentence
@@ -28,7 +30,7 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     context.meter.begin(f"outputs of the teachers of {group.title}")
     queries, how = _queries(sweep_data, group), group.settings.distill
     of_each = [
-        store.join((_known(plan, sweep_data, teacher, query, context) for query in queries), wanted)
+        store.join((_known(plan, sweep_data, group, teacher, query, context) for query in queries), wanted)
         for teacher in group.teachers
     ]
     several = len(of_each) > 1
@@ -73,7 +75,7 @@ def compute_outputs(plan: Plan, sweep_data: SweepData, group: LaneGroup, spec: M
     """
     for query in _queries(sweep_data, group):
         context.go_on()
-        _known(plan, sweep_data, spec, query, context)
+        _known(plan, sweep_data, group, spec, query, context)
 
 
 def wanted_outputs(group: LaneGroup) -> Outputs:
@@ -114,13 +116,25 @@ def checksum(teacher: ModelSpec, status: Status) -> str:
 
 
 def _known(
-    plan: Plan, sweep_data: SweepData, teacher: ModelSpec, query: library.TeacherQuery, context: RunContext
+    plan: Plan,
+    sweep_data: SweepData,
+    group: LaneGroup,
+    teacher: ModelSpec,
+    query: library.TeacherQuery,
+    context: RunContext,
 ) -> store.Stored:
     def sentences() -> list[Sentence]:
         of_split = sweep_data.corpora[query.corpus].splits[query.split]
         return list(of_split if query.chosen is None else (of_split[i] for i in query.chosen))
 
-    place = context.workdir / "knowledge" / teacher.model_id / query.name
+    def place_of(spec: ModelSpec, asked: library.TeacherQuery) -> Path:
+        return context.workdir / KNOWLEDGE / spec.model_id / asked.name
+
+    def room(needed: int) -> None:
+        together = {place_of(spec, asked) for spec in group.teachers for asked in _queries(sweep_data, group)}
+        make_room(context.workdir, needed, plan.settings.saving.knowledge_gb, together, context.meter.log)
+
     dtype = plan.settings.distill.dtype
     parameters = checksum(teacher, context.status)
-    return library.load_or_compute(teacher.folder, parameters, place, query, dtype, sentences, context.meter.log)
+    place, log = place_of(teacher, query), context.meter.log
+    return library.load_or_compute(teacher.folder, parameters, place, query, dtype, sentences, log, room)

@@ -17,6 +17,7 @@ from kd_jax.experiment import load_experiment
 from kd_jax.runtime import device
 from kd_jax.settings import override, to_dict
 from kd_jax.sweep import totals
+from kd_jax.sweep.disk import disk, short_of
 from kd_jax.sweep.forecast import CostModel, plan_table
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.plan import Plan
@@ -62,6 +63,23 @@ def test_knowledge_on_disk_by_hand(tmp_path):
     assert totals.totals([logits, ensemble], SURVEY, Status()).knowledge == 8 * once
     narrow = plan("logits", tmp_path, **{"distill.dtype": "bfloat16"})
     assert totals.totals([narrow], SURVEY, Status()).knowledge == 4 * once
+
+
+def test_the_disk_that_a_run_takes_is_foretold(tmp_path):
+    asked = plan("logits", tmp_path / "not yet there")
+    knowledge = totals.totals([asked], SURVEY, Status()).knowledge
+    found = disk([asked], totals.shares([asked], SURVEY, Status()), SURVEY)
+    assert found.knowledge == knowledge
+    sizes = [sum(parameters(group.settings, SURVEY.extent(group), group.head)) for group in Status().groups_of(asked)]
+    assert found.models == 4 * sum(n * len(g.specs) for n, g in zip(sizes, Status().groups_of(asked), strict=True))
+    assert found.checkpoints > 4 * max(sizes)
+    assert found.free > found.needed
+    assert short_of(found, tmp_path) is None
+    short = short_of(found._replace(free=found.needed - 1), tmp_path)
+    assert "name another --workdir, make room (kd-jax clean)" in short
+    bounded = plan("logits", tmp_path, **{"saving.knowledge_gb": knowledge / 2 / 1e9})
+    assert disk([bounded], totals.shares([bounded], SURVEY, Status()), SURVEY).knowledge == round(knowledge / 2)
+    assert disk([asked], [], SURVEY).needed == 0
 
 
 @pytest.mark.parametrize("name", ["logits", "transfer", "crf"])
