@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from kd_jax.experiment import Experiment
     from kd_jax.export.found import FoundModel
+    from kd_jax.sweep.notebook import Results
     from kd_jax.tagging.tagger import TextTagger
 
 
@@ -23,7 +25,7 @@ if ("-m kd_jax" in _words or "/kd-jax" in _words) and signal.getsignal(signal.SI
     signal.signal(signal.SIGINT, end_at_once)  # until kd_jax.cli.leave has taken over
 
 __version__ = "0.2.0"
-__all__ = ["find_models", "load"]
+__all__ = ["find_models", "load", "train"]
 
 
 def load(
@@ -49,3 +51,14 @@ def find_models(place: "str | Path") -> "list[FoundModel]":
     from kd_jax.export.found import find_models as found_below  # noqa: PLC0415
 
     return found_below(place)
+
+
+def train(experiment: "str | Experiment" = "recommended", **asked: Any) -> "Results":
+    """Train what is missing of an experiment and give its results; arguments as of `kd_jax.sweep.notebook.train`.
+
+    >>> results = kd_jax.train("logits", seeds=2, workdir="runs/sample")  # doctest: +SKIP
+    >>> results.table, results.models, results.load("SampleGene")("p53 and BRCA1")  # doctest: +SKIP
+    """
+    from kd_jax.sweep.notebook import train as run  # noqa: PLC0415 - `import kd_jax` needs no JAX
+
+    return run(experiment, **asked)

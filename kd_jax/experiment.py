@@ -254,3 +254,16 @@ def load_experiment(name: str) -> Experiment:
             f"{path}: name={found.name!r} is a built-in experiment's; its rows would stand among that one's"
         )
     return found
+
+
+def check_own(experiment: Experiment) -> None:
+    """Refuse an experiment made in Python that could not be run, or that takes the name of a built-in one.
+
+    Raises:
+        InputError: as of `check_experiment`.
+    """
+    check_experiment(experiment, "experiment")
+    if experiment.name in experiments() and experiment != load_experiment(experiment.name):
+        raise InputError(
+            f"experiment: name={experiment.name!r} is a built-in experiment's; its rows would stand among that one's"
+        )

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kd_jax.errors import InputError
 from kd_jax.export.found import open_place
@@ -11,6 +12,36 @@ from kd_jax.export.shipped import is_shipped, open_shipped
 from kd_jax.runtime.device import enable_compilation_cache
 from kd_jax.tagging.model import TextModel
 from kd_jax.tagging.tagger import TextTagger
+
+
+@dataclass(frozen=True, repr=False)
+class LoadedTagger(TextTagger):
+    """A tagger that can be pickled, as a worker process gets it: its folders are read again there.
+
+    Attributes:
+        opened: folder, corpus, and whether forbidden sequences are ruled out, of each model.
+    """
+
+    opened: tuple[tuple[str, str, bool], ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How to load it again."""
+        return _reopened, (self.opened, self.min_score)
+
+
+def _reopened(opened: Sequence[tuple[str, str, bool]], min_score: float) -> "LoadedTagger":
+    enable_compilation_cache()
+    found = [(Path(folder), _open(Path(folder), [corpus], ruled)[0]) for folder, corpus, ruled in opened]
+    return _together(found, min_score)
+
+
+def _together(of_folder: Sequence[tuple[Path, TextModel]], min_score: float) -> LoadedTagger:
+    """One tagger of models with their folders; folders of one name are told apart by their whole paths."""
+    paths = {path for path, _ in of_folder}
+    last = Counter(path.name for path in {path.resolve() for path in paths})
+    names = {path: path.name if last[path.resolve().name] == 1 else str(path) for path in paths}
+    opened = tuple((str(path.absolute()), found.name, found.constrained) for path, found in of_folder)
+    return LoadedTagger(tuple(replace(found, source=names[path]) for path, found in of_folder), min_score, opened)
 
 
 def load(
@@ -52,11 +83,7 @@ def load(
             path, own = open_place(Path(folder).expanduser(), name, label, best=best, say=say)
             wanted = tasks if tasks or own is None else [own]
             of_folder += [(path, found) for found in _open(path, wanted, constrained)]
-    # Folders of one name are told apart by their whole paths.
-    paths = {path for path, _ in of_folder}
-    last = Counter(path.name for path in {path.resolve() for path in paths})
-    names = {path: path.name if last[path.resolve().name] == 1 else str(path) for path in paths}
-    return TextTagger(tuple(replace(found, source=names[path]) for path, found in of_folder), min_score)
+    return _together(of_folder, min_score)
 
 
 def _open(folder: Path, tasks: Sequence[str] | None, constrained: bool | None) -> list[TextModel]:

@@ -1,6 +1,7 @@
 """SIGINT, SIGTERM and SIGHUP as requests: the step under way is finished and saved before the program ends."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self
 
@@ -40,6 +41,8 @@ class Interrupt:
         asking = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             asking.append(signal.SIGHUP)
+        if threading.current_thread() is not threading.main_thread():
+            asking = []  # only the main thread hears of signals
         for number in asking:
             self._before[number] = signal.signal(number, self._ask)
         return self

@@ -16,7 +16,7 @@ from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
 from kd_jax.errors import InputError
 from kd_jax.evaluation.score_tables import ScoreTables
-from kd_jax.experiment import load_experiment, sample_corpora
+from kd_jax.experiment import Experiment, check_own, load_experiment, sample_corpora
 from kd_jax.report.build import write_report
 from kd_jax.report.tables import experiment_table
 from kd_jax.runtime.curves import Curves
@@ -41,7 +41,7 @@ from kd_jax.training.mesh import use_all_cores
 class Request:
     """What a user asked for, unchecked; fields as the flags of kd_jax.main."""
 
-    experiment: str = "recommended"
+    experiment: str | Experiment = "recommended"
     seeds: str = "5"
     datasets: Sequence[str] = ()
     targets: Sequence[str] = ()
@@ -64,7 +64,7 @@ class Request:
     @property
     def command(self) -> str:
         """The command that asks for it: the experiment, the seeds, and whatever else is not the default."""
-        words = [f"--experiment={self.experiment}", f"--seeds={self.seeds}"]
+        words = [f"--experiment={getattr(self.experiment, 'name', self.experiment)}", f"--seeds={self.seeds}"]
         for f in fields(self)[2:]:
             value = getattr(self, f.name)
             if f.name == "assignments":
@@ -107,7 +107,11 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     Raises:
         InputError: for whatever is wrong with the request or the corpora.
     """
-    asked = load_experiment(request.experiment)
+    asked = request.experiment
+    if isinstance(asked, Experiment):
+        check_own(asked)
+    else:
+        asked = load_experiment(asked)
     experiments = [load_experiment(part) for part in asked.parts] or [asked]
     seeds = parse_seeds(request.seeds)
     data_dir = request.data_dir or sample_corpora()

@@ -18,7 +18,7 @@ Penalty = tuple[Array, Array, Array]
 """Added to the transitions, as the fields of `Transitions`: start [K], stop [K], pairs [K, K]."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextModel:
     """What tags with one model need.
 
@@ -45,6 +45,11 @@ class TextModel:
     params: Any
     function: Callable[[Any, Rows, Penalty], tuple[Array, Array]]
     source: str = ""
+
+    def __repr__(self) -> str:
+        """What it tags with what."""
+        kinds = ", ".join(sorted({label[2:] for label in self.labels} - {""}))
+        return f"{self.name}: {kinds} ({self.about.get('label', '-')}, seed {self.about.get('seed', '-')})"
 
     @cached_property
     def style(self) -> Style:

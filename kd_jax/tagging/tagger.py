@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from kd_jax.tagging.model import TextModel
 from kd_jax.tagging.rows import Prediction
@@ -62,9 +62,11 @@ class Tagged(NamedTuple):
     found: list[list[Prediction]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextTagger:
     """One or several models that tag text; `tagger("p53 mutations in colorectal cancer")` gives the entities.
+
+    Of several texts, `tagger([text, other])`, it gives those of each, and reads them together, which is faster.
 
     Attributes:
         models: the models.
@@ -74,9 +76,21 @@ class TextTagger:
     models: tuple[TextModel, ...]
     min_score: float = 0.0
 
-    def __call__(self, text: str) -> list[Span]:
-        """Entities of a text, of all models, in the order of the text."""
-        return self.entities(next(iter(self.stream([self.read(text)]))))
+    @overload
+    def __call__(self, text: str) -> list[Span]: ...  # type: ignore[overload-overlap]  # a str is no other Iterable
+
+    @overload
+    def __call__(self, text: Iterable[str]) -> list[list[Span]]: ...
+
+    def __call__(self, text: str | Iterable[str]) -> list[Span] | list[list[Span]]:
+        """Entities of a text, of all models, in the order of the text; of several texts those of each."""
+        texts = [text] if isinstance(text, str) else text
+        found = [self.entities(tagged) for tagged in self.stream(map(self.read, texts))]
+        return found[0] if isinstance(text, str) else found
+
+    def __repr__(self) -> str:
+        """The models in a line."""
+        return f"TextTagger({'; '.join(map(repr, self.models))})"
 
     def read(self, text: str) -> Record:
         """A text cut into sentences and tokens, once for each style that a model has."""

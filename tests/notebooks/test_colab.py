@@ -26,7 +26,7 @@ def test_it_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(kd_jax.__file__).parents[1]))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    shorter = '"logits", "1", "--datasets=SampleGene --epochs=2"'
+    shorter = '"logits", 1, {"datasets": ["SampleGene"], "epochs": 2}'
     parameters.source += f"\nINSTALL = False\nEXPERIMENT, SEEDS, OPTIONS = {shorter}"
     nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(tmp_path)}}).execute()
     texts = ["".join(out.get("text", "") for out in c.outputs) for c in notebook.cells if c.cell_type == "code"]
