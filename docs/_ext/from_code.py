@@ -40,13 +40,11 @@ def settings() -> list[str]:
     text = []
     for group, found in groupby(each_setting(Settings()), lambda setting: setting[0].rpartition(".")[0]):
         about = inspect.cleandoc(attrgetter(group)(Settings()).__doc__ or "").partition("\n")[0]
-        lines = []
+        text += [f"## {group}", "", about, ""]
         for name, values, default, sentence in found:
             shown = f"`{default}`" if default != "" else "none"
-            other = small[name]
-            shown += f" (bundled sample: `{other}`)" if other != default else ""
-            lines.append([f"`{name}`", f"`{_escaped(values)}`", shown, _escaped(sentence)])
-        text += [f"## {group}", "", about, "", *_table(["setting", "values", "default", "what it does"], lines)]
+            shown += f", for the bundled sample `{small[name]}`" if small[name] != default else ""
+            text += [f"`{name}`", f": {_escaped(sentence)}", f"  *Values:* `{values}`. *Default:* {shown}.", ""]
     return text
 
 
