@@ -126,6 +126,17 @@ def test_sections_of_experiments_that_are_gone_are_removed(workdir):
     assert folders == ["soft_labels-train+devel"]
 
 
+@pytest.mark.parametrize(("name", "said"), [
+    ("controls", "Controls: what gives a student's gain without what the student has (controls)"),
+    ("of_mine", "Experiment of_mine"),
+    ("ensemble", "Table 2. Students of an ensemble of softmax teachers"),
+])  # fmt: skip
+def test_a_table_has_the_title_of_its_experiment(tmp_path, name, said):
+    results.append(tmp_path / "results.csv", made_rows(1, ["NCBI"], seeds=(1,), experiment=name), results.Row)
+    (subject,) = report.subjects_of(tmp_path)
+    assert subject.table.title == said
+
+
 def test_one_corpus_one_seed_and_nothing_else_is_enough(tmp_path):
     results.append(tmp_path / "results.csv", made_rows(1, ["NCBI"], seeds=(1,)), results.Row)
     shown = reported(tmp_path)

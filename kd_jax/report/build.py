@@ -50,32 +50,34 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
     rows = results.read(workdir / "results.csv")
     types = results.read_types(workdir / "types.csv") if (workdir / "types.csv").exists() else []
     points = curves.read_metrics(workdir / "metrics.jsonl")
-    found = []
-    for matrix in score_matrices(rows):
-        title = (
-            f"Table {matrix.table}. {paper.TITLES[matrix.table]}" if matrix.table else f"Experiment {matrix.experiment}"
+    found = [
+        Subject(
+            f"{matrix.experiment}-{matrix.protocol}",
+            matrix,
+            tables.score_table(matrix, _title(matrix), paper.figures(matrix.table)),
+            tuple(tables.type_tables(types, matrix)),
+            tuple(r for r in rows if r.experiment == matrix.experiment and r.protocol in _protocols(matrix)),
+            tuple(
+                p for p in points if p.experiment in {matrix.experiment, ""} and p.protocol in {*_protocols(matrix), ""}
+            ),
+            partial(_counts, workdir),
+            alpha=alpha,
+            method=method,
+            named=_named_pairs(workdir, matrix),
         )
-        found.append(
-            Subject(
-                f"{matrix.experiment}-{matrix.protocol}",
-                matrix,
-                tables.score_table(matrix, title, paper.figures(matrix.table)),
-                tuple(tables.type_tables(types, matrix)),
-                tuple(r for r in rows if r.experiment == matrix.experiment and r.protocol in _protocols(matrix)),
-                tuple(
-                    p
-                    for p in points
-                    if p.experiment in {matrix.experiment, ""} and p.protocol in {*_protocols(matrix), ""}
-                ),
-                partial(_counts, workdir),
-                alpha=alpha,
-                method=method,
-                named=_named_pairs(workdir, matrix),
-            )
-        )
+        for matrix in score_matrices(rows)
+    ]
     if not found:
         raise InputError(f"{workdir / 'results.csv'}: no scores on test yet; run an experiment into this folder first")
     return found
+
+
+def _title(matrix: ScoreMatrix) -> str:
+    """The paper's title of its tables, an experiment's own of those that come along, else its name."""
+    if matrix.table:
+        return f"Table {matrix.table}. {paper.TITLES[matrix.table]}"
+    name = matrix.experiment
+    return f"{load_experiment(name).title} ({name})" if name in experiments() else f"Experiment {name}"
 
 
 def _protocols(matrix: ScoreMatrix) -> tuple[str, str]:
