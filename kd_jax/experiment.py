@@ -75,6 +75,8 @@ class Student:
         start: where its parameters start: "random", at the "words" of its teacher, or at all of its teacher's
             "parameters" (fine-tuning).
         assignments: settings of its own, as for --set: sizes, how the teacher is matched, label smoothing.
+        learning_rate: of its own, where the schedule is highest; None for the run's. Unlike one among the assignments
+            it is a number of a lane, so that students that differ in it train as one program.
     """
 
     label: str
@@ -87,6 +89,7 @@ class Student:
     teachers: tuple[Teacher, ...] | None = None
     start: Literal["random", "words", "parameters"] = "random"
     assignments: tuple[str, ...] = ()
+    learning_rate: float | None = None
 
     @property
     def choices(self) -> tuple[LossWeights, ...]:
@@ -114,6 +117,7 @@ class Experiment:
         assignments: settings that it needs, as for --set; the user's go over them.
         pairs: labels of columns whose difference is in question, named before the run; tests over corpora are then
             about these pairs alone, and corrected for as many. None for all pairs.
+        grid: names and values of a grid whose points its students are; nothing for a table of columns.
         parts: names of the experiments that this one is made of; it has then no columns of its own.
     """
 
@@ -128,6 +132,7 @@ class Experiment:
     averages: tuple[Average, ...] = ()
     assignments: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+    grid: tuple[tuple[str, tuple[float, ...]], ...] = ()
     parts: tuple[str, ...] = ()
 
 
@@ -184,6 +189,9 @@ def _check_student(student: Student, where: str) -> None:
                 raise InputError(f"{where}: {student.label}: {field}={number!r:.40}; write a finite number, {least}")
     if not student.choices:
         raise InputError(f"{where}: {student.label}: no term reaches the logits; give alpha or beta a weight")
+    rate = student.learning_rate
+    if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
+        raise InputError(f"{where}: {student.label}: learning_rate={rate!r:.40}; write a finite number, more than 0")
     if student.start not in ("random", "words", "parameters"):
         known = ("random", "words", "parameters")
         raise InputError(f"{where}: {student.label}: start={student.start!r}; {nearest(str(student.start), known)}")

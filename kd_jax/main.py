@@ -2,6 +2,7 @@
 
 kd-jax train --experiment=logits --seeds=5
 kd-jax train --data_dir=DIR --datasets=NCBI,ExPTM --workdir=W --dry_run
+kd-jax train --experiment=logits --grid=alpha=0,0.25,0.5,1 --grid=learning_rate=0.001,0.002
 kd-jax train --experiment=list        the experiments, a line each
 kd-jax train --set=help               every setting with its type, its default and what it does
 """
@@ -29,6 +30,8 @@ def define(flags: cli.Flags) -> None:
     )
     cli.define_notation(flags)
     flags.repeated("set", "A setting; may be repeated: --set=learning_rate=0.002. --set=help lists all.", "KEY=VALUE")
+    of_grid = "Train students at every point of a grid of loss weights, tau or learning_rate, as lanes of one program."
+    flags.repeated("grid", of_grid, "NAME=V,V,...")
     flags.text("cluster", "", "Run on Ray: auto, an address, or local:N (N units here). Extra: cluster.", "WHERE")
     flags.yes("dry_run", "Show the plan and stop.")
     flags.yes("tensorboard", "Also write curves for tensorboard --logdir=W/tensorboard. Extra: tensorboard.")
@@ -55,8 +58,9 @@ def train(given: Any, _: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # orbax logs every step of a save, and errors that it raises, too
     silence_tensorstore_threads()
     request = Request(
-        **{name: given[name].value for name in Request.__dataclass_fields__ if name != "assignments"},
+        **{name: given[name].value for name in Request.__dataclass_fields__ if name not in ("assignments", "grid")},
         assignments=tuple(given.set),
+        grid=tuple(given.grid),
     )
     execute(request, Console(file=display()))
 

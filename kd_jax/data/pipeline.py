@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -112,6 +113,7 @@ def input_pipeline(
     *,
     unlabelled: np.ndarray | None = None,
     stream: int = 0,
+    highest: Sequence[float | None] | None = None,
 ) -> Iterator[list[Batches]]:
     """Epochs of every lane.
 
@@ -124,6 +126,7 @@ def input_pipeline(
         first: epochs to leave out, since a run that resumes has them behind it; they still decide the shapes.
         unlabelled: sentences of task 0 that only a teacher speaks about; None for none.
         stream: of random numbers; lanes of one seed and different streams have nothing in common.
+        highest: learning rate of each lane where its schedule is highest; None for that of `train`.
 
     Yields:
         The chunks of one epoch, host arrays [L, S, ...]. An epoch is prepared while the one before it is in use.
@@ -134,15 +137,21 @@ def input_pipeline(
     }
     sizes = ShapeCache()
     done = dict.fromkeys(seeds, 0)
+    lanes = list(zip(seeds, highest or [None] * len(seeds), strict=True))
+
+    def rates(seed: int, rate: float | None, epoch: int, updates: int) -> Iterator[float]:
+        own = train if rate is None else replace(train, learning_rate=rate)
+        return iter(learning_rates(own, length.progress(epoch, done[seed], updates)))
 
     def prepare(epoch: int) -> list[Batches] | None:
         if length.is_over(epoch, min(done.values())):
             return None
-        groups, left = {}, {}
+        groups: dict[int, dict[RowShape, list[HostBatch]]] = {}
+        left: dict[tuple[int, float | None], Iterator[float]] = {}
         for seed, batches in streams.items():
             found = [b for of_shape in by_shape(next(batches), epoch).values() for b in of_shape]
             found = found[: length.left(done[seed])]
-            left[seed] = iter(learning_rates(train, length.progress(epoch, done[seed], len(found))))
+            left |= {lane: rates(*lane, epoch, len(found)) for lane in lanes if lane[0] == seed}
             groups[seed] = by_shape(found, epoch)
             done[seed] += len(found)
         out = []
@@ -151,11 +160,14 @@ def input_pipeline(
             for parts, shape in sizes.chunks(of_seed):
                 if epoch < first:
                     continue
+                of_lane = dict(zip(streams, parts, strict=True))
                 stacked = {
-                    seed: stack(part, [next(left[seed]) for _ in part], shape, tokens.word_rows)
-                    for seed, part in zip(streams, parts, strict=True)
+                    (seed, rate): stack(
+                        of_lane[seed], [next(left[seed, rate]) for _ in of_lane[seed]], shape, tokens.word_rows
+                    )
+                    for seed, rate in dict.fromkeys(lanes)
                 }
-                out.append(stack_lanes([stacked[seed] for seed in seeds]))
+                out.append(stack_lanes([stacked[lane] for lane in lanes]))
         return out
 
     with ThreadPoolExecutor(1) as ahead:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kd_jax.evaluation.results import Row
 from kd_jax.evaluation.significance import POSTHOCS, Interval
-from kd_jax.report import curves, rank_plots, score_plots
+from kd_jax.report import curves, grid_plots, rank_plots, score_plots
 from kd_jax.report.comparison import Comparison, Within
 from kd_jax.report.drawing import Looks
 from kd_jax.report.score_matrix import ScoreMatrix
@@ -62,7 +62,14 @@ def pictures(
         yield from _gains(matrix, within, among, looks)
         yield _scores(matrix, looks)
         return
-    if len(matrix.corpora) > 1 and len(matrix.common) > 1:
+    names, points_of_grid = grid_plots.grid_of(matrix)
+    if points_of_grid:
+        yield Picture(
+            "grid", "Every point of the grid", f"F1 (%) on test by {' and '.join(names)}, means over seeds.",
+            partial(grid_plots.grid_figure, matrix),
+            tuple(partial(grid_plots.grid_figure, matrix.only([c])) for c in matrix.corpora), leads=True,
+        )  # fmt: skip
+    elif len(matrix.corpora) > 1 and len(matrix.common) > 1:
         yield _average(matrix.average, looks)
         yield _scores(matrix, looks)
     else:

@@ -117,7 +117,7 @@ def train_group(
             teachers=tuple(
                 t.folder.name for t in group.teachers if needs_teacher(spec.weights, group.foreign, group.start)
             ),
-            settings=to_dict(group.settings),
+            settings=_settings_of(group, spec),
             corpora={name: sweep_data.hashes[name] for name in group.corpora},
             split=split,
             status="ok" if diverged_at is None else f"diverged at step {diverged_at}",
@@ -147,6 +147,14 @@ def train_group(
     meter.log(
         f"{group.title}: {counted(len(specs), 'lane')} in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included"
     )
+
+
+def _settings_of(group: LaneGroup, spec: ModelSpec) -> dict[str, Any]:
+    """The group's settings, with the lane's own learning rate."""
+    settings = to_dict(group.settings)
+    if spec.learning_rate is not None:
+        settings["train"] = settings["train"] | {"learning_rate": spec.learning_rate}
+    return settings
 
 
 def _weights_in_effect(job: Job, specs: Sequence[ModelSpec]) -> str:

@@ -54,7 +54,7 @@ def make_job(
         settings=group.settings,
         tokens=tokens,
         sentences=tuple(_positions(tokens, name, trained[name]) for name in group.corpora),
-        lanes=tuple(Lane(spec.seed, spec.weights) for spec in specs),
+        lanes=tuple(Lane(spec.seed, spec.weights, spec.learning_rate) for spec in specs),
         length=group.length,
         alphabet=len(vocabulary.chars) + 2,
         head=group.head,

@@ -26,6 +26,7 @@ class ModelSpec:
         folder: where the trained model goes; its name ends in its identity.
         model_id: hash of everything that decides what the trained model is.
         config_hash: of the same but the seed: what models that are averaged have in common.
+        learning_rate: of this lane; None for the run's.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class ModelSpec:
     folder: Path
     model_id: str
     config_hash: str
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)

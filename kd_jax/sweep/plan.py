@@ -82,17 +82,17 @@ class Plan:
         Their teachers are trained on train too, so that devel is as new to them as test will be to those of the table.
         """
         tuned = [student for student in self.experiment.students if len(student.choices) > 1]
-        kinds = dict.fromkeys(_kind_of(student) for student in tuned)
+        kinds = dict.fromkeys((_kind_of(student), student.learning_rate) for student in tuned)
         groups = []
         for name in self.targets:
             for kind in kinds:
-                mine = [student for student in tuned if _kind_of(student) == kind]
+                mine = [student for student in tuned if (_kind_of(student), student.learning_rate) == kind]
                 choices = dict.fromkeys(weights for student in mine for weights in student.choices)
-                lanes: dict[tuple[ModelSpec, ...], list[tuple[str, int, LossWeights]]] = {}
+                lanes: dict[tuple[ModelSpec, ...], list[tuple[str, int, LossWeights, float | None]]] = {}
                 for seed in self.seeds[:TUNING_SEEDS]:
                     for weights in choices:
                         teachers = self._teachers(mine[0], seed, name, self._for_tuning)
-                        lanes.setdefault(teachers, []).append((describe(weights), seed, weights))
+                        lanes.setdefault(teachers, []).append((describe(weights), seed, weights, kind[1]))
                 groups += [
                     self._students(mine[0], name, some, teachers, self._for_tuning, purpose="tune")
                     for teachers, some in lanes.items()
@@ -111,7 +111,7 @@ class Plan:
         """
         groups = []
         for name in self.targets:
-            lanes: dict[tuple[Any, ...], list[tuple[str, int, LossWeights]]] = {}
+            lanes: dict[tuple[Any, ...], list[tuple[str, int, LossWeights, float | None]]] = {}
             example: dict[tuple[Any, ...], Student] = {}
             for student in self.experiment.students:
                 choices = student.choices
@@ -119,7 +119,8 @@ class Plan:
                 for seed in self.seeds:
                     key = (_kind_of(student), self._teachers(student, seed, name, self.protocol))
                     example.setdefault(key, student)
-                    lanes.setdefault(key, []).append((student.label, seed_of(student, weights, seed), weights))
+                    lane = student.label, seed_of(student, weights, seed), weights, student.learning_rate
+                    lanes.setdefault(key, []).append(lane)
             groups += [self._students(example[key], name, some, key[1], self.protocol) for key, some in lanes.items()]
         return tuple(groups)
 
@@ -157,7 +158,7 @@ class Plan:
         self,
         student: Student,
         name: str,
-        lanes: Sequence[tuple[str, int, LossWeights]],
+        lanes: Sequence[tuple[str, int, LossWeights, float | None]],
         teachers: tuple[ModelSpec, ...],
         protocol: str,
         purpose: Literal["table", "tune"] = "table",
@@ -200,8 +201,13 @@ class Plan:
             distill = replace(distill, ensemble=default.ensemble)
         return to_dict(distill)
 
-    def _spec(self, group: LaneGroup, label: str, seed: int, weights: LossWeights) -> ModelSpec:
+    def _spec(
+        self, group: LaneGroup, label: str, seed: int, weights: LossWeights, rate: float | None = None
+    ) -> ModelSpec:
         train = to_dict(group.settings.train)
+        rate = None if rate == train["learning_rate"] else rate
+        if rate is not None:
+            train["learning_rate"] = rate
         for elsewhere in (
             "epochs",
             "teacher_epochs",
@@ -243,13 +249,14 @@ class Plan:
         place = "teachers" if group.kind == "MTM" else "tuning" if group.purpose == "tune" else "students"
         folder = self.workdir / place / ("" if group.kind == "MTM" else group.corpora[0]) / name
         return ModelSpec(
-            group.kind, label, group.head, group.corpora, group.protocol, seed, weights, folder, model_id, config_hash
-        )
+            group.kind, label, group.head, group.corpora, group.protocol, seed, weights, folder, model_id, config_hash,
+            rate,
+        )  # fmt: skip
 
 
 def seed_of(student: Student, weights: LossWeights, seed: int) -> int:
     """The seed of a student: one of its own where nothing would tell it from the single-task model."""
-    differs = needs_teacher(weights, student.foreign, student.start) or student.assignments
+    differs = needs_teacher(weights, student.foreign, student.start) or student.assignments or student.learning_rate
     return seed if differs else seed + ALPHA_ONE_SEEDS
 
 

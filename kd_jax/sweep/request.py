@@ -16,7 +16,7 @@ from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
 from kd_jax.errors import InputError
 from kd_jax.evaluation.score_tables import ScoreTables
-from kd_jax.experiment import Experiment, check_own, load_experiment, sample_corpora
+from kd_jax.experiment import Experiment, check_experiment, check_own, load_experiment, sample_corpora
 from kd_jax.report.build import write_report
 from kd_jax.report.tables import experiment_table
 from kd_jax.runtime.curves import Curves
@@ -28,6 +28,7 @@ from kd_jax.settings import SMALL, Settings, WordConfig, override
 from kd_jax.structs import Corpus
 from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.forecast import CostModel, plan_table
+from kd_jax.sweep.grid import parse_grid, with_grid
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.plan import Plan
@@ -52,6 +53,7 @@ class Request:
     scheme: str | None = None
     entity_type: str | None = None
     assignments: Sequence[str] = ()
+    grid: Sequence[str] = ()
     dry_run: bool = False
     tensorboard: bool = False
     cluster: str = ""
@@ -69,6 +71,8 @@ class Request:
             value = getattr(self, f.name)
             if f.name == "assignments":
                 words += [f"--set={assignment}" for assignment in value]
+            elif f.name == "grid":
+                words += [f"--grid={axis}" for axis in value]
             elif value is True and f.name != "dry_run":
                 words.append(f"--{f.name}")
             elif value not in (None, f.default, [], ()) and f.name != "dry_run":
@@ -112,6 +116,9 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
         check_own(asked)
     else:
         asked = load_experiment(asked)
+    if request.grid:
+        asked = with_grid(asked, parse_grid(request.grid))
+        check_experiment(asked, "--grid")
     experiments = [load_experiment(part) for part in asked.parts] or [asked]
     seeds = parse_seeds(request.seeds)
     data_dir = request.data_dir or sample_corpora()

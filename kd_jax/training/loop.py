@@ -23,10 +23,17 @@ from kd_jax.training.step import FINITE, Start, Sums, TokenData, TrainState, ini
 
 
 class Lane(NamedTuple):
-    """What differs between the runs of one program."""
+    """What differs between the runs of one program.
+
+    Attributes:
+        seed: of initial values, order of the data, dropout.
+        weights: of the loss terms.
+        learning_rate: where the schedule is highest; None for the run's.
+    """
 
     seed: int
     weights: LossWeights
+    learning_rate: float | None = None
 
 
 class Position(NamedTuple):
@@ -246,7 +253,7 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
 def _batches_of(job: Job, lanes: Sequence[Lane], first: int = 0) -> Iterator[list[Batches]]:
     return input_pipeline(
         job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], job.length, first,
-        unlabelled=job.unlabelled, stream=job.stream,
+        unlabelled=job.unlabelled, stream=job.stream, highest=[lane.learning_rate for lane in lanes],
     )  # fmt: skip
 
 

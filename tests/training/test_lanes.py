@@ -69,6 +69,18 @@ def test_alpha_one_is_the_single_task_model_bit_for_bit():
     assert_lane_equals(state, 0, trained(make_job([Lane(4, GOLD)])), 0)
 
 
+def test_a_lane_of_its_own_learning_rate_is_a_run_of_that_rate():
+    """Beside lanes of one seed and other rates, bit for bit; a schedule falls from each one's own."""
+    rate = 5 * make_job([Lane(4, HALF)]).settings.train.learning_rate
+    together = trained(
+        make_job([Lane(4, HALF), Lane(4, HALF, rate), Lane(5, HALF, rate)], knowledge=True, schedule="linear")
+    )
+    for lane, (seed, own) in enumerate([(4, {}), (4, {"learning_rate": rate}), (5, {"learning_rate": rate})]):
+        alone = trained(make_job([Lane(seed, HALF)], knowledge=True, schedule="linear", **own))
+        assert_lane_equals(together, lane, alone, 0)
+    assert np.abs(together.params["words"][0] - together.params["words"][1]).max() > 1e-3
+
+
 def test_weights_matter():
     state = trained(make_job([Lane(4, GOLD), Lane(4, HALF)], knowledge=True))
     words = state.params["words"]
