@@ -47,8 +47,10 @@ def corpus_scores(matrix: ScoreMatrix, looks: Looks | None = None) -> Figure:
                     beyond(axes, means[label], y, colour)
                 elif label in means:
                     scores = of_corpus[label]
-                    axes.plot(scores, [y] * len(scores), marker, color=colour, ms=5, alpha=0.65, mew=0)
-                    if len(scores) > 1:
+                    several = len(scores) > 1
+                    how = {"ms": 5, "alpha": 0.65} if several else {"ms": 6}
+                    axes.plot(scores, [y] * len(scores), marker, color=colour, mew=0, **how)
+                    if several:
                         axes.plot([means[label]] * 2, [y - 0.36, y + 0.36], color=INK, lw=1.6)
             axes.set_yticks(range(len(names)), names)
             axes.xaxis.set_major_locator(MaxNLocator(4))

@@ -192,7 +192,7 @@ def test_a_model_has_one_colour_in_all_pictures():
     comparison = compare(matrix)
     points = [Point("x", "NCBI", "c", m, s, e, 1 / e, None) for m in matrix.labels for s in (1, 2) for e in (1, 2, 3)]
     found = list(pictures(matrix, comparison, [], None, (), points, looks))
-    assert [p.name for p in found] == ["average", "scores", "gains", "ranks", "pairs", "loss"]
+    assert [p.name for p in found] == ["average", "scores", "gains", "pairs", "ranks", "loss"]
     for picture in found:
         if picture.name == "pairs":
             continue
