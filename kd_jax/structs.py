@@ -1,7 +1,10 @@
 """Shape letters and the central types that every floor shares.
 
-Shape letters, never reused: L lanes, R rows, T time, C characters, K labels, D features, H hidden (both directions),
-W words, U distinct words of a batch, M teachers, N sentences or tokens of a corpus, S steps, B tasks (branches).
+Shape letters, never reused: L lanes, R rows, T time, C characters of a word, A of the alphabet, K labels, D features,
+H hidden (both directions), W words of the table, V of a batch, F forms of the corpora, U of a batch, M teachers,
+N sentences or tokens of a corpus, S steps, B tasks (branches). A *form* is a word as it is written; a *word* is what a
+form is looked up by. Signatures say shapes with jaxtyping, `Float[Array, "R T K"]`. This file, which the readers of
+corpora import too, says them in words: it must not cost them the import of NumPy.
 """
 
 from collections.abc import Mapping

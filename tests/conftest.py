@@ -1,4 +1,4 @@
-"""What all tests share: strict broadcasting, several devices, no deadlines, and where the real corpora are."""
+"""What all tests share: signatures checked, strict broadcasting, several devices, no deadlines, where corpora are."""
 
 import atexit
 import os
@@ -12,11 +12,20 @@ from pathlib import Path
 
 import jax
 import pytest
-from helpers.runs import corpora  # noqa: F401 - a fixture
 from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
 
-from kd_jax.corpora.registry import load
-from kd_jax.structs import Corpus
+# What functions of the packages with arrays are given and give back is held against their signatures, shapes and dtypes
+# included; outside of tests nothing is. In place before the first of these packages is imported.
+CHECKED = ("data", "models", "training", "distill", "tagging", "evaluation")
+install_import_hook(
+    [f"kd_jax.{name}" for name in CHECKED], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
+
+from helpers.runs import corpora  # noqa: E402, F401 - a fixture
+
+from kd_jax.corpora.registry import load  # noqa: E402
+from kd_jax.structs import Corpus  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 2)

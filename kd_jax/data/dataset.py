@@ -6,13 +6,16 @@ from itertools import count
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int, Int32, Shaped
 
 from kd_jax.data.packing import NO_TOKEN, HostBatch, index_forms, lay_out, pack, round_up
 from kd_jax.data.vocab import Forms, Vocabulary
 from kd_jax.settings import Settings, TrainConfig
 from kd_jax.structs import Corpus, Sentence
 
-UNLABELLED = "foreign"  # a split of other corpora's sentences, of which only a teacher's knowledge is known
+UNLABELLED = "foreign"  # a split of other corpora's sentences, of which only a teacher's outputs are known
+Sentences = Int[np.ndarray, "_"]
+"""Some sentences of `Tokens`, as indices."""
 
 
 class Span(NamedTuple):
@@ -31,9 +34,9 @@ class Tokens:
         labels: label names of each task.
         spans: where each (corpus, split) lies among the sentences.
         offsets: position of each sentence's first token and, last, the number of tokens, [sentences + 1].
-        form: surface form of each token, [N] int32.
-        label: gold label of each token in its corpus, [N] int32.
-        labelled: whether the label is known: False in the split UNLABELLED, [N] bool.
+        form: surface form of each token, [N].
+        label: gold label of each token in its corpus, [N].
+        labelled: whether the label is known: False in the split UNLABELLED, [N].
         forms: tables over the distinct surface forms.
         word_rows: rows of the word table.
     """
@@ -41,10 +44,10 @@ class Tokens:
     names: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
     spans: dict[tuple[str, str], Span]
-    offsets: np.ndarray
-    form: np.ndarray
-    label: np.ndarray
-    labelled: np.ndarray
+    offsets: Int[np.ndarray, "_"]
+    form: Int32[np.ndarray, "N"]
+    label: Int32[np.ndarray, "N"]
+    labelled: Bool[np.ndarray, "N"]
     forms: Forms
     word_rows: int
 
@@ -54,24 +57,26 @@ class Tokens:
         return max(map(len, self.labels))
 
     @property
-    def valid(self) -> np.ndarray:
-        """Labels that each task has, [B, K] bool."""
+    def valid(self) -> Bool[np.ndarray, "B K"]:
+        """Labels that each task has, [B, K]."""
         return np.array([[k < len(names) for k in range(self.most_labels)] for names in self.labels])
 
-    def sentences(self, corpus: str, splits: Sequence[str]) -> np.ndarray:
+    def sentences(self, corpus: str, splits: Sequence[str]) -> Sentences:
         """Indices of the sentences of some splits of a corpus, in file order; absent splits are empty."""
         spans = [self.spans[corpus, split] for split in splits if (corpus, split) in self.spans]
         return np.concatenate([np.arange(0), *(np.arange(*span) for span in spans)])
 
-    def count(self, sentences: np.ndarray) -> int:
+    def count(self, sentences: Sentences) -> int:
         """Tokens of the sentences."""
         return int((self.offsets[sentences + 1] - self.offsets[sentences]).sum())
 
-    def positions(self, sentences: np.ndarray) -> np.ndarray:
-        """Positions of the sentences' tokens, sentence by sentence, [n] int."""
+    def positions(self, sentences: Sentences) -> Int[np.ndarray, "_"]:
+        """Positions of the sentences' tokens, sentence by sentence."""
         return np.concatenate([np.arange(self.offsets[s], self.offsets[s + 1]) for s in sentences])
 
-    def per_sentence(self, values: np.ndarray, sentences: np.ndarray) -> list[np.ndarray]:
+    def per_sentence(
+        self, values: Shaped[np.ndarray, "N *rest"], sentences: Sentences
+    ) -> list[Shaped[np.ndarray, "_ *rest"]]:
         """A flat array over tokens cut into sentences."""
         return [values[self.offsets[s] : self.offsets[s + 1]] for s in sentences]
 
@@ -113,7 +118,7 @@ def read_tokens(corpora: Sequence[Corpus], vocabulary: Vocabulary, settings: Set
 
 
 def make_batches(
-    tokens: Tokens, sentences: np.ndarray, task: int, train: TrainConfig, rng: np.random.Generator | None
+    tokens: Tokens, sentences: Sentences, task: int, train: TrainConfig, rng: np.random.Generator | None
 ) -> list[HostBatch]:
     """One pass over sentences as batches: those of the usual shape and, last, those of sentences too long for it.
 
@@ -128,7 +133,7 @@ def make_batches(
     order = np.sort(sentences) if rng is None else rng.permutation(sentences)
     if rng is None:
         order = order[np.argsort(-lengths[order], kind="stable")]
-    found: list[HostBatch] = []
+    batches: list[HostBatch] = []
     for shape, chosen in (
         ((train.rows, train.row_length), order[lengths[order] <= train.row_length]),
         (long_shape(tokens, train), order[lengths[order] > train.row_length]),
@@ -139,8 +144,8 @@ def make_batches(
         if rng is not None:
             rows = [rows[i] for i in rng.permutation(len(rows))]
         token, starts = lay_out(rows, tokens.offsets, shape)
-        found += index_forms(token, starts, tokens.form, tokens.forms.word, task)
-    return found
+        batches += index_forms(token, starts, tokens.form, tokens.forms.word, task)
+    return batches
 
 
 def long_shape(tokens: Tokens, train: TrainConfig) -> tuple[int, int]:
@@ -151,10 +156,10 @@ def long_shape(tokens: Tokens, train: TrainConfig) -> tuple[int, int]:
 
 def epochs_of_batches(
     tokens: Tokens,
-    sentences: Sequence[np.ndarray],
+    sentences: Sequence[Sentences],
     train: TrainConfig,
     seed: Sequence[int],
-    unlabelled: np.ndarray | None = None,
+    unlabelled: Sentences | None = None,
 ) -> Iterator[list[HostBatch]]:
     """Endless epochs of shuffled batches, a function of the seed alone.
 
@@ -163,7 +168,7 @@ def epochs_of_batches(
         sentences: training sentences of each task.
         train: batch sizes and the sampling of tasks.
         seed: of the lane, numbers.
-        unlabelled: sentences of task 0 that only a teacher speaks about; None for none.
+        unlabelled: sentences of task 0 that only a teacher labels; None for none.
 
     Yields:
         The batches of one epoch. Proportional sampling passes once over every corpus; the others take as many batches
@@ -194,60 +199,61 @@ def epochs_of_batches(
 
 
 def _passes(
-    tokens: Tokens, sentences: np.ndarray, task: int, train: TrainConfig, seed: Sequence[int]
+    tokens: Tokens, sentences: Sentences, task: int, train: TrainConfig, seed: Sequence[int]
 ) -> Iterator[list[HostBatch]]:
     for number in count():
         yield make_batches(tokens, sentences, task, train, np.random.default_rng([*seed, task, number]))
 
 
-def own_rows(train: TrainConfig) -> int:
-    """Rows of a mixed batch that hold own sentences; at least one, and one is left for the others."""
+def labelled_rows(train: TrainConfig) -> int:
+    """Rows of a mixed batch that hold labelled sentences; at least one, and one is left for the others."""
     return min(max(1, round(train.rows * train.own_share)), max(1, train.rows - 1))
 
 
 def _mixed_passes(
-    tokens: Tokens, own: np.ndarray, unlabelled: np.ndarray, train: TrainConfig, seed: Sequence[int]
+    tokens: Tokens, labelled: Sentences, unlabelled: Sentences, train: TrainConfig, seed: Sequence[int]
 ) -> Iterator[list[HostBatch]]:
-    """Passes over own sentences, every batch with the same share of rows of unlabelled ones beside them.
+    """Passes over labelled sentences, every batch with the same share of rows of unlabelled ones beside them.
 
     The unlabelled sentences are a stream of their own that goes on where the pass before stopped. Sentences longer than
-    a row have batches of their own kind: own ones in every pass, unlabelled ones when their stream has come round.
+    a row have separate batches: labelled ones in every pass, unlabelled ones when their stream has come round.
     """
     lengths = np.diff(tokens.offsets)
-    labelled = own_rows(train)
-    others: list[list[int]] = []
+    n_labelled = labelled_rows(train)
+    waiting: list[list[int]] = []  # rows of unlabelled sentences that no batch has taken yet
     passes = count()
     for number in count():
         rng = np.random.default_rng([*seed, 0, number])
-        order = rng.permutation(own)
+        order = rng.permutation(labelled)
         rows = pack(lengths.tolist(), train.row_length, order[lengths[order] <= train.row_length].tolist())
         rows = [rows[i] for i in rng.permutation(len(rows))]
         long = [order[lengths[order] > train.row_length]]
         batches: list[list[list[int]]] = []
-        for first in range(0, len(rows), labelled):
-            while len(others) < train.rows - labelled:
+        for first in range(0, len(rows), n_labelled):
+            while len(waiting) < train.rows - n_labelled:
                 again = np.random.default_rng([*seed, 1, next(passes)])
                 mixed = again.permutation(unlabelled)
                 short = mixed[lengths[mixed] <= train.row_length]
                 long.append(mixed[lengths[mixed] > train.row_length])
-                others += [*pack(lengths.tolist(), train.row_length, short.tolist())] or [[]]
-            mine = rows[first : first + labelled]
-            batches.append([*mine, *[[]] * (labelled - len(mine)), *others[: train.rows - labelled]])
-            del others[: train.rows - labelled]
+                # An empty row where all are long, else this loop would never end.
+                waiting += [*pack(lengths.tolist(), train.row_length, short.tolist())] or [[]]
+            chosen = rows[first : first + n_labelled]
+            batches.append([*chosen, *[[]] * (n_labelled - len(chosen)), *waiting[: train.rows - n_labelled]])
+            del waiting[: train.rows - n_labelled]
         laid = [((train.rows, train.row_length), [row for batch in batches for row in batch])]
         shape = long_shape(tokens, train)
-        laid += [(shape, pack(lengths.tolist(), shape[1], chosen.tolist())) for chosen in long if len(chosen)]
-        found: list[HostBatch] = []
+        laid += [(shape, pack(lengths.tolist(), shape[1], part.tolist())) for part in long if len(part)]
+        host_batches: list[HostBatch] = []
         for of_shape, of_rows in laid:
             token, starts = lay_out(of_rows, tokens.offsets, of_shape)
-            found += index_forms(token, starts, tokens.form, tokens.forms.word, 0)
-        yield found
+            host_batches += index_forms(token, starts, tokens.form, tokens.forms.word, 0)
+        yield host_batches
 
 
-def real_share(found: Sequence[HostBatch]) -> float:
+def real_share(batches: Sequence[HostBatch]) -> float:
     """Share of real tokens among all places of the batches."""
-    real = sum(int((host_batch.token != NO_TOKEN).sum()) for host_batch in found)
-    return real / sum(host_batch.token.size for host_batch in found)
+    real = sum(int((batch.token != NO_TOKEN).sum()) for batch in batches)
+    return real / sum(batch.token.size for batch in batches)
 
 
 def gold_tags(sentences: Sequence[Sentence]) -> list[list[str]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float32, Int, Int32
 
 from kd_jax.structs import Array
 
@@ -19,25 +20,25 @@ class Batches(NamedTuple):
     """S batches of one shape.
 
     Attributes:
-        token: position of each token in the flat arrays, NO_TOKEN on padding, [S, R, T] int32.
-        starts: whether a sentence starts here; True on padding too, [S, R, T] bool.
-        form_index: which distinct form of the batch this is, [S, R, T] int32.
-        form: the batch's distinct forms, [S, U] int32.
-        form_to_word: which distinct word of the batch a form has, [S, U] int32.
+        token: position of each token in the flat arrays, NO_TOKEN on padding, [S, R, T].
+        starts: whether a sentence starts here; True on padding too, [S, R, T].
+        form_index: which distinct form of the batch this is, [S, R, T].
+        form: the batch's distinct forms, [S, U].
+        form_to_word: which distinct word of the batch a form has, [S, U].
         word: the batch's distinct rows of the word table, the unknown word first; padded with a row that does not
-            exist, so that a scatter drops it, [S, V] int32.
-        task: index of the corpus that the batch is from, [S] int32.
-        learning_rate: 0 for a batch that only fills up the shape, [S] float32.
+            exist, so that a scatter drops it, [S, V].
+        task: index of the corpus that the batch is from, [S].
+        learning_rate: 0 for a batch that only fills up the shape, [S].
     """
 
-    token: Array
-    starts: Array
-    form_index: Array
-    form: Array
-    form_to_word: Array
-    word: Array
-    task: Array
-    learning_rate: Array
+    token: Int32[Array, "*S R T"]
+    starts: Bool[Array, "*S R T"]
+    form_index: Int32[Array, "*S R T"]
+    form: Int32[Array, "*S U"]
+    form_to_word: Int32[Array, "*S U"]
+    word: Int32[Array, "*S V"]
+    task: Int32[Array, "*S"]
+    learning_rate: Float32[Array, "*S"]
 
 
 def pack(lengths: Sequence[int], row_length: int, order: Sequence[int], window: int = 16) -> list[list[int]]:
@@ -73,8 +74,8 @@ def pack(lengths: Sequence[int], row_length: int, order: Sequence[int], window: 
 
 
 def lay_out(
-    rows: Sequence[Sequence[int]], offsets: np.ndarray, shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+    rows: Sequence[Sequence[int]], offsets: Int[np.ndarray, "_"], shape: tuple[int, int]
+) -> tuple[Int32[np.ndarray, "S R T"], Bool[np.ndarray, "S R T"]]:
     """Rows as token positions.
 
     Args:
@@ -102,17 +103,21 @@ def lay_out(
 class HostBatch(NamedTuple):
     """One batch on the host: fields as in `Batches`, without S, U and V as large as they need be, no rate yet."""
 
-    token: np.ndarray
-    starts: np.ndarray
-    form_index: np.ndarray
-    form: np.ndarray
-    form_to_word: np.ndarray
-    word: np.ndarray
+    token: Int32[np.ndarray, "R T"]
+    starts: Bool[np.ndarray, "R T"]
+    form_index: Int32[np.ndarray, "R T"]
+    form: Int[np.ndarray, "U"]
+    form_to_word: Int[np.ndarray, "U"]
+    word: Int[np.ndarray, "V"]
     task: int
 
 
 def index_forms(
-    token: np.ndarray, starts: np.ndarray, form_of: np.ndarray, word_of: np.ndarray, task: int
+    token: Int32[np.ndarray, "S R T"],
+    starts: Bool[np.ndarray, "S R T"],
+    form_of: Int[np.ndarray, "N"],
+    word_of: Int[np.ndarray, "F"],
+    task: int,
 ) -> list[HostBatch]:
     """Batches with their distinct forms and words.
 
@@ -123,15 +128,15 @@ def index_forms(
         word_of: row of the word table of each form, [F].
         task: the corpus they are from.
     """
-    found = []
+    batches = []
     for positions, start in zip(token, starts, strict=True):
         real = positions != NO_TOKEN
-        form, slot_of = np.unique(form_of[positions[real]], return_inverse=True)
+        form, index = np.unique(form_of[positions[real]], return_inverse=True)
         form_index = np.zeros(positions.shape, np.int32)
-        form_index[real] = slot_of
+        form_index[real] = index
         word = np.unique(np.append(word_of[form], 0))  # row 0, the unknown word, sorts first
-        found.append(HostBatch(positions, start, form_index, form, np.searchsorted(word, word_of[form]), word, task))
-    return found
+        batches.append(HostBatch(positions, start, form_index, form, np.searchsorted(word, word_of[form]), word, task))
+    return batches
 
 
 class Shape(NamedTuple):
@@ -145,7 +150,7 @@ class Shape(NamedTuple):
 
 
 def stack(
-    host_batches: Sequence[HostBatch], learning_rates: Sequence[float], shape: Shape, absent_word: int
+    host_batches: Sequence[HostBatch], learning_rates: Sequence[float | np.float32], shape: Shape, absent_word: int
 ) -> Batches:
     """Batches of one shape, followed by empty ones.
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float32, Shaped
 
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import DAMAGED_ARRAYS
@@ -61,12 +62,12 @@ class PieceTable:
 
     Attributes:
         pieces: P of them, as the rules spell them.
-        vectors: theirs, float32 [P, D].
+        vectors: theirs, [P, D].
         rules: by which words are cut.
     """
 
     pieces: tuple[str, ...]
-    vectors: np.ndarray
+    vectors: Float32[np.ndarray, "P D"]
     rules: Rules
 
     @cached_property
@@ -89,27 +90,26 @@ class PieceTable:
                     start = end
                     break
             else:
-                return iter(())
+                return iter(())  # BERT's rule: a part that can't be spelt to its end is unknown as a whole
         return iter(rows)
 
-    def words(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def words(self, words: Sequence[str]) -> tuple[Float32[np.ndarray, "N D"], Bool[np.ndarray, "N"]]:
         """Vectors of words.
 
         Args:
             words: N of them, as they are written in a text.
 
         Returns:
-            The mean of the vectors of each word's pieces, float32 [N, D], 0 where it has none; and whether it has one,
-            bool [N].
+            The mean of the vectors of each word's pieces, [N, D], 0 where it has none; and whether it has one, [N].
         """
         matrix = np.zeros((len(words), self.vectors.shape[1]), np.float32)
-        found = np.zeros(len(words), bool)
+        has_piece = np.zeros(len(words), bool)
         for i, word in enumerate(words):
             if rows := self.cut(word):
-                matrix[i], found[i] = self.vectors[rows].mean(0), True
-        return matrix, found
+                matrix[i], has_piece[i] = self.vectors[rows].mean(0), True
+        return matrix, has_piece
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
         """What stands beside `words` and `vectors` in a .npz of word vectors; `read_pieces` is the inverse."""
         return {
             "pieces": np.array([piece.encode() for piece in self.pieces]),

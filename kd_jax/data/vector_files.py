@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
+from jaxtyping import Float32, Shaped
 
 from kd_jax.data.vector_heads import BYTE_ORDER_MARK, agreed, all_numbers, dimension, is_binary, refuse_foreign
 from kd_jax.errors import InputError
@@ -46,14 +47,14 @@ class Rows(NamedTuple):
         dim: of its vectors.
         promised: rows that it says to have; None where it does not say.
         rows: to be read once.
-        decode: from what a row holds to its vector, float32 [dim]; raises ValueError for what is none.
+        decode: from what a row holds to its vector, [dim]; raises ValueError for what is none.
     """
 
     form: str
     dim: int
     promised: int | None
     rows: Iterator[Row]
-    decode: Callable[[object], np.ndarray]
+    decode: Callable[[object], Float32[np.ndarray, "D"]]
 
 
 @contextmanager
@@ -120,16 +121,18 @@ def _text(path: Path, file: IO[bytes], promised: int | None, dim: int) -> Rows:
             row = line.rstrip(b" \t\r").replace(b"\t", b" ")
             if b"  " in row:
                 row = re.sub(b" +", b" ", row)
-            found = row.count(b" ")
+            numbers = row.count(b" ")
             word, _, raw = row.partition(b" ")
-            if found > dim:
-                word, *numbers = row.rsplit(b" ", dim)
-                raw = b" ".join(numbers)
-            if found < dim or (found > dim and all_numbers(word.split(b" ")[1:])):
-                raise InputError(f"{path}:{number}: {found} numbers where there should be {dim}; damaged or broken off")
+            if numbers > dim:  # a word with blanks, as GloVe has; the last `dim` fields are its vector
+                word, *fields = row.rsplit(b" ", dim)
+                raw = b" ".join(fields)
+            if numbers < dim or (numbers > dim and all_numbers(word.split(b" ")[1:])):
+                raise InputError(
+                    f"{path}:{number}: {numbers} numbers where there should be {dim}; damaged or broken off"
+                )
             yield Row(word, raw, f":{number}")
 
-    def decode(raw: object) -> np.ndarray:
+    def decode(raw: object) -> Float32[np.ndarray, "D"]:
         with np.errstate(all="ignore"):
             return np.array(raw.split(b" "), np.float32)  # type: ignore[attr-defined]
 
@@ -224,7 +227,7 @@ def _from_arrays(
         if next(words, None) is not None:
             raise InputError(f"{path}: {count:,} vectors, but {list_name} holds more words")
 
-    def decode(raw: object) -> np.ndarray:
+    def decode(raw: object) -> Float32[np.ndarray, "D"]:
         with np.errstate(all="ignore"):
             return np.asarray(raw, np.float32)
 
@@ -250,7 +253,7 @@ def _array_header(path: Path, file: IO[bytes], name: str) -> tuple[tuple[int, ..
     return shape, dtype
 
 
-def _items(path: Path, file: IO[bytes], count: int, dtype: np.dtype) -> Iterator[np.ndarray]:
+def _items(path: Path, file: IO[bytes], count: int, dtype: np.dtype) -> Iterator[Shaped[np.ndarray, "..."]]:
     """The items of an array, from its bytes."""
     done = 0
     step = max(1, _CHUNK // dtype.itemsize)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float32
 
 from kd_jax.data.vector_files import Row, Rows, open_vectors
 from kd_jax.errors import InputError
@@ -66,7 +67,7 @@ def load_vectors(
     *,
     normalise: bool = True,
     least_coverage: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray, VectorReport]:
+) -> tuple[Float32[np.ndarray, "W D"], Bool[np.ndarray, "W"], VectorReport]:
     """The vectors of a vocabulary's words.
 
     A word is looked up as it is; then in lower case on both sides; then with digits as 0 on the side that is not
@@ -80,7 +81,7 @@ def load_vectors(
         least_coverage: share of the vocabulary, 0 to 1, that must be found.
 
     Returns:
-        Vectors, float32 [W, dim], 0 where none was found; which were found, bool [W]; and a report.
+        Vectors, [W, dim], 0 where none was found; which were found, [W]; and a report.
 
     Raises:
         InputError: for a file that can't be used, vectors of another dimension, numbers that are not finite, or less
@@ -124,7 +125,7 @@ class _Index:
         self._normalise = normalise
         self._exact = {word.encode("utf-8", "surrogatepass"): i for i, word in enumerate(vocabulary)}
         if len(self._exact) != len(vocabulary):
-            raise ValueError("a word stands twice in the vocabulary")
+            raise ValueError("a word is twice in the vocabulary")
         self._lower = defaultdict[str, list[int]](list)
         self._zeroed = defaultdict[str, list[int]](list)
         for i, word in enumerate(vocabulary):
@@ -136,17 +137,17 @@ class _Index:
     def matches(self, word: bytes) -> list[tuple[int, int]]:
         """Ways and places in the vocabulary, the best ways first."""
         exact = self._exact.get(word)
-        found = [] if exact is None else [(_EXACT, exact)]
+        matches = [] if exact is None else [(_EXACT, exact)]
         if self._normalise:
             lower = word.decode("utf-8", "replace").lower()
-            found += [(_CASE, i) for i in self._lower.get(lower, ())]
-            found += [(_DIGITS, i) for i in self._zeroed.get(lower, ())]
+            matches += [(_CASE, i) for i in self._lower.get(lower, ())]
+            matches += [(_DIGITS, i) for i in self._zeroed.get(lower, ())]
             if (zeroed := _DIGIT.sub("0", lower)) != lower:
-                found += [(_DIGITS, i) for i in self._lower.get(zeroed, ())]
-        return found
+                matches += [(_DIGITS, i) for i in self._lower.get(zeroed, ())]
+        return matches
 
 
-def _vector(path: Path, opened: Rows, row: Row) -> np.ndarray:
+def _vector(path: Path, opened: Rows, row: Row) -> Float32[np.ndarray, "D"]:
     try:
         vector = opened.decode(row.raw)
     except ValueError:
@@ -160,9 +161,9 @@ def _vector(path: Path, opened: Rows, row: Row) -> np.ndarray:
 def _warnings(path: Path, promised: int | None, rows: int, duplicates: int) -> tuple[str, ...]:
     if promised is not None and rows < promised:
         raise InputError(f"{path}: ends after {rows:,} of {promised:,} words; broken off: get it anew")
-    found = []
+    warnings = []
     if promised is not None and rows > promised:
-        found.append(f"{path}: {rows:,} words where its header promises {promised:,}")
+        warnings.append(f"{path}: {rows:,} words where its header promises {promised:,}")
     if duplicates:
-        found.append(f"{path}: {duplicates:,} words of the vocabulary occur again; the first vector counts")
-    return tuple(found)
+        warnings.append(f"{path}: {duplicates:,} words of the vocabulary occur again; the first vector counts")
+    return tuple(warnings)

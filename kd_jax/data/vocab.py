@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int32
 
 from kd_jax.settings import CharConfig, WordConfig
 from kd_jax.structs import Array, Corpus, Sentence
@@ -20,14 +21,14 @@ class Forms(NamedTuple):
     """Tables over distinct surface forms, to be gathered from on the device.
 
     Attributes:
-        word: row of the word table, [F] int32.
-        chars: characters, 0 after the end, [F, C] int32.
-        single: whether the word occurs once in training, [F] bool.
+        word: row of the word table, [F].
+        chars: characters, 0 after the end, [F, C].
+        single: whether the word occurs once in training, [F].
     """
 
-    word: Array
-    chars: Array
-    single: Array
+    word: Int32[Array, "F"]
+    chars: Int32[Array, "F C"]
+    single: Bool[Array, "F"]
 
 
 def normalise(form: str, words: WordConfig) -> str:

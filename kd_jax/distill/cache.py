@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from kd_jax.data.dataset import read_tokens
+from kd_jax.data.dataset import Sentences, read_tokens
 from kd_jax.data.pipeline import Length
 from kd_jax.distill import store
 from kd_jax.distill.extract import extract, widths
@@ -17,14 +15,14 @@ from kd_jax.structs import Corpus, Sentence
 from kd_jax.training.loop import Job
 from kd_jax.training.saved_model import TrainedModel, load_model
 
-ASKED = "asked"  # the split of sentences that a teacher is asked about
+QUERIED = "queried"  # the split that holds the sentences of a query
 
 
 class TeacherQuery(NamedTuple):
-    """What a teacher is asked.
+    """Which outputs of a teacher are wanted.
 
     Attributes:
-        branch: name of the corpus whose branch speaks.
+        branch: name of the corpus whose task head to use.
         corpus: name of the corpus whose sentences they are.
         content: that corpus's content hash.
         split: of that corpus.
@@ -35,11 +33,11 @@ class TeacherQuery(NamedTuple):
     corpus: str
     content: str
     split: str
-    chosen: np.ndarray | None = None
+    chosen: Sentences | None = None
 
     @property
     def name(self) -> Path:
-        """Where the answer is among those of a teacher."""
+        """Folder of these outputs among those of a teacher."""
         about = self.corpus if self.branch == self.corpus else f"{self.branch}-on-{self.corpus}"
         return Path(about) / self.split
 
@@ -54,17 +52,17 @@ def load_or_compute(
     log: Callable[[str], None],
     make_room: Callable[[int], None] = lambda _: None,
 ) -> store.Stored:
-    """What a teacher says about sentences, which it need not have seen: its own vocabulary reads them.
+    """A teacher's outputs for sentences, which it need not have seen: its own vocabulary reads them.
 
     Args:
         teacher: folder of the trained teacher.
         parameters: checksum of its parameters.
-        place: folder of the answer.
-        query: whose branch, about which sentences.
+        place: folder of the outputs.
+        query: which branch, and which sentences.
         dtype: in which it is stored.
         sentences: gives the sentences; called only where something has to be computed.
-        log: is told what is computed again, and why.
-        make_room: is called with the bytes of what is about to be stored.
+        log: called with what is computed again, and why.
+        make_room: called with the bytes of what is about to be stored.
 
     Returns:
         Outputs of the sentences' tokens in order, memory-mapped, fields [N, width], and their moments.
@@ -88,7 +86,7 @@ def load_or_compute(
         return found
     model = load_model(teacher)
     job, task = reading_job(model, query.branch, sentences())
-    chosen = job.tokens.sentences(query.branch, (ASKED,))
+    chosen = job.tokens.sentences(query.branch, (QUERIED,))
     shape = (job.tokens.count(chosen), widths(job, task))
     make_room(shape[0] * sum(shape[1]) * (4 if dtype == "float32" else 2))
     store.write(place, source, shape, dtype, extract(job, model.params, task, chosen))
@@ -100,15 +98,15 @@ def reading_job(model: TrainedModel, branch: str, sentences: Sequence[Sentence])
 
     Args:
         model: the trained model.
-        branch: name of the corpus whose branch speaks.
+        branch: name of the corpus whose task head to use.
         sentences: of any corpus; their tags are not read.
 
     Returns:
-        The program, whose tokens have the sentences as the split ASKED of the branch's corpus, and the branch's task.
+        The program, whose tokens have the sentences as the split QUERIED of the branch's corpus, and the branch's task.
     """
     untagged = tuple(Sentence(s.tokens, ("O",) * len(s.tokens)) for s in sentences)
     corpora = [
-        Corpus(name, {ASKED: untagged} if name == branch else {}, labels)
+        Corpus(name, {QUERIED: untagged} if name == branch else {}, labels)
         for name, labels in zip(model.tasks, model.labels, strict=True)
     ]
     settings = Settings(model=model.settings)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from kd_jax.data.pieces import PieceTable
 from kd_jax.distill.encoder import Encoder
@@ -34,16 +35,16 @@ class Projection:
         share: of the variance that is kept, 0 to 1.
     """
 
-    mean: np.ndarray
-    axes: np.ndarray
+    mean: Float[np.ndarray, "H"]
+    axes: Float[np.ndarray, "H D"]
     share: float
 
-    def __call__(self, hidden: np.ndarray) -> np.ndarray:
-        """Vectors, float32 [N, D]."""
+    def __call__(self, hidden: Float[np.ndarray, "N H"]) -> Float32[np.ndarray, "N D"]:
+        """Vectors, [N, D]."""
         return ((hidden - self.mean) @ self.axes).astype(np.float32)
 
 
-def principal_components(hidden: np.ndarray, dim: int, deviation: float = DEVIATION) -> Projection:
+def principal_components(hidden: Float[np.ndarray, "N H"], dim: int, deviation: float = DEVIATION) -> Projection:
     """The projection that keeps most of the variance of hidden states.
 
     Args:
@@ -74,14 +75,14 @@ class Distilled:
 
     Attributes:
         words: N keys by which they are looked up.
-        vectors: theirs, float32 [N, D].
+        vectors: theirs, [N, D].
         pieces: the table by which other words get vectors; None where the encoder's tokenizer has other rules.
         unknown: words left out, for they have no piece that the encoder knows.
         share: of the variance that is kept, 0 to 1.
     """
 
     words: tuple[str, ...]
-    vectors: np.ndarray
+    vectors: Float32[np.ndarray, "N D"]
     pieces: PieceTable | None
     unknown: int
     share: float
@@ -96,7 +97,7 @@ def distill_words(
         encoder: that reads them.
         spellings: the form that is read for each key.
         dim: D.
-        advance: is told how many words and pieces are done, as they are.
+        advance: called with the number of words and pieces done since the last call.
 
     Raises:
         InputError: for more dimensions than the encoder or the number of words allows.
@@ -109,18 +110,18 @@ def distill_words(
     if dim >= known.sum():
         raise InputError(f"{encoder.path}: knows only {known.sum():,} of {len(known):,} words; --dim={dim} needs more")
     projection = principal_components(hidden[known], dim)
-    words = tuple(word for word, there in zip(spellings, known, strict=True) if there)
+    words = tuple(word for word, is_known in zip(spellings, known, strict=True) if is_known)
     vectors = projection(hidden[known])
     pieces = None
-    if found := encoder.word_pieces():
-        spelt, ids, rules = found
+    if word_pieces := encoder.word_pieces():
+        spelt, ids, rules = word_pieces
         alone = PieceTable(spelt, projection(encoder.pieces(ids, advance)), rules)
-        forms = [form for form, there in zip(spellings.values(), known, strict=True) if there]
+        forms = [form for form, is_known in zip(spellings.values(), known, strict=True) if is_known]
         pieces = fit_pieces(alone, forms, vectors)
     return Distilled(words, vectors, pieces, int((~known).sum()), projection.share)
 
 
-def write_words(path: Path, found: Distilled, about: Mapping[str, Any]) -> None:
+def write_words(path: Path, distilled: Distilled, about: Mapping[str, Any]) -> None:
     """Write a .npz that `words.vectors` takes: arrays `words` and `vectors`, the table of pieces, and `about` as JSON.
 
     The same content gives the same bytes.
@@ -128,9 +129,9 @@ def write_words(path: Path, found: Distilled, about: Mapping[str, Any]) -> None:
     Raises:
         InputError: where it can't be written.
     """
-    arrays: dict[str, Any] = {"words": np.array([word.encode("utf-8", "surrogatepass") for word in found.words])}
-    arrays |= {"vectors": found.vectors, "about": np.array([json.dumps(about, sort_keys=True).encode()])}
-    arrays |= found.pieces.arrays() if found.pieces else {}
+    arrays: dict[str, Any] = {"words": np.array([word.encode("utf-8", "surrogatepass") for word in distilled.words])}
+    arrays |= {"vectors": distilled.vectors, "about": np.array([json.dumps(about, sort_keys=True).encode()])}
+    arrays |= distilled.pieces.arrays() if distilled.pieces else {}
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     replace_file(path, content.getvalue())

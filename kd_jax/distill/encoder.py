@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float32
 
 from kd_jax.data.pieces import Rules
 from kd_jax.errors import InputError, brief
@@ -44,16 +45,16 @@ class Encoder:
 
     def words(
         self, forms: Sequence[str], advance: Callable[[int], None] = lambda _: None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Float32[np.ndarray, "N H"], Bool[np.ndarray, "N"]]:
         """Words, each encoded alone.
 
         Args:
             forms: N surface forms.
-            advance: is told how many words are done, as they are.
+            advance: called with the number of words done since the last call.
 
         Returns:
             The mean of the last layer over each word's pieces, without the tokenizer's special tokens and unknown
-            pieces, float32 [N, H], 0 where a word has no known piece; and whether it has one, bool [N].
+            pieces, [N, H], 0 where a word has no known piece; and whether it has one, [N].
 
         Raises:
             InputError: for an encoder that gives numbers that are not finite.
@@ -71,8 +72,8 @@ class Encoder:
         ]
         return self._means(ids, used, advance)
 
-    def pieces(self, ids: Sequence[int], advance: Callable[[int], None] = lambda _: None) -> np.ndarray:
-        """Pieces of the tokenizer, each encoded alone as a word is, float32 [P, H]; errors as for `words`."""
+    def pieces(self, ids: Sequence[int], advance: Callable[[int], None] = lambda _: None) -> Float32[np.ndarray, "P H"]:
+        """Pieces of the tokenizer, each encoded alone as a word is, [P, H]; errors as for `words`."""
         letter = self.tokenizer(" a", return_special_tokens_mask=True)
         marks = letter["special_tokens_mask"]
         start = letter["input_ids"][: marks.index(0)]
@@ -103,7 +104,7 @@ class Encoder:
 
     def _means(
         self, ids: Sequence[Sequence[int]], used: Sequence[Sequence[bool]], advance: Callable[[int], None]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Float32[np.ndarray, "N H"], Bool[np.ndarray, "N"]]:
         import torch  # noqa: PLC0415 - an extra
 
         means = np.zeros((len(ids), self.width), np.float32)
@@ -166,15 +167,15 @@ def _check(path: Path) -> None:
     """Say which file is missing before transformers, which would look for it elsewhere, is even imported."""
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; give the folder of a downloaded model")
-    there = {file.name for file in path.iterdir()}
+    files = {file.name for file in path.iterdir()}
     try:
         json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no config.json, so it is no model of transformers; give its folder") from None
     except (OSError, ValueError) as fault:
         raise InputError(f"{path / 'config.json'}: can't be read: {brief(fault)}") from None
-    if not any(name.endswith(".safetensors") for name in there):
-        pickled = "pytorch_model.bin is a pickle, which is never loaded; " if "pytorch_model.bin" in there else ""
+    if not any(name.endswith(".safetensors") for name in files):
+        pickled = "pytorch_model.bin is a pickle, which is never loaded; " if "pytorch_model.bin" in files else ""
         raise InputError(f"{path}: no weights (model.safetensors); {pickled}get it in safetensors")
-    if not there & set(_TOKENIZERS):
+    if not files & set(_TOKENIZERS):
         raise InputError(f"{path}: no tokenizer ({', '.join(_TOKENIZERS[:2])}, ...); get it whole")

@@ -14,7 +14,7 @@ def mean_logits(
     """sum_m w_m z_m / sum_m w_m of M teachers' logits; hidden states of different teachers have no common axes.
 
     With scales, teachers are first brought to one standard deviation, the weighted mean of theirs, so that the surest
-    one does not speak for all: z_m becomes (z_m - mean z_m) s / s_m with s = sum_m w_m s_m / sum_m w_m.
+    one does not outweigh the others: z_m becomes (z_m - mean z_m) s / s_m with s = sum_m w_m s_m / sum_m w_m.
 
     Source: sections 5.2 and 5.3, which average logits as they are.
 
@@ -43,6 +43,6 @@ def mean_logits(
     common = shares @ deviations
     logits = np.zeros(teachers[0].logits.shape, np.float64)
     for share, deviation, teacher in zip(shares, deviations, teachers, strict=True):
-        own = np.asarray(teacher.logits, np.float64)
-        logits += share * (own if scales is None else (own - own.mean(1, keepdims=True)) * (common / deviation))
+        z = np.asarray(teacher.logits, np.float64)
+        logits += share * (z if scales is None else (z - z.mean(1, keepdims=True)) * (common / deviation))
     return Outputs(logits.astype(np.float32), None, None)

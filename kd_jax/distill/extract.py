@@ -7,7 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
+from jaxtyping import Int
 
+from kd_jax.data.dataset import Sentences
 from kd_jax.data.packing import NO_TOKEN, Batches
 from kd_jax.models.tagger import Tagger
 from kd_jax.structs import Outputs
@@ -23,13 +25,13 @@ def _reader(tagger: Tagger) -> Callable[[Any, Batches, TokenData], Outputs]:
     return jax.jit(read)
 
 
-def extract(job: Job, params: Any, task: int, sentences: np.ndarray) -> Iterator[tuple[np.ndarray, Outputs]]:
+def extract(job: Job, params: Any, task: int, sentences: Sentences) -> Iterator[tuple[Int[np.ndarray, "n"], Outputs]]:
     """Outputs of every token of some sentences.
 
     Args:
         job: whose tokens and sizes these are.
         params: of one lane.
-        task: the branch that speaks; the sentences may be of any corpus.
+        task: task head to use; the sentences may be of any corpus.
         sentences: indices, rising.
 
     Yields:
@@ -40,9 +42,9 @@ def extract(job: Job, params: Any, task: int, sentences: np.ndarray) -> Iterator
     labels = len(job.tokens.labels[task])
     data = token_data(job)
     for batches in reading_batches(job, task, sentences):
-        found = _reader(job.tagger)(params, batches, data)
+        outputs = _reader(job.tagger)(params, batches, data)
         real = batches.token != NO_TOKEN
-        flat = Outputs(*(np.asarray(x)[real] for x in found))
+        flat = Outputs(*(np.asarray(x)[real] for x in outputs))
         yield np.searchsorted(positions, batches.token[real]), flat._replace(logits=flat.logits[:, :labels])
 
 

@@ -44,45 +44,45 @@ class VectorsRequest:
     out: Path = Path("words.npz")
 
 
-def make_vectors(asked: VectorsRequest, console: Console) -> str:
+def make_vectors(request: VectorsRequest, console: Console) -> str:
     """Distil word vectors and write them.
 
     Args:
-        asked: what is wanted.
+        request: what is wanted.
         console: where progress goes.
 
     Returns:
         What was done, in a few lines.
 
     Raises:
-        InputError: for whatever is wrong with what was asked; nothing is then written.
+        InputError: for whatever is wrong with the request; nothing is then written.
     """
-    folder = _folder(asked.encoder)
-    if asked.dim < 1:
-        raise InputError(f"--dim={asked.dim}: give at least 1")
-    out = named(asked.out, upper_bound=asked.upper_bound)
+    folder = _folder(request.encoder)
+    if request.dim < 1:
+        raise InputError(f"--dim={request.dim}: give at least 1")
+    out = named(request.out, upper_bound=request.upper_bound)
     if out.exists():
-        raise InputError(f"--out={out}: is there already; name a file that isn't")
-    forms, sources = _words(asked)
-    keys = spellings(forms, asked.spelling)
+        raise InputError(f"--out={out}: already exists; name another file")
+    forms, sources = _words(request)
+    keys = spellings(forms, request.spelling)
     encoder = open_encoder(folder)
     pieces = encoder.word_pieces()
     with _progress(console, len(keys) + (len(pieces[0]) if pieces else 0)) as advance:
-        found = distill_words(encoder, keys, asked.dim, advance)
-    spelling = {"lowercase": asked.spelling.lowercase, "zero_digits": asked.spelling.zero_digits}
-    about = {"encoder": folder.resolve().name, "words of": sources, "upper_bound": asked.upper_bound}
-    write_words(out, found, about | spelling)
+        distilled = distill_words(encoder, keys, request.dim, advance)
+    spelling = {"lowercase": request.spelling.lowercase, "zero_digits": request.spelling.zero_digits}
+    about = {"encoder": folder.resolve().name, "words of": sources, "upper_bound": request.upper_bound}
+    write_words(out, distilled, about | spelling)
     lines = [
-        f"{out}: {len(found.words):,} words of {', '.join(sources)}, {asked.dim} of {encoder.width} numbers with"
-        f" {100 * found.share:.1f} % of the variance"
+        f"{out}: {len(distilled.words):,} words of {', '.join(sources)}, {request.dim} of {encoder.width} numbers with"
+        f" {100 * distilled.share:.1f} % of the variance"
     ]
-    if found.unknown:
-        lines.append(f"{found.unknown:,} words of which the encoder knows no piece have no vector")
-    if found.pieces:
-        lines.append(f"{len(found.pieces.pieces):,} pieces, from which other words get vectors")
+    if distilled.unknown:
+        lines.append(f"{distilled.unknown:,} words of which the encoder knows no piece have no vector")
+    if distilled.pieces:
+        lines.append(f"{len(distilled.pieces.pieces):,} pieces, from which other words get vectors")
     else:
         lines.append("no pieces: the encoder's tokenizer is none of BERT's")
-    lines.append(f"train with: --set=words.vectors={out} --set=words.dim={asked.dim}")
+    lines.append(f"train with: --set=words.vectors={out} --set=words.dim={request.dim}")
     return "\n".join(lines)
 
 
@@ -94,48 +94,48 @@ def _folder(source: str | None) -> Path:
     return Path(path).expanduser()
 
 
-def _words(asked: VectorsRequest) -> tuple[Counter[str], list[str]]:
+def _words(request: VectorsRequest) -> tuple[Counter[str], list[str]]:
     """How often each surface form occurs in what was asked for, and what that was."""
-    if not (asked.data_dir or asked.text or asked.words):
+    if not (request.data_dir or request.text or request.words):
         raise InputError("no words: give corpora (--data_dir), raw text (--text) or a list (--words)")
-    if (asked.upper_bound or asked.datasets) and not asked.data_dir:
-        given = "--upper_bound" if asked.upper_bound else f"--datasets={','.join(asked.datasets or ())}"
+    if (request.upper_bound or request.datasets) and not request.data_dir:
+        given = "--upper_bound" if request.upper_bound else f"--datasets={','.join(request.datasets or ())}"
         raise InputError(f"{given}: of which corpora? Give --data_dir")
-    for split in asked.splits:
+    for split in request.splits:
         if split not in TRAINING:
             raise InputError(f"--splits={split}: {nearest(split, TRAINING)} Test words need --upper_bound")
-    notation = (asked.scheme, asked.entity_type)
-    corpora = load(asked.data_dir, asked.datasets, *notation) if asked.data_dir else []
-    splits = [*asked.splits, *["test"] * asked.upper_bound]
+    notation = (request.scheme, request.entity_type)
+    corpora = load(request.data_dir, request.datasets, *notation) if request.data_dir else []
+    splits = [*request.splits, *["test"] * request.upper_bound]
     forms, sources = corpus_forms(corpora, splits), [f"{corpus.name} ({'+'.join(splits)})" for corpus in corpora]
-    if asked.text:
-        found, left_out = text_forms(asked.text, styles_of(corpora), unseen=() if asked.upper_bound else corpora)
-        forms += found
-        sources.append(f"{asked.text} (without {left_out:,} test sentences)" if left_out else str(asked.text))
-    if asked.words:
-        forms += listed_forms(asked.words)
-        sources.append(str(asked.words))
+    if request.text:
+        text, left_out = text_forms(request.text, styles_of(corpora), unseen=() if request.upper_bound else corpora)
+        forms += text
+        sources.append(f"{request.text} (without {left_out:,} test sentences)" if left_out else str(request.text))
+    if request.words:
+        forms += listed_forms(request.words)
+        sources.append(str(request.words))
     return forms, sources
 
 
 @contextmanager
 def _progress(console: Console, total: int) -> Iterator[Any]:
-    """A bar with ETA on a terminal, plain lines elsewhere; yields what is to be told how many are done."""
+    """A bar with ETA on a terminal, plain lines elsewhere; yields a function to call with how many more are done."""
     columns = (TextColumn("encoding"), BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"))
     times = (TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
     live = console.is_terminal and console.file.isatty()
-    began = told = time.monotonic()
+    began = last_line = time.monotonic()
     done = 0
     with Progress(*columns, *times, console=console, transient=True, disable=not live) as bar:
         task = bar.add_task("encoding", total=total)
 
         def advance(count: int) -> None:
-            nonlocal done, told
+            nonlocal done, last_line
             done += count
             bar.advance(task, count)
             now = time.monotonic()
-            if not live and now - told > PLAIN_EVERY:
-                told = now
+            if not live and now - last_line > PLAIN_EVERY:
+                last_line = now
                 left = clock((now - began) * (total - done) / max(done, 1))
                 console.print(f"{done / total:4.0%}  {done:,} of {total:,} words and pieces  ETA {left}")
 

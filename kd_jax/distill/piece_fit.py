@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float, Float64
 from scipy import sparse
 
 from kd_jax.data.pieces import PieceTable
@@ -12,7 +13,9 @@ STRENGTH = 0.1
 _STEPS = 100
 
 
-def fit_pieces(alone: PieceTable, words: Sequence[str], vectors: np.ndarray, strength: float = STRENGTH) -> PieceTable:
+def fit_pieces(
+    alone: PieceTable, words: Sequence[str], vectors: Float[np.ndarray, "N D"], strength: float = STRENGTH
+) -> PieceTable:
     """Move pieces from where they stand alone, by ridge regression.
 
     Minimises sum_w |mean of w's pieces - vector of w|^2 + strength * sum_p |p - p alone|^2, so a piece that few words
@@ -33,13 +36,19 @@ def fit_pieces(alone: PieceTable, words: Sequence[str], vectors: np.ndarray, str
     columns = np.array([row for cut in cuts for row in cut], np.int64)
     shares = np.repeat(1 / np.maximum(sizes, 1), sizes)
     mean = sparse.csr_array((shares, (rows, columns)), shape=(len(cuts), len(alone.pieces)))
-    rest = vectors - mean @ alone.vectors.astype(np.float64)  # a word without pieces has an empty row, and says nothing
+    rest = vectors - mean @ alone.vectors.astype(
+        np.float64
+    )  # a word without pieces has an empty row, and counts for nothing
     moves = _conjugate_gradients(mean, mean.T @ rest, strength)
     return replace(alone, vectors=(alone.vectors + moves).astype(np.float32))
 
 
-def _conjugate_gradients(mean: sparse.csr_array, target: np.ndarray, strength: float) -> np.ndarray:
+def _conjugate_gradients(
+    mean: sparse.csr_array, target: Float64[np.ndarray, "P D"], strength: float
+) -> Float64[np.ndarray, "P D"]:
     """Solve (mean' mean + strength I) x = target for every column of target at once, [P, D]."""
+    # Iteratively, since mean' mean is P x P and dense where mean has a few numbers a row. A column that is solved has
+    # a residual of 0, whose step would be 0 / 0: hence the smallest positive numbers below.
     x = np.zeros_like(target)
     residual, direction = target.copy(), target.copy()
     size = (residual**2).sum(0)

@@ -6,9 +6,10 @@ one is surer) and decides how much is heard of the gold labels beside it. In uni
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Float64
 
 from kd_jax.errors import InputError
 from kd_jax.structs import Array, Outputs
@@ -22,26 +23,27 @@ class Moments(NamedTuple):
 
     Attributes:
         tokens: n.
-        mean: of each column over tokens, [width] float64.
+        mean: of each column over tokens, [D].
         spread: sum over tokens and columns of squared deviations from the mean.
         square: sum over tokens and columns of squares.
     """
 
     tokens: int
-    mean: np.ndarray
+    mean: Float64[np.ndarray, "D"]
     spread: float
     square: float
 
 
-def moments(values: Array, *, centred: bool) -> Moments:
+def moments(values: Float[Array, "N D"], *, centred: bool) -> Moments:
     """Those of a teacher's output.
 
     Args:
-        values: of every token that was asked for; of logits, of the labels that the task has and of no others,
-            [N, width].
+        values: of every token that is matched; of logits, of the labels that the task has and of no others, [N, D].
         centred: whether a token's mean over its columns is taken off first: of logits it is, since a softmax or a CRF
             knows nothing of a shift.
     """
+    # In two passes, mean first: the difference of the mean square and the squared mean would lose the digits of a small
+    # variance about a large mean.
     n, width = values.shape
     mean, square = np.zeros(width), 0.0
     for chunk in _chunks(values, centred=centred):
@@ -73,17 +75,17 @@ def variance(of: Moments) -> float:
         InputError: where an output is not finite.
     """
     if not np.isfinite(of.spread):
-        raise InputError("a teacher's outputs are not all finite, so that nobody can learn from them")
+        raise InputError("a teacher's outputs are not all finite, so no student can learn from them")
     return of.spread / (of.tokens * of.mean.size) if of.spread > ROUNDING * of.square else 1.0
 
 
-def logit_scale(logits: Array) -> float:
-    """s^2 of centred logits around their means by label; [N, K], errors as of `variance`."""
+def logit_scale(logits: Float[Array, "N K"]) -> float:
+    """s^2 of centred logits around their means by label; errors as of `variance`."""
     return variance(moments(logits, centred=True))
 
 
-def hidden_scale(states: Array) -> float:
-    """s^2 of hidden states around their mean by unit; [N, H], errors as of `variance`."""
+def hidden_scale(states: Float[Array, "N H"]) -> float:
+    """s^2 of hidden states around their mean by unit; errors as of `variance`."""
     return variance(moments(states, centred=False))
 
 
@@ -101,7 +103,7 @@ def scales(of: Outputs) -> Outputs:
     return Outputs(*(None if x is None else variance(x) for x in of))
 
 
-def _chunks(values: Array, *, centred: bool) -> Iterator[np.ndarray[Any, np.dtype[np.float64]]]:
+def _chunks(values: Float[Array, "N D"], *, centred: bool) -> Iterator[Float64[np.ndarray, "_ D"]]:
     for first in range(0, len(values), ROWS):
         chunk = np.asarray(values[first : first + ROWS]).astype(np.float64)
         yield chunk - chunk.mean(1, keepdims=True) if centred else chunk

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from kd_jax.distill.scale import Moments, moments_of, together
 from kd_jax.errors import InputError, brief
@@ -50,7 +51,7 @@ def write(
     source: dict[str, Any],
     shape: tuple[int, Outputs],
     dtype: str,
-    chunks: Iterable[tuple[np.ndarray, Outputs]],
+    chunks: Iterable[tuple[Int[np.ndarray, "n"], Outputs]],
 ) -> None:
     """Store knowledge, chunk by chunk.
 
@@ -59,7 +60,7 @@ def write(
         source: what it was made from, in plain JSON types; reading asks for the same.
         shape: number of tokens N, and the width of each field.
         dtype: "float32", "bfloat16" or "float16".
-        chunks: rows, [n] int in 0 .. N - 1, and their outputs, [n, width].
+        chunks: rows, [n] of 0 .. N - 1, and their outputs, [n, width].
 
     Raises:
         InputError: where the disk refuses; nothing is then left behind.

@@ -28,8 +28,8 @@ def corpus_forms(corpora: Iterable[Corpus], splits: Sequence[str]) -> Counter[st
 
 def styles_of(corpora: Iterable[Corpus]) -> tuple[Style, ...]:
     """How text is cut for taggers of these corpora, as their training sentences show; "fine" where there are none."""
-    found = (style_of(sentence.tokens for sentence in corpus.splits.get("train", ())) for corpus in corpora)
-    return tuple(dict.fromkeys(found)) or ("fine",)
+    styles = (style_of(sentence.tokens for sentence in corpus.splits.get("train", ())) for corpus in corpora)
+    return tuple(dict.fromkeys(styles)) or ("fine",)
 
 
 def text_forms(path: Path, styles: Sequence[Style], unseen: Iterable[Corpus] = ()) -> tuple[Counter[str], int]:
@@ -46,7 +46,7 @@ def text_forms(path: Path, styles: Sequence[Style], unseen: Iterable[Corpus] = (
     Raises:
         InputError: for a path that isn't there, a folder without .txt files, or what is no UTF-8.
     """
-    test_keys = {found for corpus in unseen for found in keys(corpus.splits.get("test", ()))}
+    test_keys = {of_sentence for corpus in unseen for of_sentence in keys(corpus.splits.get("test", ()))}
     forms: Counter[str] = Counter()
     left_out = 0
     for file in _text_files(path):
@@ -102,10 +102,10 @@ def spellings(forms: Counter[str], words: WordConfig) -> dict[str, str]:
 
 def _text_files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*.txt") if file.is_file())
-        if not found:
+        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+        if not files:
             raise InputError(f"{path}: holds no .txt file; name a file, or a folder of .txt files")
-        return found
+        return files
     return [path]
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from jaxtyping import Int, Int32
 
 from kd_jax.errors import InputError, brief
 from kd_jax.evaluation.scores import MODE, SCHEME
@@ -155,6 +156,7 @@ def lane_of(row: Row | TypeRow) -> tuple[Hashable, ...]:
     return (row.experiment, row.corpus, row.label, row.head, row.seed, row.split, row.protocol)
 
 
+@runtime_checkable  # tests check what functions are given
 class _Keyed(Protocol):
     @property
     def key(self) -> Hashable: ...
@@ -305,13 +307,13 @@ def counts_path(workdir: Path, row: Row) -> Path:
     return workdir / "counts" / row.experiment / row.corpus / name
 
 
-def write_counts(workdir: Path, row: Row, counts: np.ndarray) -> Path:
+def write_counts(workdir: Path, row: Row, counts: Int[np.ndarray, "N 3"]) -> Path:
     """Write the counts by sentence of a row.
 
     Args:
         workdir: the work folder.
         row: the row whose scores they add up to.
-        counts: entities that are correct, predicted and gold in each sentence of the split, int32 [N, 3].
+        counts: entities that are correct, predicted and gold in each sentence of the split, [N, 3].
 
     Returns:
         The file's path.
@@ -326,8 +328,8 @@ def write_counts(workdir: Path, row: Row, counts: np.ndarray) -> Path:
     return path
 
 
-def read_counts(workdir: Path, row: Row) -> np.ndarray | None:
-    """Counts by sentence of a row, int32 [N, 3]; None where there are none.
+def read_counts(workdir: Path, row: Row) -> Int32[np.ndarray, "N 3"] | None:
+    """Counts by sentence of a row, [N, 3]; None where there are none.
 
     Raises:
         InputError: for a file that is no such array.

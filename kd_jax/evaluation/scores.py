@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int32
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Tokens
 
@@ -35,7 +36,7 @@ class EntityScores:
         recall: of all gold entities, those predicted, in percent.
         f1: harmonic mean of both, in percent; like the others 0 where it would divide by 0.
         types: the same for each entity type of the gold or the predicted tags, in alphabetical order.
-        counts: entities that are correct, predicted and gold in each sentence, int32 [N, 3]; None where they were read
+        counts: entities that are correct, predicted and gold in each sentence, [N, 3]; None where they were read
             back from JSON, which leaves them out.
         default_f1: F1 in seqeval's default mode, which begins an entity at an I- tag that continues none; most
             published figures use it. It is the strict one where all tag sequences are legal. None where it was not
@@ -46,7 +47,7 @@ class EntityScores:
     recall: float
     f1: float
     types: Mapping[str, TypeScore]
-    counts: np.ndarray | None = None
+    counts: Int32[np.ndarray, "N 3"] | None = None
     default_f1: float | None = None
 
     def to_json(self) -> dict[str, Any]:

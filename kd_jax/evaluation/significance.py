@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scikit_posthocs
+from jaxtyping import Float, Int, Real
 from scipy import stats
 
 from kd_jax.errors import InputError
@@ -42,7 +43,7 @@ class Friedman(NamedTuple):
     p: float
     f: float
     f_p: float
-    mean_ranks: np.ndarray
+    mean_ranks: Float[np.ndarray, "M"]
 
 
 class SignedRanks(NamedTuple):
@@ -88,12 +89,12 @@ FEWEST_SEEDS = 3
 equal models differ at 0.05 (docs/statistics.md)."""
 
 
-def ranks(scores: np.ndarray) -> np.ndarray:
-    """Ranks of M models on each of D corpora, 1 for the highest score, ties sharing their mean rank; [D, M]."""
+def ranks(scores: Float[np.ndarray, "D M"]) -> Float[np.ndarray, "D M"]:
+    """Ranks of M models on each of D corpora, 1 for the highest score, ties sharing their mean rank."""
     return stats.rankdata(-scores, axis=1)
 
 
-def friedman(scores: np.ndarray) -> Friedman:
+def friedman(scores: Float[np.ndarray, "D M"]) -> Friedman:
     """Friedman's test that M models are alike over D corpora.
 
     Args:
@@ -128,7 +129,7 @@ def critical_difference(models: int, corpora: int, alpha: float = 0.05) -> float
     return float(q / np.sqrt(2) * np.sqrt(models * (models + 1) / (6 * corpora)))
 
 
-def posthoc(scores: np.ndarray, method: str = "nemenyi") -> np.ndarray:
+def posthoc(scores: Float[np.ndarray, "D M"], method: str = "nemenyi") -> Float[np.ndarray, "M M"]:
     """P-values of a post hoc test between all pairs of models.
 
     Args:
@@ -148,7 +149,7 @@ def posthoc(scores: np.ndarray, method: str = "nemenyi") -> np.ndarray:
     return np.where(np.isnan(p), np.where(apart, 0.0, 1.0), p)
 
 
-def _subset_sums(numbers: np.ndarray) -> np.ndarray:
+def _subset_sums(numbers: Int[np.ndarray, "_"]) -> Float[np.ndarray, "_"]:
     """Probability of each sum from 0 to the total, where each of some whole numbers is in or out by a fair coin."""
     probability = np.zeros(int(numbers.sum()) + 1)
     probability[0] = 1
@@ -159,7 +160,7 @@ def _subset_sums(numbers: np.ndarray) -> np.ndarray:
     return probability
 
 
-def signed_ranks(differences: np.ndarray) -> SignedRanks:
+def signed_ranks(differences: Float[np.ndarray, "D"]) -> SignedRanks:
     """Wilcoxon's signed-rank test, exact with ties and zeros too, and its effect size.
 
     Zeros are dropped, ties share their mean rank, and the distribution of the rank sum over all sign patterns is
@@ -187,8 +188,8 @@ def smallest_p(pairs: int) -> float:
     return min(1.0, 2.0 ** (1 - pairs))
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """P-values adjusted for multiple tests by Holm's step-down method, [P]."""
+def holm(p: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
+    """P-values adjusted for multiple tests by Holm's step-down method."""
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
     adjusted = np.empty(len(p))
@@ -196,7 +197,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def hodges_lehmann(differences: np.ndarray, confidence: float = 0.95) -> Interval:
+def hodges_lehmann(differences: Float[np.ndarray, "D"], confidence: float = 0.95) -> Interval:
     """Hodges and Lehmann's estimate of a typical difference, with limits from the signed-rank test.
 
     The estimate is the median of the means of all pairs of differences, each with itself too. The limits are those of
@@ -238,12 +239,12 @@ def verdict(p: float | None, low: float, high: float, alpha: float = 0.05, margi
     return "no difference" if -margin <= low and high <= margin else "undecided"
 
 
-def _f1(counts: np.ndarray) -> np.ndarray:
+def _f1(counts: Real[np.ndarray, "S N 3"]) -> Float[np.ndarray, "S"]:
     right, size = counts[..., 0].sum(1), (counts[..., 1] + counts[..., 2]).sum(1)
     return 200 * right / np.maximum(size, 1e-9)
 
 
-def _influence(counts: np.ndarray) -> np.ndarray:
+def _influence(counts: Float[np.ndarray, "S N 3"]) -> Float[np.ndarray, "S N"]:
     """How far each sentence moves each seed's F1 = 200 sum(right) / sum(predicted + gold), [S, N].
 
     By the delta method, scaled so that the variance of a seed's mean over sentences is that of its F1; that mean is 0.
@@ -253,7 +254,7 @@ def _influence(counts: np.ndarray) -> np.ndarray:
     return counts.shape[1] * (200 * right - _f1(counts)[:, None] * size) / total
 
 
-def compare_runs(a: np.ndarray, b: np.ndarray, confidence: float = 0.95) -> RunComparison:
+def compare_runs(a: Real[np.ndarray, "..."], b: Real[np.ndarray, "..."], confidence: float = 0.95) -> RunComparison:
     """Test whether two models differ in F1 on one corpus, were both trained anew and tested on new sentences.
 
     Seeds are drawn within models, unpaired; sentences are the same for all runs. The variance of the difference D of

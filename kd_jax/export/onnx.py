@@ -21,7 +21,8 @@ from jax.extend.core import jaxpr_as_fun
 
 from kd_jax.errors import InputError
 from kd_jax.export.shipped import MANIFEST, VOCABULARY
-from kd_jax.models.crf import Transitions, decode
+from kd_jax.models.crf import Transitions
+from kd_jax.models.decode import decode
 from kd_jax.models.tagger import Tagger
 from kd_jax.runtime.files import whole_folder
 from kd_jax.settings import to_dict

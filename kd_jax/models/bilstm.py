@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, PRNGKeyArray
 
 from kd_jax.models.precision import dense
 from kd_jax.models.recurrence import lstm
@@ -12,7 +13,7 @@ from kd_jax.settings import Compute
 from kd_jax.structs import Array
 
 
-def keep_masks(starts: Array) -> tuple[Array, Array]:
+def keep_masks(starts: Bool[Array, "T R"]) -> tuple[Float[Array, "T R 1"], Float[Array, "T R 1"]]:
     """Where each direction keeps its state.
 
     Args:
@@ -21,6 +22,7 @@ def keep_masks(starts: Array) -> tuple[Array, Array]:
     Returns:
         [T, R, 1] float32 each: forward in time order, backward in reversed time order.
     """
+    # Read backwards, a sentence starts at its end: at the token before the next start, and at the end of the row.
     ends = jnp.concatenate([starts[1:], jnp.ones_like(starts[:1])])
     forward, backward = (1.0 - forgets[..., None].astype(jnp.float32) for forgets in (starts, ends[::-1]))
     return forward, backward
@@ -38,7 +40,7 @@ class BiLSTM(nn.Module):
     compute: Compute = "float32"
 
     @nn.compact
-    def __call__(self, x: Array, starts: Array) -> Array:
+    def __call__(self, x: Float[Array, "R T D"], starts: Bool[Array, "R T"]) -> Float[Array, "R T H"]:
         """Both directions' hidden states.
 
         Args:
@@ -46,7 +48,7 @@ class BiLSTM(nn.Module):
             starts: True where a sentence starts and on padding, [R, T].
 
         Returns:
-            [R, T, 2 * units], forward then backward.
+            [R, T, H] with H = 2 * units, forward then backward.
         """
         size, units = x.shape[-1], self.units
         kernel = self.param("kernel", _two(nn.initializers.glorot_uniform()), (size, 4 * units))
@@ -66,10 +68,11 @@ class BiLSTM(nn.Module):
 
 def _two(initializer: Any) -> Any:
     """The initializer of one direction, drawn for both."""
+    # One by one, since an initializer's scale depends on the shape: a leading axis of 2 would count among the inputs.
     return lambda key, shape: jnp.stack([initializer(k, shape) for k in jax.random.split(key)])
 
 
-def _forget_one(_: Array, shape: tuple[int, int]) -> Array:
+def _forget_one(_: PRNGKeyArray, shape: tuple[int, int]) -> Float[Array, "2 gates"]:
     """Zero biases, but 1 for the forget gates (Jozefowicz et al. 2015)."""
     units = shape[1] // 4
     return jnp.zeros(shape).at[:, units : 2 * units].set(1.0)

@@ -1,7 +1,23 @@
 """A linear-chain conditional random field over packed rows, as pure functions.
 
 A path y_1 ... y_n of one sentence scores start[y_1] + sum_t e_t[y_t] + sum_t pairs[y_t, y_{t+1}] + stop[y_n]; its
-probability is exp(score) over the sum of exp(score) of all paths (Lafferty, McCallum and Pereira 2001); all in nats.
+probability is exp(score) over Z, the sum of exp(score) of all paths (Lafferty, McCallum and Pereira 2001); all in nats.
+
+Derivation. There are K^n paths, but a path's score is a sum in which a label meets only the next one, so sums over
+paths can be taken token by token. Let the forward variable alpha_t[j] be the log of the sum of exp(score) over the
+beginnings y_1 ... y_t that end in y_t = j, and the backward variable beta_t[i] the same over the ends y_t ... y_n that
+begin with y_t = i; either counts the emission of t itself:
+
+    alpha_1[j] = start[j] + e_1[j]      alpha_t[j] = e_t[j] + log sum_i exp(alpha_t-1[i] + pairs[i, j])
+    beta_n[i]  = stop[i] + e_n[i]       beta_t[i]  = e_t[i] + log sum_j exp(pairs[i, j] + beta_t+1[j])
+
+Then everything else follows:
+
+- log Z = log sum_j exp(alpha_n[j] + stop[j]).
+- p(y_t = k) is exp(alpha_t[k] + beta_t[k] - e_t[k]) / Z, and it is the gradient of log Z with respect to e_t[k], since
+  e_t[k] is a term of the score of exactly those paths that pass there.
+- p(y_t = j | y_t-1 = i) is proportional to exp(pairs[i, j] + beta_t[j]): what came before i no longer matters.
+- With max in place of log-sum-exp, alpha is the score of the best beginning (Viterbi).
 
 A row holds several sentences. The forward variable is begun anew where a sentence starts, so neighbours share no number
 and can't influence each other, not even by rounding. Padding may stand after any sentence; inside one, it makes two of
@@ -12,17 +28,14 @@ Float32 suffices: the forward variable is kept at a maximum of 0, its level apar
 the rounding of one token's scores and not of a whole sentence's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jaxtyping import Bool, Float, Int
 
-from kd_jax.errors import InputError
 from kd_jax.structs import Array
-
-FORBIDDEN_TRANSITION = -1e4
 
 
 class Transitions(NamedTuple):
@@ -34,17 +47,19 @@ class Transitions(NamedTuple):
         pairs: score of label j after label i at [i, j], [K, K].
     """
 
-    start: Array
-    stop: Array
-    pairs: Array
+    start: Float[Array, "*lanes K"]
+    stop: Float[Array, "*lanes K"]
+    pairs: Float[Array, "*lanes K K"]
 
     @classmethod
     def zeros(cls, labels: int) -> "Transitions":
-        """Transitions without a say, for decoding a softmax head and to begin training from."""
+        """Transitions that are all zero, for decoding a softmax head and to begin training from."""
         return cls(jnp.zeros(labels), jnp.zeros(labels), jnp.zeros((labels, labels)))
 
 
-def log_partitions(emissions: Array, transitions: Transitions, starts: Array, mask: Array) -> Array:
+def log_partitions(
+    emissions: Float[Array, "R T K"], transitions: Transitions, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]
+) -> Float[Array, "R T"]:
     """Log-partition of every sentence: the log of the sum of exp(score) over its paths.
 
     Args:
@@ -61,12 +76,20 @@ def log_partitions(emissions: Array, transitions: Transitions, starts: Array, ma
     return jnp.where(ends, jax.nn.logsumexp(alpha + transitions.stop[None, None], axis=-1) + level, 0.0).T
 
 
-def log_partition(emissions: Array, transitions: Transitions, starts: Array, mask: Array) -> Array:
+def log_partition(
+    emissions: Float[Array, "R T K"], transitions: Transitions, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]
+) -> Float[Array, ""]:
     """Sum of `log_partitions` over the batch's sentences, in nats, []."""
     return log_partitions(emissions, transitions, starts, mask).sum()
 
 
-def token_scores(emissions: Array, labels: Array, transitions: Transitions, starts: Array, mask: Array) -> Array:
+def token_scores(
+    emissions: Float[Array, "R T K"],
+    labels: Int[Array, "R T"],
+    transitions: Transitions,
+    starts: Bool[Array, "R T"],
+    mask: Bool[Array, "R T"],
+) -> Float[Array, "R T"]:
     """Every token's share of the score of a labelling.
 
     Args:
@@ -81,24 +104,36 @@ def token_scores(emissions: Array, labels: Array, transitions: Transitions, star
     """
     continues, ends = _bounds(starts, mask)
     y = jnp.where(mask, labels, 0).T
-    before = jnp.roll(y, 1, axis=0)
+    before = jnp.roll(y, 1, axis=0)  # row's first token gets its last one's, and `continues` hides it
     emitted = jnp.take_along_axis(_time_first(emissions, mask), y[..., None], -1)[..., 0]
     entered = jnp.where(continues, transitions.pairs[before, y], transitions.start[y])
     return jnp.where(mask, (emitted + entered + jnp.where(ends, transitions.stop[y], 0.0)).T, 0.0)
 
 
-def sequence_score(emissions: Array, labels: Array, transitions: Transitions, starts: Array, mask: Array) -> Array:
+def sequence_score(
+    emissions: Float[Array, "R T K"],
+    labels: Int[Array, "R T"],
+    transitions: Transitions,
+    starts: Bool[Array, "R T"],
+    mask: Bool[Array, "R T"],
+) -> Float[Array, ""]:
     """Score of a labelling, summed over the batch's sentences, in nats, []; arguments as in `token_scores`."""
     return token_scores(emissions, labels, transitions, starts, mask).sum()
 
 
 def negative_log_likelihood(
-    emissions: Array, labels: Array, transitions: Transitions, starts: Array, mask: Array
-) -> Array:
+    emissions: Float[Array, "R T K"],
+    labels: Int[Array, "R T"],
+    transitions: Transitions,
+    starts: Bool[Array, "R T"],
+    mask: Bool[Array, "R T"],
+) -> Float[Array, ""]:
     """-log p(labels), summed over the batch's sentences, in nats, []; the caller divides by sentences or tokens.
 
-    It is the log-partition of emissions relative to the labelling's own scores, so a confident model's loss is not the
-    difference of two large numbers. Sentences without labels are left out by a mask that is False on them.
+    It is log Z - score(labels), computed as the log-partition of emissions from which each token's share of that score
+    is taken: every path passes every token once, so every path's score falls by score(labels), and so does log Z. A
+    confident model's loss is thus not the difference of two large numbers. Sentences without labels are left out by a
+    mask that is False on them.
 
     Args:
         emissions: [R, T, K], anything on padding.
@@ -107,11 +142,13 @@ def negative_log_likelihood(
         starts: whether a sentence starts here, anything on padding, [R, T] bool.
         mask: whether a token is real, [R, T] bool.
     """
-    own = token_scores(emissions, labels, transitions, starts, mask)
-    return log_partition(emissions - own[..., None], transitions, starts, mask)
+    gold = token_scores(emissions, labels, transitions, starts, mask)
+    return log_partition(emissions - gold[..., None], transitions, starts, mask)
 
 
-def marginals(emissions: Array, transitions: Transitions, starts: Array, mask: Array) -> Array:
+def marginals(
+    emissions: Float[Array, "R T K"], transitions: Transitions, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]
+) -> Float[Array, "R T K"]:
     """p(label of token t = k | sentence): the gradient of the log-partition with respect to the emissions.
 
     Args:
@@ -126,7 +163,9 @@ def marginals(emissions: Array, transitions: Transitions, starts: Array, mask: A
     return jax.grad(log_partition)(emissions, transitions, starts, mask)
 
 
-def log_marginals(emissions: Array, transitions: Transitions, starts: Array, mask: Array) -> Array:
+def log_marginals(
+    emissions: Float[Array, "R T K"], transitions: Transitions, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]
+) -> Float[Array, "R T K"]:
     """log p(label of token t = k | sentence), by the forward and the backward variable.
 
     The log of `marginals`, exact also where those round to 0, and cheaper to differentiate.
@@ -146,7 +185,9 @@ def log_marginals(emissions: Array, transitions: Transitions, starts: Array, mas
     return jnp.where(mask[..., None], log_p.swapaxes(0, 1), 0.0)
 
 
-def log_conditionals(emissions: Array, transitions: Transitions, starts: Array, mask: Array) -> Array:
+def log_conditionals(
+    emissions: Float[Array, "R T K"], transitions: Transitions, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]
+) -> Float[Array, "R T K K"]:
     """log p(label of token t = j | label of token t - 1 = i, sentence): the CRF as the Markov chain that it is.
 
     Together with `log_marginals` of the token before they give the pairwise marginals.
@@ -164,11 +205,14 @@ def log_conditionals(emissions: Array, transitions: Transitions, starts: Array, 
     continues, _ = _bounds(starts, mask)
     _, backward = _forward_backward(emissions, transitions, continues)
     entering = jnp.where(continues[..., None, None], transitions.pairs, transitions.start)
+    # Normalised over j for each i. A first token has no i: its row of start scores is broadcast over all of them.
     log_p = jax.nn.log_softmax(entering + backward[:, :, None], -1)
     return jnp.where(mask[..., None, None], log_p.swapaxes(0, 1), 0.0)
 
 
-def viterbi(emissions: Array, transitions: Transitions, starts: Array, mask: Array) -> tuple[Array, Array]:
+def viterbi(
+    emissions: Float[Array, "R T K"], transitions: Transitions, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]
+) -> tuple[Int[Array, "R T"], Float[Array, ""]]:
     """The labelling of the highest score; among equal ones the lowest label, decided from each sentence's end.
 
     Args:
@@ -184,6 +228,8 @@ def viterbi(emissions: Array, transitions: Transitions, starts: Array, mask: Arr
     best, _ = _forward(jnp.max, _time_first(emissions, mask), transitions, continues)
     leave_end = jnp.argmax(best + transitions.stop[None, None], -1)
 
+    # No back pointers are kept: the best label before y is argmax_i(best[i] + pairs[i, y]), and read from the end only
+    # one y a token is asked for, K sums in place of K^2 pointers.
     def step(after: Array, at: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         best, leave_end, ends = at
         label = jnp.where(ends, leave_end, jnp.argmax(best + transitions.pairs.T[after], -1))
@@ -194,75 +240,29 @@ def viterbi(emissions: Array, transitions: Transitions, starts: Array, mask: Arr
     return labels, sequence_score(emissions, labels, transitions, starts, mask)
 
 
-def allowed_transitions(labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """What IOB2 allows: I-X stands only after B-X or I-X.
-
-    Args:
-        labels: "O", "B-X" and "I-X" of any entity types X, K of them.
-
-    Returns:
-        start_ok [K] bool, which labels may open a sentence; pair_ok [K, K] bool, whether label j may follow label i.
-
-    Raises:
-        InputError: a label is none of these.
-
-    >>> start_ok, pair_ok = allowed_transitions(("O", "B-Gene", "I-Gene"))
-    >>> start_ok.tolist(), pair_ok[0].tolist(), pair_ok[1].tolist()
-    ([True, True, False], [True, True, False], [True, True, True])
-    """
-    for label in labels:
-        if label != "O" and label[:2] not in ("B-", "I-"):
-            raise InputError(f"label {label!r} is not IOB2: give labels 'O', 'B-TYPE' and 'I-TYPE'")
-    start_ok = np.array([not label.startswith("I-") for label in labels])
-    pair_ok = np.array(
-        [[ok or before[1:] == label[1:] for ok, label in zip(start_ok, labels, strict=True)] for before in labels]
-    )
-    return start_ok, pair_ok
-
-
-def constrain(transitions: Transitions, labels: Sequence[str]) -> Transitions:
-    """Transitions with those that IOB2 forbids at FORBIDDEN_TRANSITION, for decoding and for training a CRF.
-
-    Finite, so that no difference of infinities becomes a NaN. Large enough: any illegal path becomes legal by turning
-    one I-X a step into B-X, so an illegal step could pay only where that exchange costs 1e4 nats, in the emissions of
-    one token and its two transitions. Small enough: exp(-1e4) is exactly 0 in float32, where exp(-104) is already, so
-    forbidden paths add nothing to a partition. In training, a labelling that is itself illegal costs 1e4 nats a step.
-
-    Args:
-        transitions: of one task.
-        labels: its K labels.
-
-    Returns:
-        New transitions; what is forbidden has no gradient.
-
-    Raises:
-        InputError: a label is not IOB2.
-    """
-    start_ok, pair_ok = allowed_transitions(labels)
-    return Transitions(
-        jnp.where(start_ok, transitions.start, FORBIDDEN_TRANSITION),
-        transitions.stop,
-        jnp.where(pair_ok, transitions.pairs, FORBIDDEN_TRANSITION),
-    )
-
-
-def _bounds(starts: Array, mask: Array) -> tuple[Array, Array]:
+def _bounds(starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]) -> tuple[Bool[Array, "T R"], Bool[Array, "T R"]]:
     """Whether a token has a predecessor in its sentence, and whether it is its sentence's last, both [T, R]."""
     starts, mask = starts.T, mask.T
+    # Whether a token goes on with the sentence of the one before it: at the token itself it has a predecessor, and one
+    # token earlier there is a successor.
     continues = mask[1:] & mask[:-1] & ~starts[1:]
     edge = jnp.zeros_like(mask[:1])
     return jnp.concatenate([edge, continues]), mask & ~jnp.concatenate([continues, edge])
 
 
-def _time_first(emissions: Array, mask: Array) -> Array:
+def _time_first(emissions: Float[Array, "R T K"], mask: Bool[Array, "R T"]) -> Float[Array, "T R K"]:
     """Emissions as [T, R, K], at least float32, 0 on padding."""
+    # 0 and not a product with the mask, so that a NaN on padding is not carried on; and the gradient there is 0.
     emissions = emissions.astype(jnp.promote_types(emissions.dtype, jnp.float32))
     return jnp.where(mask[..., None], emissions, 0.0).swapaxes(0, 1)
 
 
 def _forward(
-    reduce: Callable[..., Array], emissions: Array, transitions: Transitions, continues: Array
-) -> tuple[Array, Array]:
+    reduce: Callable[..., Float[Array, "..."]],
+    emissions: Float[Array, "T R K"],
+    transitions: Transitions,
+    continues: Bool[Array, "T R"],
+) -> tuple[Float[Array, "T R K"], Float[Array, "T R"]]:
     """The forward variable in the semiring of a reduction: log-sum-exp, or the maximum.
 
     Args:
@@ -280,45 +280,24 @@ def _forward(
         emission, goes_on = at
         entered = reduce(alpha[:, :, None] + transitions.pairs[None], axis=1)
         alpha = jnp.where(goes_on[:, None], entered, transitions.start[None]) + emission
+        # What is subtracted here is added to the level: their sum does not depend on it, nor does any gradient.
         top = jax.lax.stop_gradient(alpha.max(-1))
         carry = alpha - top[:, None], jnp.where(goes_on, level, 0.0) + top
         return carry, carry
 
+    # The zeros are never read: no first token of a row continues anything.
     first = emissions[0]
     return jax.lax.scan(step, (jnp.zeros_like(first), jnp.zeros_like(first[:, 0])), (emissions, continues))[1]
 
 
-def decode(
-    emissions: Array, transitions: Transitions | None, penalty: Transitions | None, starts: Array, mask: Array
-) -> Array:
-    """The best labels of every sentence.
-
-    Args:
-        emissions: logits of one task, those of labels that it does not have far below all others, [R, T, K].
-        transitions: of a CRF head; None for a softmax head.
-        penalty: added to the transitions, to rule out what must not be; None where nothing is ruled out.
-        starts: whether a sentence starts here, [R, T] bool.
-        mask: whether a token is real, [R, T] bool.
-
-    Returns:
-        [R, T] int32, 0 on padding. Of a softmax head they are each token's likeliest or, with a penalty, the likeliest
-        sequence that is left; of a CRF head the sequence of the highest score.
-    """
-    if transitions is None and penalty is None:
-        return jnp.where(mask, emissions.argmax(-1), 0).astype(jnp.int32)
-    if transitions is None:
-        emissions, transitions = jax.nn.log_softmax(emissions), Transitions.zeros(emissions.shape[-1])
-    if penalty is not None:
-        transitions = jax.tree.map(jnp.add, transitions, penalty)
-    return viterbi(emissions, transitions, starts, mask)[0]
-
-
-def _levelled(emissions: Array) -> Array:
+def _levelled(emissions: Float[Array, "T R K"]) -> Float[Array, "T R K"]:
     """Emissions with a maximum of 0, so that adding and taking them off again costs no digits; no posterior differs."""
     return emissions - jax.lax.stop_gradient(emissions.max(-1, keepdims=True))
 
 
-def _forward_backward(emissions: Array, transitions: Transitions, continues: Array) -> tuple[Array, Array]:
+def _forward_backward(
+    emissions: Float[Array, "T R K"], transitions: Transitions, continues: Bool[Array, "T R"]
+) -> tuple[Float[Array, "T R K"], Float[Array, "T R K"]]:
     """Forward and backward variable, each with the token's own emission and less a number of each token.
 
     The backward one is the forward one of the row read from its end. Both go in one scan: its steps are small, and on
@@ -334,7 +313,7 @@ def _forward_backward(emissions: Array, transitions: Transitions, continues: Arr
     """
     has_next = jnp.concatenate([continues[1:], jnp.zeros_like(continues[:1])])
     mirrored = Transitions(transitions.stop, transitions.start, transitions.pairs.T)
-    ways = (emissions, transitions, continues), (emissions[::-1], mirrored, has_next[::-1])
-    both = jax.tree.map(lambda *way: jnp.stack(way), *ways)
-    forward, backward = jax.vmap(lambda *way: _forward(jax.nn.logsumexp, *way)[0])(*both)
+    directions = (emissions, transitions, continues), (emissions[::-1], mirrored, has_next[::-1])
+    both = jax.tree.map(lambda *of_each: jnp.stack(of_each), *directions)
+    forward, backward = jax.vmap(lambda *direction: _forward(jax.nn.logsumexp, *direction)[0])(*both)
     return forward, backward[::-1]

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int, PRNGKeyArray, Shaped
 
 from kd_jax.data.vocab import PADDING
 from kd_jax.models.bilstm import BiLSTM
@@ -24,7 +25,7 @@ class CharEncoder(nn.Module):
     compute: Compute = "float32"
 
     @nn.compact
-    def __call__(self, chars: Array) -> Array:
+    def __call__(self, chars: Int[Array, "U C"]) -> Float[Array, "U units"]:
         """Encode words.
 
         Args:
@@ -34,22 +35,26 @@ class CharEncoder(nn.Module):
             [U, units].
         """
         table = self.param("embedding", _centred, (self.alphabet, self.settings.dim))
+        # Padding has the vector 0 at any time of training, so a filter that reaches beyond a word's end reads nothing.
         table = table * (jnp.arange(self.alphabet) != PADDING)[:, None]
         return self._filters(table, chars) if self.settings.encoder == "cnn" else self._last_states(table, chars)
 
-    def _filters(self, table: Array, chars: Array) -> Array:
+    def _filters(self, table: Float[Array, "A D"], chars: Int[Array, "U C"]) -> Float[Array, "U units"]:
         """The highest response of each filter among a word's characters.
 
-        A filter's response is a sum over its places, so it is looked up: a matmul over the alphabet, not over words.
+        A filter's response is a sum over its places, and a place sees one of A characters: so the product of every
+        character with every place is made once, [window, A, units], and words look theirs up. A convolution would do
+        the same products again for each word, and under vmap becomes a grouped one, which is slow.
         """
         width, dim, units = self.settings.width, self.settings.dim, self.settings.units
         kernel, bias = Filters(width * dim, units, name="filters")()
         return highest(jnp.einsum("ad,kdf->kaf", table, kernel.reshape(width, dim, units)), chars) + bias[None]
 
-    def _last_states(self, table: Array, chars: Array) -> Array:
+    def _last_states(self, table: Float[Array, "A D"], chars: Int[Array, "U C"]) -> Float[Array, "U units"]:
         """The state after the last character, forward, and after the first, backward."""
         x, real = table[chars], chars != PADDING
         half = self.settings.units // 2
+        # Padding counts as starts: the backward direction, which comes from there, begins anew at the last character.
         starts = ~real | (jnp.arange(x.shape[1]) == 0)[None]
         h = BiLSTM(half, self.compute, name="bilstm")(x, starts)
         last = jnp.maximum(real.sum(1) - 1, 0)
@@ -69,48 +74,58 @@ class Filters(nn.Module):
     units: int
 
     @nn.compact
-    def __call__(self) -> tuple[Array, Array]:
+    def __call__(self) -> tuple[Float[Array, "inputs units"], Float[Array, "units"]]:
         """kernel [inputs, units] and bias [units]."""
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (self.inputs, self.units))
         return kernel, self.param("bias", nn.initializers.zeros, (self.units,))
 
 
 @jax.custom_vjp
-def highest(responses: Array, chars: Array) -> Array:
+def highest(responses: Float[Array, "window A units"], chars: Int[Array, "U C"]) -> Float[Array, "U units"]:
     """The highest response to a word among windows around its characters; of equals the first gets the gradient.
 
+    response[u, c] = sum over k of responses[k, chars[u, c + k - window // 2]], and the result is its maximum over c.
+    So the gradient goes to the window that won, wherever that was: to one character at each of its places. The backward
+    pass adds it there. Autodiff would first make it dense over all windows, C times as much, nearly all of it zeros.
+
     Args:
-        responses: of F filters to each of A characters at each of K places in a window, K odd, [K, A, F].
+        responses: of each filter to each of A characters at each place in a window of odd width, [window, A, units].
         chars: character ids, PADDING after a word's end, [U, C].
 
     Returns:
-        [U, F].
+        [U, units].
     """
     return _highest_forward(responses, chars)[0]
 
 
-def _highest_forward(responses: Array, chars: Array) -> tuple[Array, tuple[Array, ...]]:
-    places, length = len(responses), chars.shape[1]
-    around = jnp.pad(chars, ((0, 0), (places // 2, places // 2)), constant_values=PADDING)
-    seen = jnp.sum(jnp.stack([responses[k][around[:, k : k + length]] for k in range(places)]), 0)
-    seen = jnp.where((chars != PADDING)[..., None], seen, -1e9)
-    return seen.max(1), (responses, around, seen.argmax(1))
+def _highest_forward(
+    responses: Float[Array, "window A units"], chars: Int[Array, "U C"]
+) -> tuple[Float[Array, "U units"], tuple[Shaped[Array, "..."], ...]]:
+    window, length = len(responses), chars.shape[1]
+    padded = jnp.pad(chars, ((0, 0), (window // 2, window // 2)), constant_values=PADDING)
+    response = jnp.sum(jnp.stack([responses[k][padded[:, k : k + length]] for k in range(window)]), 0)
+    # Only windows around a character count: of a word that is not the longest there are more, around padding. Finite,
+    # so that a form without characters, with which modules are initialised, has no infinite response.
+    response = jnp.where((chars != PADDING)[..., None], response, -1e9)
+    return response.max(1), (responses, padded, response.argmax(1))
 
 
-def _highest_backward(residuals: tuple[Array, ...], bar: Array) -> tuple[Array, None]:
-    responses, around, place = residuals
+def _highest_backward(
+    residuals: tuple[Shaped[Array, "..."], ...], bar: Float[Array, "U units"]
+) -> tuple[Float[Array, "window A units"], None]:
+    responses, padded, winner = residuals
     unit = jnp.arange(bar.shape[1])[None]
     gradients = [
-        jnp.zeros_like(response).at[jnp.take_along_axis(around, place + k, 1), unit].add(bar)
+        jnp.zeros_like(response).at[jnp.take_along_axis(padded, winner + k, 1), unit].add(bar)
         for k, response in enumerate(responses)
     ]
-    return jnp.stack(gradients), None
+    return jnp.stack(gradients), None  # none for the characters, which are integers
 
 
 highest.defvjp(_highest_forward, _highest_backward)
 
 
-def _centred(key: Array, shape: tuple[int, int]) -> Array:
+def _centred(key: PRNGKeyArray, shape: tuple[int, int]) -> Float[Array, "A D"]:
     """Uniform with unit variance over a vector's length, as Lample et al. 2016."""
     bound = (3.0 / shape[1]) ** 0.5
     return jax.random.uniform(key, shape, minval=-bound, maxval=bound)

@@ -1,59 +1,79 @@
-"""Products of matrices in what the model computes in; what goes in and what comes out is float32 either way."""
+"""Matrix products in float32 or bfloat16; what goes in and what comes out is float32 either way.
+
+The gradients of y = x K are dx = dy K^T and dK = x^T dy. They are written out, because JAX's own for rounded factors
+multiply the float32 dy as it is, at float32's speed, and then round dx and dK, where small sums are lost. Here both
+factors are rounded and the sums are not, as in the forward pass.
+"""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import BFloat16, Float
 
 from kd_jax.settings import Compute
 from kd_jax.structs import Array
 
 
-def product(x: Array, kernel: Array, compute: Compute) -> Array:
+def product(
+    x: Float[Array, "*groups R inputs"], kernel: Float[Array, "*groups_or_none inputs outputs"], compute: Compute
+) -> Float[Array, "*groups R outputs"]:
     """A matrix product without a gradient of its own.
 
     Args:
-        x: [..., R, A], float32.
-        kernel: [..., A, B], float32.
+        x: [..., R, inputs].
+        kernel: of the same groups or one for all, [..., inputs, outputs].
         compute: "bfloat16" rounds both factors, and sums in float32.
 
     Returns:
-        [..., R, B] float32.
+        [..., R, outputs].
     """
     return x @ kernel if compute == "float32" else _rounded(x, kernel)
 
 
-def dense(x: Array, kernel: Array, compute: Compute) -> Array:
-    """A matrix product whose gradients are products of the same kind: x [..., A] and kernel [A, B] give [..., B]."""
+def dense(
+    x: Float[Array, "*rows inputs"], kernel: Float[Array, "inputs outputs"], compute: Compute
+) -> Float[Array, "*rows outputs"]:
+    """A matrix product whose gradients are products of the same kind, [..., inputs] to [..., outputs]."""
     return x @ kernel if compute == "float32" else _narrow(x, kernel)
 
 
 def dot_general(compute: Compute) -> Any:
     """The same as flax's layers take it; None for their own."""
 
-    def narrow(x: Array, kernel: Array, *_: Any, **__: Any) -> Array:
+    # nn.Dense passes dimension numbers and precision too; they are always those of x @ kernel.
+    def narrow(
+        x: Float[Array, "*rows inputs"], kernel: Float[Array, "inputs outputs"], *_: Any, **__: Any
+    ) -> Float[Array, "*rows outputs"]:
         return _narrow(x, kernel)
 
     return None if compute == "float32" else narrow
 
 
-def _rounded(x: Array, kernel: Array) -> Array:
+def _rounded(
+    x: Float[Array, "*rows inputs"], kernel: Float[Array, "*groups inputs outputs"]
+) -> Float[Array, "*rows outputs"]:
     return jnp.matmul(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), preferred_element_type=jnp.float32)
 
 
 @jax.custom_vjp
-def _narrow(x: Array, kernel: Array) -> Array:
+def _narrow(x: Float[Array, "*rows inputs"], kernel: Float[Array, "inputs outputs"]) -> Float[Array, "*rows outputs"]:
     return _rounded(x, kernel)
 
 
-def _narrow_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+def _narrow_forward(
+    x: Float[Array, "*rows inputs"], kernel: Float[Array, "inputs outputs"]
+) -> tuple[Float[Array, "*rows outputs"], tuple[BFloat16[Array, "*rows inputs"], BFloat16[Array, "inputs outputs"]]]:
     return _rounded(x, kernel), (x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
 
 
-def _narrow_backward(factors: tuple[Array, Array], bar: Array) -> tuple[Array, Array]:
+def _narrow_backward(
+    factors: tuple[BFloat16[Array, "*rows inputs"], BFloat16[Array, "inputs outputs"]],
+    dy: Float[Array, "*rows outputs"],
+) -> tuple[Float[Array, "*rows inputs"], Float[Array, "inputs outputs"]]:
     x, kernel = factors
     rows = x.reshape(-1, x.shape[-1]).T
-    return _rounded(bar, kernel.T), _rounded(rows, bar.reshape(-1, bar.shape[-1]))
+    return _rounded(dy, kernel.T), _rounded(rows, dy.reshape(-1, dy.shape[-1]))
 
 
 _narrow.defvjp(_narrow_forward, _narrow_backward)

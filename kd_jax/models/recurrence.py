@@ -1,8 +1,38 @@
-"""The LSTM recurrence over packed rows.
+"""The LSTM recurrence over packed rows, with a backward pass of its own.
 
-`lstm` is the recurrence itself, with a backward pass of its own: input projections are one matmul before the scan,
-the recurrent kernel's gradient one matmul after it, and inside the backward scan stays only what needs the carry.
-Gates stand as (input, forget, output, candidate); one tanh pass serves all four: sigmoid(z) = tanh(z/2)/2 + 1/2.
+At a step, with k 0 where a sentence starts and else 1, p the input times its kernel plus bias, U the recurrent kernel
+and c', h' the states of the step before:
+
+    z = p + (k h') U                    pre-activations, as (i, f, o, g) side by side
+    i, f, o = sigmoid(z_i, z_f, z_o)    input, forget and output gate
+    g = tanh(z_g)                       candidate
+    c = f (k c') + i g
+    h = o tanh(c)
+
+Write dx for the derivative of the loss with respect to x. A step's h is read by the layers above, which give the part
+h_bar, and by the next step through its z; its c is read by its own h and by the next step's c. With + for what belongs
+to the next step:
+
+    dh = h_bar + k+ (dz+ U^T)
+    dc = k+ f+ dc+ + dh o (1 - tanh(c)^2)
+
+and since sigmoid' = sigmoid (1 - sigmoid) and tanh' = 1 - tanh^2:
+
+    dz_i = dc g i (1 - i)
+    dz_f = dc (k c') f (1 - f)
+    dz_o = dh tanh(c) o (1 - o)
+    dz_g = dc i (1 - g^2)
+
+So dz = (dc, dc, dh, dc) times factors that are known from the forward pass alone. That decides what is where:
+
+- before the scan over time, forward: p, the inputs of all steps in one matmul (the caller's);
+- inside it, forward: the one product that needs the step before;
+- before the backward scan: the factors, for all steps at once (`_factors`);
+- inside it: dc, dh, dz, and the one product dz U^T;
+- after it: dU = sum over steps of (k h')^T dz, all steps in one matmul (`_over_time`). dp is dz itself, and k is data
+  and has no gradient.
+
+Differentiated by JAX, dU would be summed inside the scan, a small matmul and an addition of the whole kernel a step.
 """
 
 from collections.abc import Callable
@@ -12,17 +42,22 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Float, Shaped
 
 from kd_jax.models.precision import product
 from kd_jax.settings import Compute
 from kd_jax.structs import Array
 
 Scan = Callable[[Any, Array], Any]
-"""Of inputs [T, ..., R, A] and kernels [..., A, B], with a leading axis of groups or without."""
+"""Of inputs [T, ..., R, D] and kernels [..., D, D'], with a leading axis of groups or without."""
 
 
-def _gates(z: Array) -> Array:
-    """Activations of [..., 4H] pre-activations."""
+def _gates(z: Float[Array, "*rows gates"]) -> Float[Array, "*rows gates"]:
+    """Activations (i, f, o, g) of pre-activations.
+
+    One tanh serves all four, since sigmoid(z) = tanh(z / 2) / 2 + 1 / 2: a vectorised pass over contiguous memory in
+    place of two kinds of function over slices.
+    """
     units = z.shape[-1] // 4
     half = jnp.concatenate([jnp.full(3 * units, 0.5, z.dtype), jnp.ones(units, z.dtype)])
     shift = jnp.concatenate([jnp.full(3 * units, 0.5, z.dtype), jnp.zeros(units, z.dtype)])
@@ -32,52 +67,63 @@ def _gates(z: Array) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def lstm(
-    projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...], compute: Compute = "float32"
-) -> tuple[Array, ...]:
-    """Hidden states of G independent LSTMs over time.
+    projected: tuple[Float[Array, "T R gates"], ...],
+    recurrent: Float[Array, "groups units gates"],
+    keep: tuple[Float[Array, "T R 1"], ...],
+    compute: Compute = "float32",
+) -> tuple[Float[Array, "T R units"], ...]:
+    """Hidden states of independent LSTMs over time, the two directions of a layer being two.
 
     h_t, c_t = cell(projected_t + (keep_t h_{t-1}) recurrent, keep_t c_{t-1}).
 
     Args:
-        projected: of each, inputs times the input kernel, plus bias, [T, R, 4H].
-        recurrent: recurrent kernels, [G, H, 4H].
+        projected: of each, inputs times the input kernel, plus bias, [T, R, gates], where gates is 4 * units.
+        recurrent: recurrent kernels, [groups, units, gates].
         keep: of each, 0 where the state is forgotten before the step, else 1, [T, R, 1]; gets no gradient.
         compute: of the products; states are float32.
 
     Returns:
-        Hidden states of each, [T, R, H].
+        Hidden states of each, [T, R, units].
     """
     return _lstm_forward(projected, recurrent, keep, compute)[0]
 
 
-def one_by_one(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
-    """A scan for each of G: on a CPU, whose small matmuls are fastest unbatched and whose cores can share the scans."""
+def one_by_one(scan: Scan, inputs: tuple[Any, ...], kernels: Float[Array, "groups D gates"]) -> tuple[Any, ...]:
+    """A scan for each group: on a CPU small matmuls are fastest unbatched, and cores can share the scans."""
     return tuple(scan(x, kernel) for x, kernel in zip(inputs, kernels, strict=True))
 
 
-def stacked(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
-    """One scan for all G: on an accelerator, where a step takes as long as its launches."""
-    found = scan(jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *inputs), kernels)
-    return tuple(jax.tree.map(partial(_of_group, g), found) for g in range(len(inputs)))
+def stacked(scan: Scan, inputs: tuple[Any, ...], kernels: Float[Array, "groups D gates"]) -> tuple[Any, ...]:
+    """One scan for all groups: on an accelerator, where a step takes as long as its launches."""
+    outputs = scan(jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *inputs), kernels)
+    return tuple(jax.tree.map(partial(_of_group, group), outputs) for group in range(len(inputs)))
 
 
-def _of_group(group: int, x: Array) -> Array:
+def _of_group(group: int, x: Shaped[Array, "T groups *rest"]) -> Shaped[Array, "T *rest"]:
     return x[:, group]
 
 
-def _scans(scan: Scan, inputs: tuple[Any, ...], kernels: Array) -> tuple[Any, ...]:
-    """A scan over the time of G independent inputs, in the form that suits the platform it is compiled for."""
-    found = lax.platform_dependent(inputs, kernels, cpu=partial(one_by_one, scan), default=partial(stacked, scan))
-    return cast(tuple[Any, ...], found)
+def _scans(scan: Scan, inputs: tuple[Any, ...], kernels: Float[Array, "groups D gates"]) -> tuple[Any, ...]:
+    """A scan over the time of independent inputs, in the form that suits the platform it is compiled for."""
+    # Decided where the program is compiled and not by jax.default_backend(): it may be exported for a device that is
+    # not here.
+    outputs = lax.platform_dependent(inputs, kernels, cpu=partial(one_by_one, scan), default=partial(stacked, scan))
+    return cast(tuple[Any, ...], outputs)
 
 
-def _forward_scan(compute: Compute, inputs: tuple[Array, Array], recurrent: Array) -> tuple[Array, ...]:
-    """h, c and gates of [T, ..., R, 4H] pre-activations and [T, ..., R, 1] keep."""
+def _forward_scan(
+    compute: Compute,
+    inputs: tuple[Float[Array, "T *rows gates"], Float[Array, "T *rows 1"]],
+    recurrent: Float[Array, "*groups units gates"],
+) -> tuple[Float[Array, "T *rows units"], Float[Array, "T *rows units"], Float[Array, "T *rows gates"]]:
+    """h, c and gates of pre-activations (without the recurrent part) and keep."""
 
     def step(carry: tuple[Array, Array], x: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
         h, c = carry
         z, kept = x
         z = z + product(h * kept, recurrent, compute)
+        # Without the barrier XLA fuses tanh into every reader of a slice of it. On a CPU a layer then took between 6 ms
+        # less and 19 ms more (docs/performance.md).
         a = _gates(lax.optimization_barrier(z))
         i, f, o, g = jnp.split(a, 4, -1)
         c = f * (c * kept) + i * g
@@ -86,36 +132,45 @@ def _forward_scan(compute: Compute, inputs: tuple[Array, Array], recurrent: Arra
 
     projected = inputs[0]
     zero = jnp.zeros((*projected.shape[1:-1], projected.shape[-1] // 4), projected.dtype)
-    return lax.scan(step, (zero, zero), inputs)[1]
+    return cast(tuple[Array, Array, Array], lax.scan(step, (zero, zero), inputs)[1])
 
 
-def _backward_scan(compute: Compute, inputs: tuple[Array, ...], transposed: Array) -> Array:
-    """Gradient of [T, ..., R, 4H] pre-activations."""
+def _backward_scan(
+    compute: Compute, inputs: tuple[Float[Array, "T *rows _"], ...], transposed: Float[Array, "*groups gates units"]
+) -> Float[Array, "T *rows gates"]:
+    """dz of every step, from h_bar, the three arrays of `_factors`, and keep."""
 
     def step(carry: tuple[Array, Array], x: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
-        h_later, c_later = carry
-        h_here, factor, to_c, to_earlier, kept = x
-        dh = h_here + h_later
-        dc = c_later + dh * to_c
-        dz = lax.optimization_barrier(jnp.concatenate([dc, dc, dh, dc], -1) * factor)
-        return (product(dz, transposed, compute) * kept, dc * to_earlier), dz
+        dh_of_next, dc_of_next = carry  # what the next step adds to this one's: k+ (dz+ U^T) and k+ f+ dc+
+        h_bar, factor, dc_of_dh, dc_to_before, kept = x
+        dh = h_bar + dh_of_next
+        dc = dc_of_next + dh * dc_of_dh
+        dz = lax.optimization_barrier(jnp.concatenate([dc, dc, dh, dc], -1) * factor)  # as in the forward scan
+        return (product(dz, transposed, compute) * kept, dc * dc_to_before), dz
 
     zero = jnp.zeros_like(inputs[0][0])
     return cast(Array, lax.scan(step, (zero, zero), inputs, reverse=True)[1])
 
 
 def _lstm_forward(
-    projected: tuple[Array, ...], recurrent: Array, keep: tuple[Array, ...], compute: Compute
-) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+    projected: tuple[Float[Array, "T R gates"], ...],
+    recurrent: Float[Array, "groups units gates"],
+    keep: tuple[Float[Array, "T R 1"], ...],
+    compute: Compute,
+) -> tuple[tuple[Float[Array, "T R units"], ...], tuple[Any, ...]]:
     states = _scans(partial(_forward_scan, compute), tuple(zip(projected, keep, strict=True)), recurrent)
     return tuple(h for h, _, _ in states), (states, recurrent, keep)
 
 
 def _lstm_backward(
-    compute: Compute, residuals: tuple[Any, ...], h_bar: tuple[Array, ...]
-) -> tuple[tuple[Array, ...], Array, tuple[Array, ...]]:
+    compute: Compute, residuals: tuple[Any, ...], h_bars: tuple[Float[Array, "T R units"], ...]
+) -> tuple[
+    tuple[Float[Array, "T R gates"], ...], Float[Array, "groups units gates"], tuple[Float[Array, "T R 1"], ...]
+]:
     states, recurrent, keep = residuals
-    inputs = tuple((bar, *_factors(c, a, kept), kept) for bar, (_, c, a), kept in zip(h_bar, states, keep, strict=True))
+    inputs = tuple(
+        (h_bar, *_factors(c, a, kept), kept) for h_bar, (_, c, a), kept in zip(h_bars, states, keep, strict=True)
+    )
     dz = _scans(partial(_backward_scan, compute), inputs, recurrent.swapaxes(1, 2))
     d_recurrent = [
         _over_time(_delay(h) * kept, d, compute) for (h, _, _), kept, d in zip(states, keep, dz, strict=True)
@@ -123,24 +178,29 @@ def _lstm_backward(
     return dz, jnp.stack(d_recurrent), jax.tree.map(jnp.zeros_like, keep)
 
 
-def _over_time(h: Array, dz: Array, compute: Compute) -> Array:
-    """Sum over tokens of the outer products of [T, R, H] and [T, R, 4H]: [H, 4H]."""
+def _over_time(
+    h: Float[Array, "T R units"], dz: Float[Array, "T R gates"], compute: Compute
+) -> Float[Array, "units gates"]:
+    """Sum over tokens of the outer products of h and dz."""
     if compute == "float32":
         return jnp.einsum("trh,trz->hz", h, dz)
     return product(h.reshape(-1, h.shape[-1]).T, dz.reshape(-1, dz.shape[-1]), compute)
 
 
-def _factors(c: Array, a: Array, keep: Array) -> tuple[Array, ...]:
-    """What the backward scan multiplies with and needs no carry: dz is (dc, dc, dh, dc) times the first."""
+def _factors(
+    c: Float[Array, "T R units"], a: Float[Array, "T R gates"], keep: Float[Array, "T R 1"]
+) -> tuple[Float[Array, "T R gates"], Float[Array, "T R units"], Float[Array, "T R units"]]:
+    """What the backward scan multiplies with: dz / (dc, dc, dh, dc), dc / dh, and dc of the step before / dc."""
     i, f, o, g = jnp.split(a, 4, -1)
     c_before = _delay(c) * keep
     tanh_c = jnp.tanh(c)
     factors = jnp.concatenate([g * i * (1 - i), c_before * f * (1 - f), tanh_c * o * (1 - o), i * (1 - g * g)], -1)
-    return cast(tuple[Array, ...], lax.optimization_barrier((factors, o * (1 - tanh_c * tanh_c), f * keep)))
+    # Else XLA is free to sink these passes into the scan, step by step, where a CPU needed 76 ms a layer, not 53 to 56.
+    return cast(tuple[Array, Array, Array], lax.optimization_barrier((factors, o * (1 - tanh_c * tanh_c), f * keep)))
 
 
-def _delay(x: Array) -> Array:
-    """x one step later, zero at first."""
+def _delay(x: Float[Array, "T R units"]) -> Float[Array, "T R units"]:
+    """The step before's x, zero before the first."""
     return jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from kd_jax.data.vocab import UNKNOWN, Forms
 from kd_jax.models.bilstm import BiLSTM
@@ -18,7 +19,9 @@ from kd_jax.models.precision import dot_general
 from kd_jax.settings import ModelConfig
 from kd_jax.structs import Array, Outputs
 
-FORBIDDEN = -1e9  # logit of a label that a task does not have
+# Logit of a label that a task does not have. Finite, since infinities become NaN in differences and in the gradient of
+# a where; far enough below any logit that its exponential is exactly 0.
+FORBIDDEN = -1e9
 
 
 class Batch(NamedTuple):
@@ -32,14 +35,14 @@ class Batch(NamedTuple):
         forms: the distinct forms, tables with U rows.
     """
 
-    mask: Array
-    starts: Array
-    form_index: Array
-    form_to_word: Array
+    mask: Bool[Array, "R T"]
+    starts: Bool[Array, "R T"]
+    form_index: Int[Array, "R T"]
+    form_to_word: Int[Array, "U"]
     forms: Forms
 
 
-def dropout(key: Array | None, x: Array, rate: float) -> Array:
+def dropout(key: PRNGKeyArray | None, x: Float[Array, "*tokens D"], rate: float) -> Float[Array, "*tokens D"]:
     """Inverted dropout from 8 random bits a unit, so the rate is a multiple of 1/256.
 
     One random word serves four tokens, a byte each: generating random words is what dropout costs on a CPU. Bytes are
@@ -74,7 +77,7 @@ class Encoder(nn.Module):
     alphabet: int
 
     @nn.compact
-    def __call__(self, batch: Batch, words: Array, key: Array | None) -> Array:
+    def __call__(self, batch: Batch, words: Float[Array, "V D"], key: PRNGKeyArray | None) -> Float[Array, "R T H"]:
         """Shared BiLSTM outputs.
 
         Args:
@@ -85,6 +88,7 @@ class Encoder(nn.Module):
         Returns:
             [R, T, H].
         """
+        # A form that stands in the batch many times is read from its characters once, and then gathered.
         chars = CharEncoder(self.settings.chars, self.alphabet, self.settings.compute, name="chars")(batch.forms.chars)
         forms = jnp.concatenate([words[batch.form_to_word], chars], -1)
         x = forms[batch.form_index] * batch.mask[..., None]
@@ -104,7 +108,9 @@ class Branch(nn.Module):
     labels: int
 
     @nn.compact
-    def __call__(self, shared: Array, starts: Array, key: Array | None) -> tuple[Array, Array]:
+    def __call__(
+        self, shared: Float[Array, "R T shared"], starts: Bool[Array, "R T"], key: PRNGKeyArray | None
+    ) -> tuple[Float[Array, "R T K"], Float[Array, "R T H"]]:
         """Logits and task BiLSTM outputs.
 
         Args:
@@ -138,7 +144,7 @@ class Tagger(nn.Module):
     labels: int
 
     @nn.compact
-    def __call__(self, batch: Batch, words: Array, key: Array | None = None) -> Outputs:
+    def __call__(self, batch: Batch, words: Float[Array, "V D"], key: PRNGKeyArray | None = None) -> Outputs:
         """Logits and hidden states of every token.
 
         Args:
@@ -155,7 +161,7 @@ class Tagger(nn.Module):
         return Outputs(logits, task, shared)
 
 
-def replace_singles(key: Array, batch: Batch, rate: float) -> Batch:
+def replace_singles(key: PRNGKeyArray, batch: Batch, rate: float) -> Batch:
     """The batch with words seen once in training read as unknown at a rate, so that the unknown word is learnt.
 
     Args:
@@ -167,7 +173,7 @@ def replace_singles(key: Array, batch: Batch, rate: float) -> Batch:
     return batch._replace(form_to_word=jnp.where(unknown, UNKNOWN, batch.form_to_word))
 
 
-def mask_labels(logits: Array, valid: Array) -> Array:
+def mask_labels(logits: Float[Array, "*tokens K"], valid: Bool[Array, "K"]) -> Float[Array, "*tokens K"]:
     """Logits with the labels that a task does not have at FORBIDDEN.
 
     Args:
@@ -177,7 +183,7 @@ def mask_labels(logits: Array, valid: Array) -> Array:
     return jnp.where(jnp.expand_dims(valid, range(logits.ndim - 1)), logits, FORBIDDEN)
 
 
-def init_params(tagger: Tagger, key: Array, tasks: int, word_rows: int) -> dict[str, Any]:
+def init_params(tagger: Tagger, key: PRNGKeyArray, tasks: int, word_rows: int) -> dict[str, Any]:
     """Parameters of a model with several branches.
 
     Args:
@@ -194,6 +200,7 @@ def init_params(tagger: Tagger, key: Array, tasks: int, word_rows: int) -> dict[
     bound = (3.0 / size) ** 0.5  # unit variance over a vector's length, as Lample et al. 2016
     words = jax.random.uniform(word_key, (word_rows, size), minval=-bound, maxval=bound)
     one = jnp.zeros((1, 1), jnp.int32)
+    # Shapes of parameters depend on no batch, so the smallest there is initialises them: one token.
     batch = Batch(
         mask=one == 0,
         starts=one == 0,
@@ -202,6 +209,7 @@ def init_params(tagger: Tagger, key: Array, tasks: int, word_rows: int) -> dict[
         forms=Forms(one[0], jnp.zeros((1, tagger.settings.chars.longest), jnp.int32), one[0] == 1),
     )
     encoder = tagger.init(module_key, batch, words[:1])["params"]["encoder"]
+    # Branch 0 is drawn from the key itself, so that the first task starts alike whatever the number of tasks.
     first = tagger.init(branch_key, batch, words[:1])["params"]["branch"]
     rest = [
         tagger.init(jax.random.fold_in(branch_key, task), batch, words[:1])["params"]["branch"]

@@ -6,15 +6,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from kd_jax.data.vocab import UNKNOWN, UNKNOWN_CHAR, Forms, Vocabulary, normalise
-from kd_jax.models.crf import Transitions, constrain
+from kd_jax.models.constraint import constrain
+from kd_jax.models.crf import Transitions
 from kd_jax.settings import CharConfig, WordConfig
 from kd_jax.structs import Array
 from kd_jax.tagging.rows import Prediction, Rows, label_sentences
 from kd_jax.tagging.tokenizer import Style, ascii_form, style_of
 
-Penalty = tuple[Array, Array, Array]
+Penalty = tuple[Float[Array, "K"], Float[Array, "K"], Float[Array, "K K"]]
 """Added to the transitions, as the fields of `Transitions`: start [K], stop [K], pairs [K, K]."""
 
 
@@ -43,7 +45,7 @@ class TextModel:
     constrained: bool
     about: Mapping[str, Any]
     params: Any
-    function: Callable[[Any, Rows, Penalty], tuple[Array, Array]]
+    function: Callable[[Any, Rows, Penalty], tuple[Int[Array, "R T"], Float[Array, "R T"]]]
     source: str = ""
 
     def __repr__(self) -> str:

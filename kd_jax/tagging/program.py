@@ -1,20 +1,24 @@
-"""The tagging program as a pure function of parameters and rows: the network, the decoder and the labels' chances."""
+"""The tagging program, a pure function of parameters and rows: network, decoder and the labels' probabilities."""
 
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int32
 
 from kd_jax.data.vocab import Forms
-from kd_jax.models.crf import Transitions, decode, marginals
+from kd_jax.models.crf import Transitions, marginals
+from kd_jax.models.decode import decode
 from kd_jax.models.tagger import Batch, Tagger
 from kd_jax.structs import Array
 from kd_jax.tagging.model import Penalty
 from kd_jax.tagging.rows import Rows
 
 
-def emit(tagger: Tagger, params: Any, rows: Rows) -> Array:
+def emit(tagger: Tagger, params: Any, rows: Rows) -> Float[Array, "R T K"]:
     """The network's logits, [R, T, K]; arguments as of `label_rows`."""
+    # Each form has its word to itself here: nothing is trained, so no two need to share a row. -1 is no row of a table,
+    # so no form counts as seen once.
     places = jnp.arange(rows.word.shape[0])
     batch = Batch(rows.mask, rows.starts, rows.form_index, places, Forms(rows.word, rows.chars, rows.word < 0))
     network = {"params": {"encoder": params["encoder"], "branch": params["branch"]}}
@@ -22,7 +26,9 @@ def emit(tagger: Tagger, params: Any, rows: Rows) -> Array:
     return cast(Array, outputs.logits)
 
 
-def label_rows(tagger: Tagger, params: Any, rows: Rows, penalty: Penalty) -> tuple[Array, Array]:
+def label_rows(
+    tagger: Tagger, params: Any, rows: Rows, penalty: Penalty
+) -> tuple[Int32[Array, "R T"], Float[Array, "R T"]]:
     """The best labels of every sentence, and how probable each is.
 
     Args:
@@ -32,7 +38,7 @@ def label_rows(tagger: Tagger, params: Any, rows: Rows, penalty: Penalty) -> tup
         penalty: added to the transitions; all 0 where nothing is ruled out.
 
     Returns:
-        Label ids, 0 on padding, [R, T] int32, by Viterbi's algorithm; their probabilities, [R, T] float32: of a softmax
+        Label ids, 0 on padding, [R, T], by Viterbi's algorithm; their probabilities, [R, T]: of a softmax
         head the token's own, of a CRF head the marginal among the sequences that are not ruled out.
     """
     emissions, ruled_out = emit(tagger, params, rows), Transitions(*penalty)

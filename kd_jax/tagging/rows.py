@@ -1,4 +1,4 @@
-"""Tokenised sentences laid out in rows of a few fixed shapes, and what was found in the rows cut into sentences again.
+"""Tokenised sentences laid out in rows of a few fixed shapes, and predictions for the rows cut into sentences again.
 
 A single sentence gets a small row, many get batches of one shape, and a long one a row of its own as long as the next
 power of two. No sentence is cut: one of more tokens than the longest row is read in windows that overlap, and of each
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from kd_jax.data.packing import NO_TOKEN, lay_out, pack
 from kd_jax.data.vocab import Forms
@@ -25,28 +26,28 @@ class Rows(NamedTuple):
     """One batch of sentences as a tagging program reads it.
 
     Attributes:
-        word: row of the word table of each distinct form, [U] int32.
-        chars: characters of each distinct form, 0 after its end, [U, C] int32.
-        form_index: which distinct form a token is, [R, T] int32.
-        starts: whether a sentence starts here; True on padding, [R, T] bool.
-        mask: whether a token is real, [R, T] bool.
+        word: row of the word table of each distinct form, [U].
+        chars: characters of each distinct form, 0 after its end, [U, C].
+        form_index: which distinct form a token is, [R, T].
+        starts: whether a sentence starts here; True on padding, [R, T].
+        mask: whether a token is real, [R, T].
     """
 
-    word: Array
-    chars: Array
-    form_index: Array
-    starts: Array
-    mask: Array
+    word: Int32[Array, "U"]
+    chars: Int32[Array, "U C"]
+    form_index: Int32[Array, "R T"]
+    starts: Bool[Array, "R T"]
+    mask: Bool[Array, "R T"]
 
 
 class Prediction(NamedTuple):
-    """What a model found in a sentence of n tokens: label ids, [n] int32, and their probabilities, [n] float32."""
+    """What a model predicts for a sentence of n tokens: label ids, [n], and their probabilities, [n]."""
 
-    labels: np.ndarray
-    probabilities: np.ndarray
+    labels: Int32[np.ndarray, "n"]
+    probabilities: Float32[np.ndarray, "n"]
 
 
-Program = Callable[[Rows], tuple[Array, Array]]
+Program = Callable[[Rows], tuple[Int[Array, "R T"], Float[Array, "R T"]]]
 """From rows to label ids and their probabilities, both [R, T]."""
 
 
@@ -61,7 +62,7 @@ def label_sentences(
         run: the model.
 
     Returns:
-        What was found in each sentence, in order.
+        The prediction for each sentence, in order.
     """
     windows = [
         (number, first, last) for number, tokens in enumerate(sentences) for first, last in _windows(len(tokens))
@@ -72,9 +73,10 @@ def label_sentences(
     offsets = np.concatenate([[0], np.cumsum([last - first for _, first, last in windows])]).astype(np.int64)
     labels, probabilities = np.zeros(len(form), np.int32), np.zeros(len(form), np.float32)
     running = [(token, run(rows)) for token, rows in _batches(form, forms, offsets)]  # all are started before one ends
-    for token, (found, chance) in running:
+    for token, (of_rows, their_probabilities) in running:
         real = token != NO_TOKEN
-        labels[token[real]], probabilities[token[real]] = np.asarray(found)[real], np.asarray(chance)[real]
+        labels[token[real]] = np.asarray(of_rows)[real]
+        probabilities[token[real]] = np.asarray(their_probabilities)[real]
     parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in sentences]
     for w, (number, first, last) in enumerate(windows):
         begin = first + (CONTEXT if first else 0)
@@ -92,7 +94,9 @@ def _windows(length: int) -> Iterator[tuple[int, int]]:
     yield first, length
 
 
-def _batches(form: np.ndarray, forms: Forms, offsets: np.ndarray) -> Iterator[tuple[np.ndarray, Rows]]:
+def _batches(
+    form: Int32[np.ndarray, "N"], forms: Forms, offsets: Int[np.ndarray, "_"]
+) -> Iterator[tuple[Int32[np.ndarray, "R T"], Rows]]:
     """Token positions [R, T], NO_TOKEN on padding, and what the model reads there."""
     lengths = np.diff(offsets)
     total = int(lengths.sum())
@@ -108,6 +112,8 @@ def _batches(form: np.ndarray, forms: Forms, offsets: np.ndarray) -> Iterator[tu
 
 def _shape(length: int, total: int) -> tuple[int, int]:
     """(R, T) for a sentence of so many tokens, of so many in all."""
+    # Few shapes, since each is compiled once. A text that fits one small row is worth one of its own: whoever tags a
+    # single sentence waits for it.
     if total <= SMALL[1]:
         return SMALL
     if total <= MEDIUM[1]:
@@ -115,13 +121,17 @@ def _shape(length: int, total: int) -> tuple[int, int]:
     return BATCH if length <= BATCH[1] else (1, 1 << (length - 1).bit_length())
 
 
-def _read(positions: np.ndarray, starts: np.ndarray, form: np.ndarray, forms: Forms) -> Rows:
+def _read(
+    positions: Int32[np.ndarray, "R T"], starts: Bool[np.ndarray, "R T"], form: Int32[np.ndarray, "N"], forms: Forms
+) -> Rows:
     mask = positions != NO_TOKEN
-    distinct, slot_of = np.unique(form[positions[mask]], return_inverse=True)
-    places = positions.size
-    room = places // 2 if positions.shape == BATCH and len(distinct) <= places // 2 else places
-    word, chars = np.zeros(room, np.int32), np.zeros((room, forms.chars.shape[1]), np.int32)
+    distinct, index = np.unique(form[positions[mask]], return_inverse=True)
+    # U is part of the shape that a program is compiled for, so it is one of two: every token a form of its own, or half
+    # as many, which text of a full batch nearly always has.
+    tokens = positions.size
+    size = tokens // 2 if positions.shape == BATCH and len(distinct) <= tokens // 2 else tokens
+    word, chars = np.zeros(size, np.int32), np.zeros((size, forms.chars.shape[1]), np.int32)
     word[: len(distinct)], chars[: len(distinct)] = forms.word[distinct], forms.chars[distinct]
     form_index = np.zeros(positions.shape, np.int32)
-    form_index[mask] = slot_of
+    form_index[mask] = index
     return Rows(word, chars, form_index, starts, mask)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from kd_jax.tagging.rows import Prediction
 from kd_jax.tagging.tokenizer import Token
@@ -45,19 +46,19 @@ def runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
             kind, first = tag[2:], i
 
 
-def rounded(probabilities: np.ndarray) -> float:
+def rounded(probabilities: Float[np.ndarray, "n"]) -> float:
     """The score of an entity whose tokens' labels have some probabilities: the least, to four digits."""
     return round(float(probabilities.min()), 4)
 
 
-def spans(text: str, tokens: Sequence[Token], names: Sequence[str], found: Prediction) -> list[Span]:
+def spans(text: str, tokens: Sequence[Token], names: Sequence[str], prediction: Prediction) -> list[Span]:
     """Entities of a sentence.
 
     Args:
         text: that the tokens' positions are of.
         tokens: of the sentence.
         names: of the model's labels.
-        found: the sentence's labels.
+        prediction: the sentence's labels.
     """
     return [
         Span(
@@ -65,7 +66,7 @@ def spans(text: str, tokens: Sequence[Token], names: Sequence[str], found: Predi
             kind,
             tokens[first].start,
             tokens[last - 1].end,
-            rounded(found.probabilities[first:last]),
+            rounded(prediction.probabilities[first:last]),
         )
-        for kind, first, last in runs([names[k] for k in found.labels])
+        for kind, first, last in runs([names[k] for k in prediction.labels])
     ]

@@ -23,7 +23,7 @@ from kd_jax.runtime.files import digest, replace_file
 from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Position
 from kd_jax.training.saved_model import digest_arrays
-from kd_jax.training.step import TrainState
+from kd_jax.training.state import TrainState
 
 FORMAT = 3
 

@@ -4,13 +4,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from kd_jax.data.dataset import Tokens
 from kd_jax.data.vocab import PADDING, UNKNOWN_CHAR, Vocabulary
 from kd_jax.training.saved_model import TrainedModel
 
 
-def log_frequencies(tokens: Tokens, sentences: np.ndarray, task: int) -> np.ndarray:
+def log_frequencies(tokens: Tokens, sentences: Int[np.ndarray, "N"], task: int) -> Float[np.ndarray, "K"]:
     """Log of the smoothed frequency of each label among some sentences, the constant tagger of lowest cross-entropy.
 
     One is added to every label's count, so that a label that is not seen has a finite bias.
@@ -23,15 +24,17 @@ def log_frequencies(tokens: Tokens, sentences: np.ndarray, task: int) -> np.ndar
     Returns:
         [K] float32 in nats; 0 for labels that the task does not have, which are masked.
     """
-    own = len(tokens.labels[task])
+    labels = len(tokens.labels[task])
     positions = tokens.positions(sentences)
-    counts = np.bincount(tokens.label[positions][tokens.labelled[positions]], minlength=own)[:own] + 1.0
+    counts = np.bincount(tokens.label[positions][tokens.labelled[positions]], minlength=labels)[:labels] + 1.0
     bias = np.zeros(tokens.most_labels, np.float32)
-    bias[:own] = np.log(counts / counts.sum())
+    bias[:labels] = np.log(counts / counts.sum())
     return bias
 
 
-def mean_logits(logits: np.ndarray, tokens: Tokens, sentences: np.ndarray) -> np.ndarray:
+def mean_logits(
+    logits: Float[np.ndarray, "tokens K"], tokens: Tokens, sentences: Int[np.ndarray, "N"]
+) -> Float[np.ndarray, "K"]:
     """A teacher's mean logits over some sentences' tokens, centred over labels: the constant student of lowest error.
 
     Args:
@@ -46,7 +49,9 @@ def mean_logits(logits: np.ndarray, tokens: Tokens, sentences: np.ndarray) -> np
     return (mean - mean.mean()).astype(np.float32)
 
 
-def teachers_words(teacher: TrainedModel, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+def teachers_words(
+    teacher: TrainedModel, vocabulary: Vocabulary
+) -> tuple[Float[np.ndarray, "W D"], Bool[np.ndarray, "W"]]:
     """A teacher's word table in the order of another vocabulary.
 
     Args:
@@ -56,8 +61,8 @@ def teachers_words(teacher: TrainedModel, vocabulary: Vocabulary) -> tuple[np.nd
     Returns:
         table [W, D], row 0 the unknown word's, and which rows the teacher has, [W] bool.
     """
-    found = np.array([0, *(teacher.vocabulary.word_ids.get(word, -1) for word in vocabulary.words)])
-    return np.asarray(teacher.params["words"])[np.maximum(found, 0)], found >= 0
+    rows = np.array([0, *(teacher.vocabulary.word_ids.get(word, -1) for word in vocabulary.words)])
+    return np.asarray(teacher.params["words"])[np.maximum(rows, 0)], rows >= 0
 
 
 def teachers_parameters(teacher: TrainedModel, task: str, vocabulary: Vocabulary) -> dict[str, Any]:

@@ -8,18 +8,20 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int, Int32
 
-from kd_jax.data.dataset import Tokens, epochs_of_batches, make_batches, own_rows
+from kd_jax.data.dataset import Tokens, epochs_of_batches, labelled_rows, make_batches
 from kd_jax.data.packing import NO_TOKEN, Batches, stack
 from kd_jax.data.pipeline import Length, ShapeCache, by_shape, input_pipeline, stack_lanes
-from kd_jax.models.crf import Transitions, constrain
+from kd_jax.models.constraint import penalties
 from kd_jax.models.tagger import Tagger
 from kd_jax.settings import Head, Settings
 from kd_jax.structs import LossWeights
 from kd_jax.training import mesh as meshes
 from kd_jax.training.initial import log_frequencies, mean_logits
 from kd_jax.training.objective import Knowledge
-from kd_jax.training.step import FINITE, Start, Sums, TokenData, TrainState, init_state, tag_steps, train_steps
+from kd_jax.training.state import FINITE, Start, TrainState, init_state
+from kd_jax.training.step import Sums, TokenData, tag_steps, train_steps
 
 
 class Lane(NamedTuple):
@@ -49,9 +51,9 @@ class Position(NamedTuple):
 
     epoch: int
     chunk: int
-    loss: np.ndarray
-    tokens: np.ndarray
-    trained: np.ndarray
+    loss: Float[np.ndarray, "L"]
+    tokens: Float[np.ndarray, "L"]
+    trained: Float[np.ndarray, "L"]
 
     @classmethod
     def first(cls, lanes: int) -> "Position":
@@ -75,7 +77,7 @@ class Progress(NamedTuple):
 
     epoch: int
     ends_epoch: bool
-    loss: np.ndarray
+    loss: Float[np.ndarray, "L"]
     lane_tokens: int
     seconds: float
     position: Position
@@ -95,34 +97,36 @@ class Job:
         alphabet: distinct characters of the vocabulary, padding and unknown included.
         head: output layer of every lane.
         knowledge: of a teacher, outputs of all training tokens, fields [N, ...] or None.
-        vectors: pretrained rows of the word table, [W, D], and which there are, [W]; None where all are random.
-        unlabelled: sentences of task 0 that only the teacher speaks about; None for none.
+        vectors: pretrained rows of the word table, [W, D], and which exist, [W]; None where all are random.
+        unlabelled: sentences of task 0 that only the teacher labels; None for none.
         parameters: an encoder and a branch to start from; None for random ones.
         stream: of random numbers: a teacher and a student of one seed have nothing in common.
     """
 
     settings: Settings
     tokens: Tokens
-    sentences: tuple[np.ndarray, ...]
+    sentences: tuple[Int[np.ndarray, "_"], ...]
     lanes: tuple[Lane, ...]
     length: Length
     alphabet: int
     head: Head = "softmax"
     knowledge: Knowledge | None = None
-    vectors: tuple[np.ndarray, np.ndarray] | None = None
-    unlabelled: np.ndarray | None = None
+    vectors: tuple[Float[np.ndarray, "W D"], Bool[np.ndarray, "W"]] | None = None
+    unlabelled: Int[np.ndarray, "_"] | None = None
     parameters: Any = None
     stream: int = 0
 
     @cached_property
     def start(self) -> Start:
         """What the lanes start from: output biases from labels and from the teacher, word vectors, transitions."""
-        known = self.knowledge
-        logits = None if known is None else known.outputs.logits
+        tokens, teacher = self.tokens, self.knowledge
+        logits = None if teacher is None else teacher.outputs.logits
         return Start(
-            label_bias=np.stack([log_frequencies(self.tokens, own, task) for task, own in enumerate(self.sentences)]),
-            teacher_bias=None if logits is None else mean_logits(logits, self.tokens, self.sentences[0]),
-            transitions=None if known is None or self.head == "softmax" else known.transitions,
+            label_bias=np.stack(
+                [log_frequencies(tokens, of_task, task) for task, of_task in enumerate(self.sentences)]
+            ),
+            teacher_bias=None if logits is None else mean_logits(logits, tokens, self.sentences[0]),
+            transitions=None if teacher is None or self.head == "softmax" else teacher.transitions,
             vectors=self.vectors,
             parameters=self.parameters,
             stream=np.int32(self.stream),
@@ -146,8 +150,10 @@ class Job:
     @cached_property
     def epoch_tokens(self) -> float:
         """Real tokens of one lane's epoch, the unlabelled ones that stand beside the labelled ones included."""
-        own = sum(self.tokens.count(s) for s in self.sentences)
-        return own if self.unlabelled is None else own * self.settings.train.rows / own_rows(self.settings.train)
+        labelled = sum(self.tokens.count(s) for s in self.sentences)
+        if self.unlabelled is None:
+            return labelled
+        return labelled * self.settings.train.rows / labelled_rows(self.settings.train)
 
     @cached_property
     def _epoch_updates(self) -> int:
@@ -155,6 +161,7 @@ class Job:
         return len(next(epochs_of_batches(self.tokens, self.sentences, train, [0], unlabelled)))
 
 
+# Cached, so that jobs of equal sizes share one compiled program; jax.jit would compile a new function again.
 @lru_cache
 def _trainer(tagger: Tagger, settings: Settings, mesh: Any) -> Callable[..., tuple[TrainState, Sums]]:
     def run(
@@ -186,23 +193,6 @@ def _train_words_now(job: Job, epoch: int) -> np.bool_ | None:
     return np.bool_(epoch >= after) if after else None
 
 
-def penalties(labels: Sequence[Sequence[str]], most: int) -> Transitions:
-    """What rules out the transitions that IOB2 forbids.
-
-    Args:
-        labels: names of each task's labels.
-        most: K, of the task that has most.
-
-    Returns:
-        0 where something is allowed and far below it where not, fields with a leading [B].
-    """
-    tasks = []
-    for names in labels:
-        own = constrain(Transitions.zeros(len(names)), names)
-        tasks.append(Transitions(*(np.pad(np.asarray(x), [(0, most - len(names))] * np.ndim(x)) for x in own)))
-    return stack_lanes(tasks)
-
-
 def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterator[Progress]:
     """Train every lane of a job, chunk by chunk.
 
@@ -216,26 +206,28 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
     """
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up(job.lanes, mesh)
-    own = len(job.lanes)
+    wanted = len(job.lanes)  # the others only fill up the devices
     run = _trainer(job.tagger, job.settings, mesh)
     shared = meshes.replicate((token_data(job), job.knowledge), mesh)
-    position = Position.first(own)
+    position = Position.first(wanted)
     if start is None:
         state = initial_states(job, lanes, mesh)
     else:
         position, state = start
-    coming = _batches_of(job, lanes, position.epoch)
-    for epoch, chunks in enumerate(coming, start=position.epoch):
+    epochs = _batches_of(job, lanes, position.epoch)
+    for epoch, chunks in enumerate(epochs, start=position.epoch):
         train_words_now = meshes.replicate(_train_words_now(job, epoch), mesh)
         for number in range(position.chunk, len(chunks)):
             began = time.monotonic()
             state, sums = run(state, meshes.shard(chunks[number], mesh), (*shared, train_words_now))
-            loss = position.loss + np.asarray(sums.loss, np.float64)[:own]
-            tokens = position.tokens + np.asarray(sums.tokens, np.float64)[:own]
+            # Reading the sums waits for the device, so that the time below is the chunk's. Summed over an epoch in
+            # float64: float32 counts tokens exactly only to 2^24.
+            loss = position.loss + np.asarray(sums.loss, np.float64)[:wanted]
+            tokens = position.tokens + np.asarray(sums.tokens, np.float64)[:wanted]
             last = number + 1 == len(chunks)
-            trained = position.trained + np.asarray(sums.tokens, np.float64)[:own]
+            trained = position.trained + np.asarray(sums.tokens, np.float64)[:wanted]
             position = (
-                Position.first(own)._replace(epoch=epoch + 1, trained=trained)
+                Position.first(wanted)._replace(epoch=epoch + 1, trained=trained)
                 if last
                 else Position(epoch, number + 1, loss, tokens, trained)
             )
@@ -243,7 +235,7 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
                 epoch + 1,
                 last,
                 loss / np.maximum(tokens, 1),
-                int((chunks[number].token[:own] != NO_TOKEN).sum()),
+                int((chunks[number].token[:wanted] != NO_TOKEN).sum()),
                 time.monotonic() - began,
                 position,
                 state,
@@ -293,6 +285,7 @@ def lowered(job: Job) -> Any:
 def place(job: Job, state: TrainState) -> TrainState:
     """Saved states of a job's lanes, [L, ...], onto the devices."""
     mesh = meshes.lane_mesh(len(job.lanes))
+    # Lanes that fill up the devices are not saved; they are copies of the last, then as now.
     lanes = meshes.fill_up([meshes.take_lane(state, i) for i in range(len(job.lanes))], mesh)
     return meshes.shard(stack_lanes(lanes), mesh)
 
@@ -313,7 +306,7 @@ def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
     return start(meshes.shard((seeds, weights), mesh), (), meshes.replicate(job.start, mesh))
 
 
-def label_tokens(job: Job, params: Any, task: int, sentences: np.ndarray) -> np.ndarray:
+def label_tokens(job: Job, params: Any, task: int, sentences: Int[np.ndarray, "_"]) -> Int32[np.ndarray, "L N"]:
     """The likeliest label of every token of some sentences, for every lane.
 
     Args:
@@ -323,24 +316,24 @@ def label_tokens(job: Job, params: Any, task: int, sentences: np.ndarray) -> np.
         sentences: indices.
 
     Returns:
-        Labels over all N token positions, 0 where not asked for, [L, N] int32.
+        Labels over all N token positions, 0 outside of these sentences, [L, N].
     """
     mesh = meshes.lane_mesh(len(job.lanes))
     run = _labeller(job.tagger, mesh)
     data = token_data(job)
     labels = np.zeros((len(job.lanes), len(job.tokens.label)), np.int32)
     for batches in reading_batches(job, task, sentences):
-        found = np.asarray(run(params, (), meshes.replicate((batches, data), mesh)))[: len(job.lanes)]
+        of_batches = np.asarray(run(params, (), meshes.replicate((batches, data), mesh)))[: len(job.lanes)]
         real = batches.token != NO_TOKEN
-        labels[:, batches.token[real]] = found[:, real]
+        labels[:, batches.token[real]] = of_batches[:, real]
     return labels
 
 
-def reading_batches(job: Job, task: int, sentences: np.ndarray) -> Iterator[Batches]:
+def reading_batches(job: Job, task: int, sentences: Int[np.ndarray, "_"]) -> Iterator[Batches]:
     """Sentences as batches of few shapes, without shuffling, for reading."""
     sizes = ShapeCache()
-    found = make_batches(job.tokens, sentences, task, job.settings.train, None)
-    for group in by_shape(found).values():
+    host_batches = make_batches(job.tokens, sentences, task, job.settings.train, None)
+    for group in by_shape(host_batches).values():
         for part, shape in sizes.chunks([group]):
             yield stack(part[0], [0.0] * len(part[0]), shape, job.tokens.word_rows)
 

@@ -10,9 +10,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
 from kd_jax.settings import Divergence
 from kd_jax.structs import Array, LossWeights
+
+Scalar = Float[Array, ""] | float
 
 
 class Term(NamedTuple):
@@ -23,11 +26,11 @@ class Term(NamedTuple):
         tokens: how many these are.
     """
 
-    summed: Array
-    tokens: Array
+    summed: Float[Array, "*lanes"]
+    tokens: Int[Array, "*lanes"]
 
     @classmethod
-    def over(cls, values: Array, mask: Array) -> "Term":
+    def over(cls, values: Float[Array, "*tokens"], mask: Bool[Array, "*tokens"]) -> "Term":
         """The sum of a loss that is one number a token.
 
         Args:
@@ -37,9 +40,9 @@ class Term(NamedTuple):
         return cls(jnp.where(mask, values, 0.0).sum(), mask.sum())
 
     @property
-    def mean(self) -> Array:
+    def mean(self) -> Float[Array, "*lanes"]:
         """Of a token; 0 where there is none."""
-        return self.summed / jnp.maximum(self.tokens, 1)
+        return self.summed / jnp.maximum(self.tokens, 1)  # a sum over no tokens is 0 already
 
 
 class Terms(NamedTuple):
@@ -58,7 +61,7 @@ class Terms(NamedTuple):
     shared_hidden: Term | None = None
 
 
-def soften(logits: Array, tau: Array | float = 1.0) -> Array:
+def soften(logits: Float[Array, "*tokens K"], tau: Scalar = 1.0) -> Float[Array, "*tokens K"]:
     """Softmax with temperature: exp(z_i / tau) / sum_j exp(z_j / tau).
 
     Source: equation (1).
@@ -76,7 +79,9 @@ def soften(logits: Array, tau: Array | float = 1.0) -> Array:
     return jax.nn.softmax(logits / tau, -1)
 
 
-def cross_entropy(logits: Array, labels: Array, mask: Array) -> Array:
+def cross_entropy(
+    logits: Float[Array, "*tokens K"], labels: Int[Array, "*tokens"], mask: Bool[Array, "*tokens"]
+) -> Float[Array, ""]:
     """-log softmax(z)_y, summed over tokens: H(y, softmax(z_s)) of equation (2).
 
     Args:
@@ -92,7 +97,9 @@ def cross_entropy(logits: Array, labels: Array, mask: Array) -> Array:
     return -jnp.where(mask, of_label, 0.0).sum()
 
 
-def uniform_cross_entropy(logits: Array, valid: Array, mask: Array) -> Array:
+def uniform_cross_entropy(
+    logits: Float[Array, "*tokens K"], valid: Bool[Array, "K"], mask: Bool[Array, "*tokens"]
+) -> Float[Array, ""]:
     """Cross-entropy with the uniform distribution over a task's labels, summed over tokens, for label smoothing.
 
     Source: Szegedy et al. 2016, section 7.
@@ -110,7 +117,9 @@ def uniform_cross_entropy(logits: Array, valid: Array, mask: Array) -> Array:
     return -jnp.where(mask, log_p.mean(-1, where=where), 0.0).sum()
 
 
-def soft_cross_entropy(student: Array, teacher: Array, tau: Array | float) -> Array:
+def soft_cross_entropy(
+    student: Float[Array, "*tokens K"], teacher: Float[Array, "*tokens K"], tau: Scalar
+) -> Float[Array, "*tokens"]:
     """-sum_k softmax(z_t / tau)_k log softmax(z_s / tau)_k: the second term of equation (5).
 
     Args:
@@ -124,7 +133,9 @@ def soft_cross_entropy(student: Array, teacher: Array, tau: Array | float) -> Ar
     return -(soften(teacher, tau) * jax.nn.log_softmax(student / tau, -1)).sum(-1)
 
 
-def divergence(student: Array, teacher: Array, which: Divergence) -> Array:
+def divergence(
+    student: Float[Array, "*tokens K"], teacher: Float[Array, "*tokens K"], which: Divergence
+) -> Float[Array, "*tokens"]:
     """How far a student's distribution of labels q is from its teacher's, p; 0 where they are equal.
 
     kl: KL(p || q) = sum_k p_k log(p_k / q_k). It is `soft_cross_entropy` less the teacher's entropy, which knows
@@ -145,15 +156,15 @@ def divergence(student: Array, teacher: Array, which: Divergence) -> Array:
         return _kl(teacher, student)
     if which == "reverse-kl":
         return _kl(student, teacher)
-    between = jnp.logaddexp(student, teacher) - math.log(2.0)
-    return 0.5 * (_kl(teacher, between) + _kl(student, between))
+    middle = jnp.logaddexp(student, teacher) - math.log(2.0)  # log m, without leaving logarithms
+    return 0.5 * (_kl(teacher, middle) + _kl(student, middle))
 
 
-def _kl(log_p: Array, log_q: Array) -> Array:
+def _kl(log_p: Float[Array, "*tokens K"], log_q: Float[Array, "*tokens K"]) -> Float[Array, "*tokens"]:
     return (jnp.exp(log_p) * (log_p - log_q)).sum(-1)
 
 
-def centre(logits: Array, valid: Array) -> Array:
+def centre(logits: Float[Array, "*tokens K"], valid: Bool[Array, "..."]) -> Float[Array, "*tokens K"]:
     """Logits less their mean over a token's labels: what a softmax or a CRF, which see no shift, know of them.
 
     Args:
@@ -168,7 +179,9 @@ def centre(logits: Array, valid: Array) -> Array:
     return jnp.where(valid, logits - mean, 0.0)
 
 
-def squared_error(student: Array, teacher: Array, valid: Array | bool = True) -> Array:
+def squared_error(
+    student: Float[Array, "*tokens D"], teacher: Float[Array, "*tokens D"], valid: Bool[Array, "..."] | bool = True
+) -> Float[Array, "*tokens"]:
     """(a_s - a_t)^2 of logits or hidden states, the mean over a token's components: MSE of equations (2), (3), (4).
 
     Args:
@@ -182,7 +195,7 @@ def squared_error(student: Array, teacher: Array, valid: Array | bool = True) ->
     return jnp.square(student - teacher).mean(-1, where=jnp.broadcast_to(valid, student.shape))
 
 
-def total(terms: Terms, weights: LossWeights) -> Array:
+def total(terms: Terms, weights: LossWeights) -> Float[Array, ""]:
     """alpha mean(gold) + beta mean(logits) + gamma mean(task BiLSTM) + kappa mean(shared BiLSTM).
 
     Every term is a mean over its own tokens, so a weight is not diluted by tokens that have no labels. With alpha = 1

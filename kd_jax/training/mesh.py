@@ -13,8 +13,7 @@ import jax
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-
-from kd_jax.structs import Array
+from jaxtyping import Shaped
 
 LANE = PartitionSpec("lane")
 
@@ -66,9 +65,11 @@ def over_lanes(function: Callable[..., Any], mesh: Mesh, donate: bool = False) -
         def one(state_and_lane: tuple[Any, Any]) -> Any:
             return function(*state_and_lane, shared)
 
+        # lax.map compiles the one-lane step once and loops; vmap would batch matmuls that already fill a core.
         in_turn = mesh.devices.flat[0].platform == "cpu"
         return lax.map(one, (states, lanes)) if in_turn else jax.vmap(one)((states, lanes))
 
+    # check_vma=False: nothing is exchanged between devices, and the check knows no rule for some primitives used here.
     mapped = jax.shard_map(local, mesh=mesh, in_specs=(LANE, LANE, PartitionSpec()), out_specs=LANE, check_vma=False)
     return jax.jit(mapped, donate_argnums=(0,) if donate else ())
 
@@ -78,6 +79,6 @@ def take_lane(tree: Any, lane: int) -> Any:
     return jax.tree.map(lambda x: np.asarray(x[lane]), tree)
 
 
-def lane_array(values: Sequence[float], dtype: Any = np.float32) -> Array:
+def lane_array(values: Sequence[float], dtype: Any = np.float32) -> Shaped[np.ndarray, "L"]:
     """A scalar of each lane, [L]."""
     return np.asarray(values, dtype)

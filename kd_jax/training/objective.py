@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
 from kd_jax.models.crf import Transitions
 from kd_jax.models.tagger import FORBIDDEN
 from kd_jax.settings import DistillConfig
 from kd_jax.structs import Array, Outputs
 from kd_jax.training import losses
-from kd_jax.training.losses import Term, Terms
+from kd_jax.training.losses import Scalar, Term, Terms
 from kd_jax.training.structure import Chain, chain_divergence, posteriors
 
 
@@ -29,7 +30,7 @@ class Knowledge(NamedTuple):
     scale: Outputs
     transitions: Transitions | None = None
 
-    def at(self, token: Array) -> "Knowledge":
+    def at(self, token: Int[Array, "R T"]) -> "Knowledge":
         """What is known of the tokens of a batch, [R, T], of outputs of all tokens."""
         return self._replace(outputs=Outputs(*(None if x is None else x[token] for x in self.outputs)))
 
@@ -43,9 +44,9 @@ class Sentences(NamedTuple):
         valid: labels that the tokens' task has, broadcastable to [R, T, K], bool.
     """
 
-    matched: Array
-    starts: Array
-    valid: Array
+    matched: Bool[Array, "R T"]
+    starts: Bool[Array, "R T"]
+    valid: Bool[Array, "#R #T K"]
 
 
 def loss_terms(
@@ -54,7 +55,7 @@ def loss_terms(
     transitions: Transitions | None,
     teacher: Knowledge | None,
     sentences: Sentences,
-    tau: Array | float,
+    tau: Scalar,
     how: DistillConfig,
 ) -> Terms:
     """The terms of equations (2) to (5) or of their standardised forms, as sums and counts; `losses.total` weighs them.
@@ -81,7 +82,9 @@ def loss_terms(
     matched = sentences.matched
     standardised = how.equations == "standardised"
 
-    def hidden(ours: Array, theirs: Array | None, scale: Array | None) -> Term | None:
+    def hidden(
+        ours: Float[Array, "R T H"], theirs: Float[Array, "R T H"] | None, scale: Float[Array, ""] | None
+    ) -> Term | None:
         if theirs is None:
             return None
         error = losses.squared_error(ours, theirs.astype(ours.dtype))
@@ -98,13 +101,13 @@ def loss_terms(
 
 
 def _logits(
-    student: Array,
+    student: Float[Array, "R T K"],
     transitions: Transitions | None,
     teacher: Knowledge,
     sentences: Sentences,
-    tau: Array | float,
+    tau: Scalar,
     how: DistillConfig,
-) -> Array:
+) -> Float[Array, "R T"]:
     """The term of the logits, one number a token, [R, T]."""
     theirs, valid = teacher.outputs.logits.astype(student.dtype), sentences.valid
     if how.match == "mse" and how.equations == "printed":
@@ -128,14 +131,19 @@ def _logits(
     return jnp.square(tau) * chain_divergence(*((its, mine) if how.divergence == "kl" else (mine, its)), *rows)
 
 
-def _posteriors(logits: Array, transitions: Transitions | None, rows: tuple[Array, Array], tau: Array | float) -> Array:
+def _posteriors(
+    logits: Float[Array, "R T K"],
+    transitions: Transitions | None,
+    rows: tuple[Bool[Array, "R T"], Bool[Array, "R T"]],
+    tau: Scalar,
+) -> Float[Array, "R T K"]:
     """Log-marginals [R, T, K]; a softmax head's need no pass over the sentence."""
     if transitions is None:
         return jax.nn.log_softmax(logits / tau, -1)
     return posteriors(_chain(logits, transitions, tau), *rows)
 
 
-def _chain(logits: Array, transitions: Transitions | None, tau: Array | float) -> Chain:
+def _chain(logits: Float[Array, "R T K"], transitions: Transitions | None, tau: Scalar) -> Chain:
     """Logits and transitions, or none of a softmax head, as a chain at a temperature."""
     if transitions is None:
         transitions = Transitions.zeros(logits.shape[-1])

@@ -8,13 +8,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, PRNGKeyArray
 
 from kd_jax.structs import Array, Outputs
 
 HIDDEN = ("task_hidden", "shared_hidden")
 
 
-def init_projections(key: Array, student: Outputs, teacher: Outputs) -> dict[str, Any]:
+def init_projections(key: PRNGKeyArray, student: Outputs, teacher: Outputs) -> dict[str, Any]:
     """Parameters of a linear map for every hidden state that is to be matched and is of another width.
 
     Args:
@@ -49,5 +50,7 @@ def project(projections: dict[str, Any], student: Outputs) -> Outputs:
     return student._replace(**{name: _affine(getattr(student, name), **of) for name, of in projections.items()})
 
 
-def _affine(hidden: Array, kernel: Array, bias: Array) -> Array:
+def _affine(
+    hidden: Float[Array, "*tokens Hs"], kernel: Float[Array, "Hs Ht"], bias: Float[Array, "Ht"]
+) -> Float[Array, "*tokens Ht"]:
     return hidden @ kernel + jnp.expand_dims(bias, range(hidden.ndim - 1))

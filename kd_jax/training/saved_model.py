@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import Int
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
@@ -68,7 +69,7 @@ def digest_arrays(tree: Any) -> str:
     return total.hexdigest()
 
 
-def save_model(folder: Path, model: TrainedModel, counts: Mapping[str, np.ndarray | None]) -> str:
+def save_model(folder: Path, model: TrainedModel, counts: Mapping[str, Int[np.ndarray, "_ 3"] | None]) -> str:
     """Write a model's folder, whole or not at all.
 
     Args:
@@ -153,7 +154,7 @@ def load_model(folder: Path) -> TrainedModel:
     )
 
 
-def load_counts(folder: Path) -> dict[str, np.ndarray]:
+def load_counts(folder: Path) -> dict[str, Int[np.ndarray, "_ 3"]]:
     """Entities by sentence of each scored corpus, as `save_model` was given them.
 
     Raises:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float
 
 from kd_jax.models.crf import Transitions, log_conditionals, log_marginals
 from kd_jax.structs import Array
@@ -35,15 +36,15 @@ class Chain(NamedTuple):
         transitions: what is ruled out included; `Transitions.zeros` of a softmax head.
     """
 
-    emissions: Array
+    emissions: Float[Array, "R T K"]
     transitions: Transitions
 
-    def softened(self, tau: Array | float) -> "Chain":
+    def softened(self, tau: Float[Array, ""] | float) -> "Chain":
         """The chain at a temperature: every score divided by tau, above 0."""
         return jax.tree.map(lambda score: score / tau, self)
 
 
-def posteriors(chain: Chain, starts: Array, mask: Array) -> Array:
+def posteriors(chain: Chain, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]) -> Float[Array, "R T K"]:
     """log p(y_t = k | sentence).
 
     Args:
@@ -57,7 +58,7 @@ def posteriors(chain: Chain, starts: Array, mask: Array) -> Array:
     return log_marginals(*chain, starts, mask)
 
 
-def chain_divergence(p: Chain, q: Chain, starts: Array, mask: Array) -> Array:
+def chain_divergence(p: Chain, q: Chain, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]) -> Float[Array, "R T"]:
     """KL(p || q) over labellings, as each token's share: sum over i of p(y_t-1 = i) KL(p(y_t | i) || q(y_t | i)).
 
     By the chain rule the shares of a sentence's tokens add up to the sum over labellings y of p(y) log(p(y) / q(y)).
@@ -79,6 +80,6 @@ def chain_divergence(p: Chain, q: Chain, starts: Array, mask: Array) -> Array:
     marginals = jnp.exp(posteriors(p, starts, mask))
     before = jnp.pad(marginals[:, :-1], ((0, 0), (1, 0), (0, 0)))
     continues = jnp.pad(mask[:, :-1], ((0, 0), (1, 0))) & ~starts
-    # nothing is before a sentence's first token, and its conditionals are the same for every i: take those of label 0
+    # Nothing is before a sentence's first token, and its conditionals are the same for every i: take those of label 0.
     before = jnp.where(continues[..., None], before, jax.nn.one_hot(0, before.shape[-1]))
     return jnp.where(mask, (before * given).sum(-1), 0.0)

@@ -14,7 +14,8 @@ from kd_jax.cost.timing import GOLD_ONLY, timing_job
 from kd_jax.data.pipeline import Length, input_pipeline
 from kd_jax.settings import Settings, override
 from kd_jax.training import loop
-from kd_jax.training.step import init_state, train_step
+from kd_jax.training.state import init_state
+from kd_jax.training.step import train_step
 
 SIZES = [
     [],

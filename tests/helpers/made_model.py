@@ -11,7 +11,7 @@ from kd_jax.settings import override
 from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Job, Lane
 from kd_jax.training.saved_model import TrainedModel, save_model
-from kd_jax.training.step import init_state
+from kd_jax.training.state import init_state
 
 
 def made(folder, *, head="softmax", constrained=False, name="Tiny", kinds=("Gene",)):

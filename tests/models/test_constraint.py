@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kd_jax.errors import InputError
 from kd_jax.models import crf
+from kd_jax.models.constraint import allowed_transitions, constrain
 from kd_jax.models.crf import Transitions
 
 LABELS = ("O", "B-Gene", "I-Gene", "B-Disease", "I-Disease")
@@ -18,7 +19,7 @@ viterbi = jax.jit(crf.viterbi)
 
 
 def test_allowed_transitions_of_iob2():
-    start_ok, pair_ok = crf.allowed_transitions(LABELS)
+    start_ok, pair_ok = allowed_transitions(LABELS)
     opened = {label for label, ok in zip(LABELS, start_ok, strict=True) if ok}
     assert opened == {"O", "B-Gene", "B-Disease"}
     for before, row in zip(LABELS, pair_ok, strict=True):
@@ -29,7 +30,7 @@ def test_allowed_transitions_of_iob2():
 @pytest.mark.parametrize("label", ["E-Gene", "Gene", "", "o"])
 def test_labels_of_another_scheme_are_refused(label):
     with pytest.raises(InputError, match="IOB2"):
-        crf.allowed_transitions(["O", label])
+        allowed_transitions(["O", label])
 
 
 @settings(max_examples=60)
@@ -38,7 +39,7 @@ def test_a_constrained_decode_is_always_legal_and_the_best_legal_one(seed, scale
     rows = [[4, 1], [2, 3]]
     emissions, _, starts, mask = packed(rows, len(LABELS), seed=seed, scale=scale)
     emissions = np.asarray(jax.nn.log_softmax(emissions))
-    path, score = viterbi(emissions, crf.constrain(Transitions.zeros(len(LABELS)), LABELS), starts, mask)
+    path, score = viterbi(emissions, constrain(Transitions.zeros(len(LABELS)), LABELS), starts, mask)
     best = 0.0
     for r, a, b in sentences(rows):
         assert legal([LABELS[y] for y in path[r, a:b]])
@@ -64,10 +65,10 @@ def test_constrained_training_puts_no_mass_on_illegal_paths():
     rows = [[3, 1], [4]]
     emissions, _, starts, mask = packed(rows, len(LABELS), seed=1, scale=3.0)
     free = random_transitions(2, len(LABELS))
-    start_ok, pair_ok = crf.allowed_transitions(LABELS)
+    start_ok, pair_ok = allowed_transitions(LABELS)
 
     def constrained(transitions):
-        return log_partition(emissions, crf.constrain(transitions, LABELS), starts, mask)
+        return log_partition(emissions, constrain(transitions, LABELS), starts, mask)
 
     value, gradient = jax.value_and_grad(constrained)(free)
     expected = 0.0

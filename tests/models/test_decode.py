@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kd_jax.models.crf import Transitions, allowed_transitions, constrain, decode, viterbi
+from kd_jax.models.constraint import allowed_transitions, constrain, penalties
+from kd_jax.models.crf import Transitions, viterbi
+from kd_jax.models.decode import decode
 from kd_jax.models.tagger import mask_labels
-from kd_jax.training.loop import penalties
 
 LABELS = ("O", "B-Gene", "I-Gene")
 STARTS = jnp.array([[True, False, False, True, False]])

@@ -8,6 +8,7 @@ from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.data.dataset import make_batches, read_tokens
 from kd_jax.data.packing import NO_TOKEN, Shape, stack
+from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import PADDING, build_vocabulary
 from kd_jax.distill.extract import extract, widths
 from kd_jax.models.features import CharEncoder, highest
@@ -29,7 +30,7 @@ def make_job(assignments=(), head="softmax", lanes=1):
     tokens = read_tokens(corpora, vocabulary, settings)
     sentences = tuple(tokens.sentences(c.name, ("train",)) for c in corpora)
     lanes = tuple(Lane(seed, GOLD) for seed in range(lanes))
-    return Job(settings, tokens, sentences, lanes, 1, len(vocabulary.chars) + 2, head)
+    return Job(settings, tokens, sentences, lanes, Length(1), len(vocabulary.chars) + 2, head)
 
 
 def params_of(job):

@@ -17,7 +17,8 @@ from kd_jax.settings import override
 from kd_jax.structs import LossWeights
 from kd_jax.training import loop, losses
 from kd_jax.training.loop import Lane, label_tokens, train
-from kd_jax.training.step import init_state, read_batch, train_step
+from kd_jax.training.state import init_state
+from kd_jax.training.step import read_batch, train_step
 
 
 def trained(job):

@@ -10,7 +10,8 @@ from helpers.finite_differences import gradient
 from helpers.made_paths import GAP, enumerate_paths, log_sum_exp, packed, random_transitions, sentences
 
 from kd_jax.models import crf
-from kd_jax.models.crf import FORBIDDEN_TRANSITION, Transitions
+from kd_jax.models.constraint import FORBIDDEN_TRANSITION
+from kd_jax.models.crf import Transitions
 from kd_jax.training import structure
 from kd_jax.training.structure import Chain
 

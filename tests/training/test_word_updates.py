@@ -13,7 +13,8 @@ from kd_jax.data import pipeline as input_pipeline
 from kd_jax.settings import override
 from kd_jax.training import loop
 from kd_jax.training.loop import Lane, place, train
-from kd_jax.training.step import init_state, train_step
+from kd_jax.training.state import init_state
+from kd_jax.training.step import train_step
 
 AFTER = 2
 

@@ -1,0 +1,149 @@
+"""What a lane is: parameters, optimiser, random key. How it begins, and the part of it that a batch touches."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Bool, Float, Int, Int32, UInt32
+
+from kd_jax.data.packing import Batches
+from kd_jax.models.crf import Transitions
+from kd_jax.models.tagger import Tagger, init_params
+from kd_jax.settings import Head, Settings
+from kd_jax.structs import Array, LossWeights
+
+FINITE = -1
+OptState = tuple[optax.EmptyState, optax.ScaleByAdamState]
+"""Of `optimizer`: clipping has none, Adam its count and moments."""
+
+
+class TrainState(NamedTuple):
+    """Everything a lane is; with a leading [L] over lanes.
+
+    Attributes:
+        step: updates made.
+        params: as `init_params` gives them.
+        opt_state: the state of `optimizer`, moments of the parameters' shapes.
+        key: the lane's random key; a step's randomness is a function of (key, step).
+        weights: of the loss terms.
+        diverged_at: the step at which loss or gradient was not finite, after which nothing changes; else FINITE.
+    """
+
+    step: Int32[Array, "*L"]
+    params: Any
+    opt_state: OptState
+    key: UInt32[Array, "*L 2"]
+    weights: LossWeights
+    diverged_at: Int32[Array, "*L"]
+
+
+class Start(NamedTuple):
+    """What lanes start from besides their seeds; shared by the lanes of a program.
+
+    Attributes:
+        label_bias: the output layer's bias of models that learn from gold labels, [B, K].
+        teacher_bias: that of students that learn from a teacher alone, [K]; None without a teacher.
+        transitions: of a CRF student without gold labels, its teacher's, [K, K] and [K]; None for zeros.
+        vectors: pretrained rows of the word table, [W, D], and which exist, [W]; None where all are random.
+        parameters: an encoder and a branch to start from, as `teachers_parameters` gives them; None for random ones.
+        stream: of random numbers, int32: teachers' and students' have nothing in common.
+    """
+
+    label_bias: Float[Array, "B K"]
+    teacher_bias: Float[Array, "K"] | None = None
+    transitions: Transitions | None = None
+    vectors: tuple[Float[Array, "W D"], Bool[Array, "W"]] | None = None
+    parameters: Any = None
+    stream: Int32[Array, ""] | int = 0
+
+
+@lru_cache
+def optimizer(settings: Settings) -> optax.GradientTransformation:
+    """Clipping by the global norm, then Adam's direction; the learning rate comes with each batch."""
+    return optax.chain(optax.clip_by_global_norm(settings.train.clip_norm), optax.scale_by_adam())
+
+
+def init_state(
+    tagger: Tagger,
+    settings: Settings,
+    head: Head,
+    seed: Int[Array, ""],
+    weights: LossWeights,
+    word_rows: int,
+    start: Start,
+) -> TrainState:
+    """A lane at its first step: a function of its seed and of what it starts from.
+
+    The output layer starts at the log frequencies of the labels, so that the first loss is their entropy. From a zero
+    bias the hidden layer carries the frequencies itself, and with a high learning rate saturates in doing so.
+
+    Args:
+        tagger: the module.
+        settings: of the run.
+        head: with a CRF, parameters have its transitions too, under "crf".
+        seed: int32 scalar.
+        weights: of the loss terms, scalars; with alpha = 0 a lane starts from its teacher's mean.
+        word_rows: rows of the word table, W.
+        start: what lanes share.
+    """
+    init_key, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), start.stream))
+    tasks = start.label_bias.shape[0]
+    params = init_params(tagger, init_key, tasks, word_rows)
+    # Lanes of one program differ in their weights, so both starts are there and each lane picks its own.
+    taught_only = weights.alpha == 0
+    bias = start.label_bias
+    if start.teacher_bias is not None:
+        bias = jnp.where(taught_only, start.teacher_bias[None], bias)
+    params["branch"]["logits"]["bias"] = bias
+    if start.parameters is not None:
+        params["encoder"] = start.parameters["encoder"]
+        params["branch"] = jax.tree.map(lambda x: x[None], start.parameters["branch"])
+    if start.vectors is not None:
+        table, pretrained = start.vectors
+        params["words"] = jnp.where(pretrained[:, None], table, params["words"])
+    if head == "crf":
+        zeros = Transitions.zeros(tagger.labels)
+        teachers = zeros if start.transitions is None else start.transitions
+        chain = jax.tree.map(lambda zero, x: jnp.where(taught_only, x, zero), zeros, teachers)
+        params["crf"] = jax.tree.map(lambda x: jnp.stack([x] * tasks), chain._asdict())
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer(settings).init(params),
+        key=jax.random.key_data(key),  # plain integers, which checkpoints can hold and lanes be stacked from
+        weights=weights,
+        diverged_at=jnp.full((), FINITE, jnp.int32),
+    )
+
+
+def take(tree: Any, batch: Batches) -> Any:
+    """The part of a parameter-shaped tree that a batch touches: its words, the encoder, what its task has."""
+    of_task = {name: jax.tree.map(lambda x: x[batch.task], tree[name]) for name in tree.keys() & {"branch", "crf"}}
+    # The list of words is padded with a row that the table does not have: zeros here, dropped by `put`.
+    words = tree["words"].at[batch.word].get(mode="fill", fill_value=0.0)
+    return {"words": words, "encoder": tree["encoder"], **of_task}
+
+
+def put(tree: Any, touched: Any, batch: Batches, frozen_words: bool) -> Any:
+    """The tree with that part replaced; rows that do not exist are dropped."""
+    of_task = {
+        name: jax.tree.map(lambda x, y: x.at[batch.task].set(y), tree[name], touched[name])
+        for name in tree.keys() & {"branch", "crf"}
+    }
+    words = tree["words"] if frozen_words else tree["words"].at[batch.word].set(touched["words"], mode="drop")
+    return {"words": words, "encoder": touched["encoder"], **of_task}
+
+
+def take_moments(opt_state: OptState, batch: Batches) -> OptState:
+    """The optimiser's state of what a batch touches: moments are cut as the parameters are."""
+    clip, adam = opt_state
+    return clip, adam._replace(mu=take(adam.mu, batch), nu=take(adam.nu, batch))
+
+
+def put_moments(opt_state: OptState, touched: OptState, batch: Batches, frozen_words: bool) -> OptState:
+    """The optimiser's state with that part replaced."""
+    (_, old), (clip, new) = opt_state, touched
+    mu, nu = put(old.mu, new.mu, batch, frozen_words), put(old.nu, new.nu, batch, frozen_words)
+    return clip, new._replace(mu=mu, nu=nu)
