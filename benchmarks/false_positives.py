@@ -1,7 +1,7 @@
 """How often tests call equal models different, how often they see a gain, and how often limits cover the truth.
 
 Made-up models of one corpus: 1,000 sentences of 0 to 4 entities, F1 about 80, entities found and false ones made up by
-chances that depend on the sentence, on the model and sentence, and on the seed. `runs` compares them by
+probabilities that depend on the sentence, on the model and sentence, and on the seed. `runs` compares them by
 `significance.compare_runs` and by the test that it replaced, a permutation of the seeds' summed counts over sentences;
 `corpora` counts how often limits of a difference over corpora hold it; `splits` divides equal runs of a real model,
 given as its files of counts, into two halves again and again.

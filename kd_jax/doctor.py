@@ -27,8 +27,8 @@ def doctor(_: Any, __: list[str]) -> int:
         except PackageNotFoundError:
             print(f"verdict: {name} is missing; install with: pip install -e . in a checkout")
             return 1
-    fault, told = _devices()
-    print(f"verdict: {fault or told}")
+    fault, summary = _devices()
+    print(f"verdict: {fault or summary}")
     return 1 if fault else 0
 
 

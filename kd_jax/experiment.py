@@ -96,8 +96,8 @@ class Student:
         """Every combination of its weights in which some term reaches the logits; one where nothing is to choose."""
         fields = (self.alpha, self.beta, self.gamma, self.kappa, self.tau)
         values = [field if isinstance(field, Grid) else (field,) for field in fields]
-        found = (LossWeights(*map(float, combination)) for combination in itertools.product(*values))
-        return tuple(weights for weights in found if weights.alpha or weights.beta)
+        combinations = (LossWeights(*map(float, combination)) for combination in itertools.product(*values))
+        return tuple(weights for weights in combinations if weights.alpha or weights.beta)
 
 
 @dataclass(frozen=True)
@@ -249,19 +249,19 @@ def load_experiment(name: str) -> Experiment:
     if path.suffix != ".py" or kind_of(path) != "file":
         raise InputError(f"--experiment={name}: no such experiment; {nearest(name, experiments())}")
     try:
-        found = runpy.run_path(str(path)).get("EXPERIMENT")
+        loaded = runpy.run_path(str(path)).get("EXPERIMENT")
     except Exception as fault:
         raise InputError(f"{path}: can't be run ({type(fault).__name__}: {fault})") from fault
-    if not isinstance(found, Experiment):
+    if not isinstance(loaded, Experiment):
         raise InputError(
             f"{path}: sets no EXPERIMENT = Experiment(...); see {experiments()['logits']} for one that does"
         )
-    check_experiment(found, str(path))
-    if found.name in experiments() and path != experiments()[found.name]:
+    check_experiment(loaded, str(path))
+    if loaded.name in experiments() and path != experiments()[loaded.name]:
         raise InputError(
-            f"{path}: name={found.name!r} is a built-in experiment's; its rows would stand among that one's"
+            f"{path}: name={loaded.name!r} is a built-in experiment's; its rows would stand among that one's"
         )
-    return found
+    return loaded
 
 
 def check_own(experiment: Experiment) -> None:

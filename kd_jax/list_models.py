@@ -37,13 +37,13 @@ def list_models(given: Any, words: list[str]) -> None:
         raise InputError("name a work folder, such as kd-jax models runs/sample")
     shown: list[FoundModel] = []
     for place in [cli.path(word, "folder") for word in words]:
-        there = find_models(place, warn)
-        if not there:
+        models = find_models(place, warn)
+        if not models:
             warn(f"{place}: no model here, nor below it")
-        for corpus in given.corpus or sorted({model.corpus for model in there}):
+        for corpus in given.corpus or sorted({model.corpus for model in models}):
             # Also where all are listed, so that a name that none has is refused.
-            best = choose(there, place, corpus, given.label, best=True) if given.best or given.corpus else None
-            of_corpus = [model for model in there if model.corpus == corpus and given.label in (None, *model.labels)]
+            best = choose(models, place, corpus, given.label, best=True) if given.best or given.corpus else None
+            of_corpus = [model for model in models if model.corpus == corpus and given.label in (None, *model.labels)]
             shown += [best] if given.best and best else of_corpus
     shown = [model for model in shown if given.tuning or not model.tuning]
     print("\n".join(_objects(shown) if given.format == "jsonl" else _lines(shown)))

@@ -39,8 +39,8 @@ def ship(given: Any, _: list[str]) -> None:
     from kd_jax.export.found import open_place  # noqa: PLC0415
 
     names = ("weights", "constrained", "test", "onnx", "scheme")
-    found, task = open_place(given.model, given.corpus, given.label, best=given.best, say=warn)
-    print(deliver(found, given.out, task=given.task or task, **{name: given[name].value for name in names}))
+    folder, task = open_place(given.model, given.corpus, given.label, best=given.best, say=warn)
+    print(deliver(folder, given.out, task=given.task or task, **{name: given[name].value for name in names}))
 
 
 COMMAND = cli.Command(__doc__ or "", define, ship)

@@ -35,11 +35,11 @@ def define(flags: cli.Flags) -> None:
 def tag(given: Any, words: list[str]) -> None:
     """Tag what the flags describe."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    from kd_jax.export.tag_files import Asked, tag_files  # noqa: PLC0415 - `--help` needs no JAX
+    from kd_jax.export.tag_files import TagRequest, tag_files  # noqa: PLC0415 - `--help` needs no JAX
 
     names = [cli.path(word, "any", dash=True) for word in words]
-    flags = {name: given[name].value for name in Asked.__dataclass_fields__ if name != "names"}
-    tag_files(Asked(names=names, **flags))
+    flags = {name: given[name].value for name in TagRequest.__dataclass_fields__ if name != "names"}
+    tag_files(TagRequest(names=names, **flags))
 
 
 COMMAND = cli.Command(__doc__ or "", define, tag, words="[FILE|FOLDER|- ...]")

@@ -43,10 +43,10 @@ def vectors(given: Any, _: list[str]) -> None:
     from kd_jax.distill.make_vectors import VectorsRequest, make_vectors  # noqa: PLC0415
     from kd_jax.settings import WordConfig  # noqa: PLC0415
 
-    asked: dict[str, Any] = {name: given[name].value for name in NAMES}
-    asked["spelling"] = WordConfig(**{name: given[name].value for name in SPELLING})
-    asked["encoder"] = given["from"].value  # given.from would be a syntax error
-    print(make_vectors(VectorsRequest(**asked), Console(stderr=True)))
+    fields: dict[str, Any] = {name: given[name].value for name in NAMES}
+    fields["spelling"] = WordConfig(**{name: given[name].value for name in SPELLING})
+    fields["encoder"] = given["from"].value  # given.from would be a syntax error
+    print(make_vectors(VectorsRequest(**fields), Console(stderr=True)))
 
 
 COMMAND = cli.Command(__doc__ or "", define, vectors, interrupted="interrupted; nothing is written")

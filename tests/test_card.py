@@ -56,7 +56,7 @@ def test_a_run_writes_a_card_beside_every_student_and_says_a_line_of_each_column
         assert card["f1"] == rows[card["label"], card["seed"]].f1
         assert len(card["agreement"]) == (card["label"] in {"SM a=0", "SM a=0.5"})
         assert f"{card['f1']:.2f}" in path.with_suffix(".md").read_text()
-        assert f"cards of {card['label']} on First (1 seed): F1 {card['f1']:.1f}" in text
+        assert f"model cards: {card['label']} on First (1 seed): F1 {card['f1']:.1f}" in text
     assert len({card["speed"]["model"] for card in cards.values()}) == 1
 
 
@@ -90,12 +90,12 @@ def test_a_second_call_leaves_cards_alone_and_writes_those_that_lack(ran):
     """Also to the bytes that they had: the speed of the architecture is known."""
     _, work, _ = ran
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in work.glob("students/First/*/card.*")}
-    assert "cards of" not in run(work.parent)
+    assert "model cards" not in run(work.parent)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
     lost, damaged = sorted(path for path in before if path.suffix == ".json")[:2]
     lost.unlink()
     damaged.write_bytes(b'{"speed": {"architecture": 1}}')  # tells nothing, and is left alone
-    assert run(work.parent).count("cards of") == 1
+    assert run(work.parent).count("model cards") == 1
     assert lost.read_bytes() == before[lost][0]
     damaged.write_bytes(before[damaged][0])
 

@@ -22,7 +22,7 @@ from kd_jax.evaluation import results
 from kd_jax.experiment import load_experiment
 from kd_jax.export.cards import write_cards
 from kd_jax.export.delivery import ship
-from kd_jax.export.tag_files import Asked, tag_files
+from kd_jax.export.tag_files import TagRequest, tag_files
 from kd_jax.report.build import write_report
 from kd_jax.training.manifest import read_manifest
 from kd_jax.training.saved_model import load_model
@@ -42,7 +42,7 @@ def kept(tmp_path):
 
 
 def tags(kept, model, **asked):
-    tag_files(Asked([kept / model], names=[kept / "text.tsv"], format="conll", out=kept / "now.conll", **asked))
+    tag_files(TagRequest([kept / model], names=[kept / "text.tsv"], format="conll", out=kept / "now.conll", **asked))
     return (kept / "now.conll").read_text()
 
 

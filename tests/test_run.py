@@ -70,7 +70,7 @@ def test_finished_models_are_not_trained_again(finished, corpora):
     rows = rows_without_times(workdir)
     text = ask(corpora, workdir)
     assert "nothing to train" in text
-    assert "cards of" not in text
+    assert "model cards" not in text
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert rows_without_times(workdir) == rows
 
@@ -86,11 +86,11 @@ def test_a_card_beside_every_student(finished, corpora):
         assert path.with_suffix(".md").read_text().startswith(f"# {card['label']} on {card['corpus']}\n")
         assert len(card["agreement"]) == (card["label"] in {"SM a=0", "SM a=0.5"})
     assert len({card["speed"]["model"] for card in cards.values()}) == 1
-    assert text.count("cards of STM on First (2 seeds)") == 1
+    assert text.count("model cards: STM on First (2 seeds)") == 1
     lost = max(cards)
     content = lost.read_bytes()
     lost.unlink()
-    assert ask(corpora, workdir).count("cards of") == 1
+    assert ask(corpora, workdir).count("model cards") == 1
     assert lost.read_bytes() == content
 
 

@@ -26,7 +26,7 @@ def ask(folder, capsysbinary, monkeypatch):
     def run(*names, **given):
         monkeypatch.setattr(sys.stdout, "reconfigure", lambda **_: None, raising=False)
         tag_files.tag_files(
-            tag_files.Asked(**({"model": [str(folder)], "names": [str(name) for name in names]} | given))
+            tag_files.TagRequest(**({"model": [str(folder)], "names": [str(name) for name in names]} | given))
         )
         return capsysbinary.readouterr().out.decode()
 
@@ -413,7 +413,7 @@ def test_faults_are_named(ask, tmp_path):
         (["a"], {"text": "b"}, "give either"),
         ([], {"model": []}, "--model=FOLDER is needed"),
         ([], {"model": [str(tmp_path)]}, "no model here"),
-        ([tmp_path / "bad.tsv"], {"format": "brat", "out": tmp_path / "empty"}, "is there already"),
+        ([tmp_path / "bad.tsv"], {"format": "brat", "out": tmp_path / "empty"}, "already exists"),
     ):
         with pytest.raises(InputError) as fault:
             ask(*names, **({"format": "jsonl", "out": tmp_path / "out"} | given))

@@ -29,11 +29,11 @@ def bench(given: Any, _: list[str]) -> None:
     """Measure what the flags describe."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # other processes want memory of a GPU too
     from kd_jax.bench.command import bench as show  # noqa: PLC0415 - `--help` needs no JAX
-    from kd_jax.bench.measure import Asked  # noqa: PLC0415
+    from kd_jax.bench.measure import BenchRequest  # noqa: PLC0415
 
     names = ("data_dir", "datasets", "scheme", "lanes", "steps", "repeats", "starts", "peer")
-    asked = Asked(**{name: given[name].value for name in names}, dtypes=given.dtype, assignments=given.set)
-    show(asked, given.json)
+    request = BenchRequest(**{name: given[name].value for name in names}, dtypes=given.dtype, assignments=given.set)
+    show(request, given.json)
 
 
 COMMAND = cli.Command(__doc__ or "", define, bench)

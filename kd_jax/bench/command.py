@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from kd_jax.bench.measure import Asked, measure
+from kd_jax.bench.measure import BenchRequest, measure
 from kd_jax.bench.tables import tables
 from kd_jax.bench.tagging import measure_tagging, tagging_table
 from kd_jax.runtime.display import display
@@ -16,30 +16,30 @@ from kd_jax.runtime.files import replace_file
 from kd_jax.training.mesh import use_all_cores
 
 
-def bench(asked: Asked, json_file: Path | None) -> None:
+def bench(request: BenchRequest, json_file: Path | None) -> None:
     """Measure, and show tables.
 
     Args:
-        asked: what to measure.
+        request: what to measure.
         json_file: gets everything that was measured; None for nothing.
 
     Raises:
         InputError: for whatever is wrong with what was asked, the corpora or the file.
     """
-    console, told = Console(file=display()), Console(stderr=True)
+    console, errors_out = Console(file=display()), Console(stderr=True)
 
     def log(line: str) -> None:
-        told.print(line, highlight=False)
+        errors_out.print(line, highlight=False)
 
     if json_file:
         replace_file(json_file, b"{}")  # refused before minutes of work, if at all
     use_all_cores()
     with tempfile.TemporaryDirectory() as programs:
         jax.config.update("jax_compilation_cache_dir", programs)  # what is compiled to be asked is then run, too
-        found = measure(asked, log)
-        found["tagging"] = measure_tagging(asked, log)
-    for table in tables(found):
+        measured = measure(request, log)
+        measured["tagging"] = measure_tagging(request, log)
+    for table in tables(measured):
         console.print(table)
-    console.print(tagging_table(found["tagging"]))
+    console.print(tagging_table(measured["tagging"]))
     if json_file:
-        replace_file(json_file, json.dumps(found | {"command": sys.argv}, indent=1).encode())
+        replace_file(json_file, json.dumps(measured | {"command": sys.argv}, indent=1).encode())

@@ -27,7 +27,7 @@ ROWS_TRIED = (1, 2, 4)  # times the rows of a batch, in search of our own best
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchRequest:
     """What to measure, unchecked; fields as the flags of kd_jax.bench."""
 
     data_dir: Path | None = None
@@ -95,7 +95,7 @@ class Entrant:
         }
 
 
-def settings_for(asked: Asked, dtype: str) -> Settings:
+def settings_for(request: BenchRequest, dtype: str) -> Settings:
     """The run's settings, computing in a dtype.
 
     Raises:
@@ -103,16 +103,16 @@ def settings_for(asked: Asked, dtype: str) -> Settings:
     """
     if dtype not in get_args(Compute):
         raise InputError(f"--dtype={dtype}: {nearest(dtype, get_args(Compute))}")
-    return override(Settings(), [*asked.assignments, f"model.compute={dtype}"])
+    return override(Settings(), [*request.assignments, f"model.compute={dtype}"])
 
 
-def read_corpora(asked: Asked) -> list[Corpus]:
+def read_corpora(request: BenchRequest) -> list[Corpus]:
     """The corpora to train on; a synthetic one where no folder is named."""
-    if asked.data_dir is None:
-        if asked.datasets:
-            raise InputError(f"--datasets={asked.datasets[0]}: needs --data_dir, the folder that it is in")
+    if request.data_dir is None:
+        if request.datasets:
+            raise InputError(f"--datasets={request.datasets[0]}: needs --data_dir, the folder that it is in")
         return [synthetic_corpus()]
-    return load(asked.data_dir, asked.datasets or None, asked.scheme)
+    return load(request.data_dir, request.datasets or None, request.scheme)
 
 
 def lane_counts(texts: Sequence[str]) -> list[int]:
@@ -126,12 +126,12 @@ def lane_counts(texts: Sequence[str]) -> list[int]:
     return list(dict.fromkeys(map(int, texts)))
 
 
-def measure(asked: Asked, log: Callable[[str], None]) -> dict[str, Any]:
+def measure(request: BenchRequest, log: Callable[[str], None]) -> dict[str, Any]:
     """Measure everything that was asked for.
 
     Args:
-        asked: the flags.
-        log: is told what is going on.
+        request: the flags.
+        log: called with what is going on.
 
     Returns:
         Plain JSON types: the device, one entry of "runs" for each number of lanes and dtype and, with the peer, its
@@ -140,12 +140,12 @@ def measure(asked: Asked, log: Callable[[str], None]) -> dict[str, Any]:
     Raises:
         InputError: for whatever is wrong with the flags, the corpora or the peer.
     """
-    lanes, dtypes = lane_counts(asked.lanes), list(dict.fromkeys(asked.dtypes))
-    settings = {dtype: settings_for(asked, dtype) for dtype in dtypes}
-    corpora = read_corpora(asked)
-    _check(asked, settings[dtypes[0]], corpora)
+    lanes, dtypes = lane_counts(request.lanes), list(dict.fromkeys(request.dtypes))
+    settings = {dtype: settings_for(request, dtype) for dtype in dtypes}
+    corpora = read_corpora(request)
+    _check(request, settings[dtypes[0]], corpora)
     rates = {dtype: device.matmul_rate(dtype) for dtype in dtypes}
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device.describe(),
         "jax": jax.__version__,
@@ -157,62 +157,66 @@ def measure(asked: Asked, log: Callable[[str], None]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
         starts: dict[tuple[int, str], startup.Started] = {}
-        if asked.starts:
+        if request.starts:
             log("fresh starts, each a process of its own")
-            cold = _start(asked, settings[dtypes[0]], lanes[0], room / "cache")
+            cold = _start(request, settings[dtypes[0]], lanes[0], room / "cache")
             starts = {
-                (count, dtype): _start(asked, settings[dtype], count, room / "cache")
+                (count, dtype): _start(request, settings[dtype], count, room / "cache")
                 for dtype in dtypes
                 for count in lanes
             }
-            found |= {"start_cold_s": cold.seconds, "start_warm_s": starts[lanes[0], dtypes[0]].seconds}
+            measured |= {"start_cold_s": cold.seconds, "start_warm_s": starts[lanes[0], dtypes[0]].seconds}
         entrants = []
         for dtype in dtypes:
             for count in lanes:
                 log(f"compiling {count} lanes, {dtype}")
-                entrants.append(Entrant(timing_job(corpora, settings[dtype], count, asked.steps), dtype))
-        found |= _race(asked, corpora, entrants, room, log)
-    found["layers"] = operations_by_layer(entrants[0].job)
-    found["runs"] = [entrant.account(rates) for entrant in entrants]
-    for run in found["runs"]:
+                entrants.append(Entrant(timing_job(corpora, settings[dtype], count, request.steps), dtype))
+        measured |= _race(request, corpora, entrants, room, log)
+    measured["layers"] = operations_by_layer(entrants[0].job)
+    measured["runs"] = [entrant.account(rates) for entrant in entrants]
+    for run in measured["runs"]:
         start = starts.get((run["lanes"], run["dtype"]))
         if start is not None:
             run.update(peak_bytes=start.grown, process_peak_bytes=start.peak)
-        if asked.peer:
-            _compare(run, found)
-    if asked.peer:
-        found |= {key: found["runs"][0][key] for key in ("ratio_to_peer", "ratio_to_peer_best")}
-    return found
+        if request.peer:
+            _compare(run, measured)
+    if request.peer:
+        measured |= {key: measured["runs"][0][key] for key in ("ratio_to_peer", "ratio_to_peer_best")}
+    return measured
 
 
-def _check(asked: Asked, settings: Settings, corpora: Sequence[Corpus]) -> None:
+def _check(request: BenchRequest, settings: Settings, corpora: Sequence[Corpus]) -> None:
     """Refuse what can't be measured, before anything is."""
-    if asked.steps < 1 or asked.repeats < 1:
+    if request.steps < 1 or request.repeats < 1:
         raise InputError("--steps and --repeats: must be 1 or more")
-    if asked.peer:
+    if request.peer:
         peer.check_peer()
         peer_sizes(settings)
         if len(corpora) > 1:
             raise InputError(f"--peer: trains on one corpus; name it, as in --datasets={corpora[0].name}")
 
 
-def _start(asked: Asked, settings: Settings, lanes: int, cache: Path) -> startup.Started:
-    data_dir = "" if asked.data_dir is None else str(asked.data_dir)
-    start = startup.Start(data_dir, tuple(asked.datasets), asked.scheme or "", to_dict(settings), lanes)
+def _start(request: BenchRequest, settings: Settings, lanes: int, cache: Path) -> startup.Started:
+    data_dir = "" if request.data_dir is None else str(request.data_dir)
+    start = startup.Start(data_dir, tuple(request.datasets), request.scheme or "", to_dict(settings), lanes)
     return startup.measure(start, cache)
 
 
 def _race(
-    asked: Asked, corpora: Sequence[Corpus], entrants: Sequence[Entrant], room: Path, log: Callable[[str], None]
+    request: BenchRequest,
+    corpora: Sequence[Corpus],
+    entrants: Sequence[Entrant],
+    room: Path,
+    log: Callable[[str], None],
 ) -> dict[str, Any]:
     """Repeats of all in turn, so that a machine that drifts drifts for all.
 
     Returns:
         With the peer, its runs: "peer" with an entry for each dtype, and "best_rows", ours for each dtype.
     """
-    if not asked.peer:
-        for number in range(asked.repeats):
-            log(f"repeat {number + 1} of {asked.repeats}")
+    if not request.peer:
+        for number in range(request.repeats):
+            log(f"repeat {number + 1} of {request.repeats}")
             for entrant in entrants:
                 entrant.run()
         return {}
@@ -223,15 +227,15 @@ def _race(
     for dtype in {entrant.dtype: None for entrant in entrants}:
         mine = [entrant for entrant in entrants if entrant.dtype == dtype]
         log(f"each one's best batch, {dtype}")
-        peers[dtype] = peer.Peer(folder, peer_sizes(mine[0].job.settings), asked.steps, peer_dtype(dtype))
+        peers[dtype] = peer.Peer(folder, peer_sizes(mine[0].job.settings), request.steps, peer_dtype(dtype))
         layouts[dtype] = max(
             peer.layouts(jax.default_backend()), key=lambda layout: peers[dtype].speed(layout)["tokens_per_s"]
         )
-        ours[dtype] = _best_rows(asked, corpora, mine[0])
+        ours[dtype] = _best_rows(request, corpora, mine[0])
     usual = peer.trained_as_usual(usual_batch(entrants[0].job).real)
     records: dict[str, dict[str, list[dict[str, Any]]]] = {dtype: {"usual": [], "best": []} for dtype in peers}
-    for number in range(asked.repeats):
-        log(f"repeat {number + 1} of {asked.repeats}: ours and the peer in turn")
+    for number in range(request.repeats):
+        log(f"repeat {number + 1} of {request.repeats}: ours and the peer in turn")
         for entrant in entrants:
             entrant.run()
         for dtype, of_dtype in peers.items():
@@ -248,14 +252,14 @@ def _race(
     }
 
 
-def _best_rows(asked: Asked, corpora: Sequence[Corpus], usual: Entrant) -> Entrant:
+def _best_rows(request: BenchRequest, corpora: Sequence[Corpus], usual: Entrant) -> Entrant:
     """Our fastest batch size for the lanes of an entrant, which is one of those tried."""
     settings = usual.job.settings
     best = usual
     best_rate = usual.timing.epoch()
     for factor in ROWS_TRIED[1:]:
         train = replace(settings.train, rows=factor * settings.train.rows)
-        job = timing_job(corpora, replace(settings, train=train), usual.lanes, max(1, asked.steps // factor))
+        job = timing_job(corpora, replace(settings, train=train), usual.lanes, max(1, request.steps // factor))
         entrant = Entrant(job, usual.dtype)
         rate = entrant.timing.epoch()
         loser, best, best_rate = (best, entrant, rate) if rate > best_rate else (entrant, best, best_rate)
@@ -305,17 +309,19 @@ def _summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _compare(run: dict[str, Any], found: dict[str, Any]) -> None:
+def _compare(run: dict[str, Any], measured: dict[str, Any]) -> None:
     """A run's lane-tokens a second against the peer's runs in turn, which have the rate of one however many they are.
 
     At each one's best batch size ours is the faster of this run's and, for as many lanes, the best that was found.
     """
-    usual, best = (found["peer"][run["dtype"]][kind]["tokens_per_s"] for kind in ("usual", "best"))
-    own = found["best"][run["dtype"]]
-    mine = max(run["lane_tokens_per_s"], own["lane_tokens_per_s"] if own["lanes"] == run["lanes"] else 0.0)
+    usual, best = (measured["peer"][run["dtype"]][kind]["tokens_per_s"] for kind in ("usual", "best"))
+    best_rows = measured["best"][run["dtype"]]
+    mine = max(run["lane_tokens_per_s"], best_rows["lane_tokens_per_s"] if best_rows["lanes"] == run["lanes"] else 0.0)
     run["ratio_to_peer"] = run["lane_tokens_per_s"] / usual
     run["ratio_to_peer_best"] = mine / max(usual, best)
-    run["tag_ratio_to_peer"] = run["tag_lane_tokens_per_s"] / found["peer"][run["dtype"]]["usual"]["tag_tokens_per_s"]
+    run["tag_ratio_to_peer"] = (
+        run["tag_lane_tokens_per_s"] / measured["peer"][run["dtype"]]["usual"]["tag_tokens_per_s"]
+    )
 
 
 def operations_by_layer(job: Job) -> list[dict[str, Any]]:

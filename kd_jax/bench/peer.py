@@ -51,14 +51,14 @@ class Peer(NamedTuple):
         """
         return self._run("tag", ("--layout", layout))
 
-    def _run(self, mode: str, asked: Sequence[str]) -> dict[str, Any]:
+    def _run(self, mode: str, arguments: Sequence[str]) -> dict[str, Any]:
         threads = str(len(os.sched_getaffinity(0)))
         fixed = ("--corpus", str(self.corpus), "--dtype", self.dtype, "--threads", threads)
-        command = [sys.executable, str(SCRIPT), mode, *fixed, *self.sizes, *asked]
+        command = [sys.executable, str(SCRIPT), mode, *fixed, *self.sizes, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = (done.stderr.strip() or "nothing").splitlines()[-1]
-            raise InputError(f"--peer: {SCRIPT.name} ended with status {done.returncode}: {said}")
+            last_line = (done.stderr.strip() or "nothing").splitlines()[-1]
+            raise InputError(f"--peer: {SCRIPT.name} ended with status {done.returncode}: {last_line}")
         return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -62,8 +62,8 @@ def measure(start: Start, cache: Path) -> Started:
     Raises:
         InputError: where it fails, with the last line of what it said.
     """
-    told = fresh(["kd_jax.bench.start", json.dumps(asdict(start) | {"began": time.time()})], cache)
-    return Started(**json.loads(told.splitlines()[-1]))
+    output = fresh(["kd_jax.bench.start", json.dumps(asdict(start) | {"began": time.time()})], cache)
+    return Started(**json.loads(output.splitlines()[-1]))
 
 
 def fresh(module: Sequence[str], cache: Path) -> str:
@@ -79,19 +79,19 @@ def fresh(module: Sequence[str], cache: Path) -> str:
     Raises:
         InputError: where it fails, with the last line of what it said.
     """
-    own = {
+    environment = {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     }
     command = [sys.executable, "-m", *module]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | own)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
     if done.returncode:
         raise InputError(f"a fresh start failed: {(done.stderr.strip() or 'it said nothing').splitlines()[-1]}")
     return done.stdout
 
 
-def main(asked: str) -> None:
+def main(description: str) -> None:
     """Train two steps as asked for and print what that took as JSON."""
     import jax  # noqa: PLC0415 - importing is part of what is measured
 
@@ -102,7 +102,7 @@ def main(asked: str) -> None:
     from kd_jax.settings import Settings, from_dict  # noqa: PLC0415
     from kd_jax.training.mesh import use_all_cores  # noqa: PLC0415
 
-    wanted = json.loads(asked)
+    wanted = json.loads(description)
     began = wanted.pop("began")
     start = Start(**wanted)
     use_all_cores()

@@ -35,13 +35,13 @@ def synthetic_corpus(sentences: int = 5000, seed: int = 0) -> Corpus:
         words = rng.choice(len(spelled), int(lengths.sum()), p=chance)
         begins = rng.random(len(words)) < ENTITY_RATE
         tags = np.where(begins, "B-Entity", np.where(np.roll(begins, 1), "I-Entity", "O"))
-        at, found = 0, []
+        at, sentences_made = 0, []
         for length in lengths.tolist():
-            own = tags[at : at + length].tolist()
-            own[0] = "O" if own[0] == "I-Entity" else own[0]
-            found.append(Sentence(tuple(spelled[i] for i in words[at : at + length]), tuple(own)))
+            of_sentence = tags[at : at + length].tolist()
+            of_sentence[0] = "O" if of_sentence[0] == "I-Entity" else of_sentence[0]
+            sentences_made.append(Sentence(tuple(spelled[i] for i in words[at : at + length]), tuple(of_sentence)))
             at += length
-        return tuple(found)
+        return tuple(sentences_made)
 
     splits = {"train": some(sentences), "test": some(max(1, sentences // 10))}
     return Corpus("synthetic", splits, ("O", "B-Entity", "I-Entity"))

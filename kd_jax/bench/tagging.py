@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from kd_jax.bench.measure import Asked, peer_dtype, peer_sizes, read_corpora, settings_for
+from kd_jax.bench.measure import BenchRequest, peer_dtype, peer_sizes, read_corpora, settings_for
 from kd_jax.bench.peer import Peer
 from kd_jax.bench.start import fresh
 from kd_jax.corpora.conll import write_split
@@ -33,12 +33,12 @@ FORMS = ("packed", "padded")  # of the peer's batches
 MEASURES = ("tokens_per_s", "p50_ms", "p95_ms")
 
 
-def measure_tagging(asked: Asked, log: Callable[[str], None]) -> dict[str, Any]:
+def measure_tagging(request: BenchRequest, log: Callable[[str], None]) -> dict[str, Any]:
     """Measure how text is tagged, in the first dtype that was asked for.
 
     Args:
-        asked: the flags, as `kd_jax.bench.measure.measure` has checked them.
-        log: is told what is going on.
+        request: the flags, as `kd_jax.bench.measure.measure` has checked them.
+        log: called with what is going on.
 
     Returns:
         Plain JSON types: "ours"; with starts, "starts_s" of each kind of folder; with the peer, "peer", by each measure
@@ -47,8 +47,8 @@ def measure_tagging(asked: Asked, log: Callable[[str], None]) -> dict[str, Any]:
     Raises:
         InputError: where a process fails.
     """
-    dtype = asked.dtypes[0]
-    settings, corpus = settings_for(asked, dtype), read_corpora(asked)[0]
+    dtype = request.dtypes[0]
+    settings, corpus = settings_for(request, dtype), read_corpora(request)[0]
     sentences = corpus.splits["test"][:SENTENCES]
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
@@ -57,25 +57,27 @@ def measure_tagging(asked: Asked, log: Callable[[str], None]) -> dict[str, Any]:
         ship(*open_trained(folders["trained"], None, None), folders["shipped"], "float32")
         texts = [" ".join(sentence.tokens) for sentence in sentences]
         (room / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
-        found: dict[str, Any] = {"sentences": len(texts), "dtype": dtype}
-        if asked.starts:
+        measured: dict[str, Any] = {"sentences": len(texts), "dtype": dtype}
+        if request.starts:
             log("fresh starts of kd_jax.tag")
             text = sorted(texts, key=len)[len(texts) // 2]
-            found["starts_s"] = {kind: starts(folder, text, room / f"cache-{kind}") for kind, folder in folders.items()}
-        if asked.peer:
+            measured["starts_s"] = {
+                kind: starts(folder, text, room / f"cache-{kind}") for kind, folder in folders.items()
+            }
+        if request.peer:
             theirs = Peer(_written(room / "corpus", corpus, len(texts)), peer_sizes(settings), 1, peer_dtype(dtype))
         ours: list[dict[str, Any]] = []
-        forms: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS if asked.peer}
-        for number in range(asked.repeats):
-            log(f"tagging text, repeat {number + 1} of {asked.repeats}")
+        forms: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS if request.peer}
+        for number in range(request.repeats):
+            log(f"tagging text, repeat {number + 1} of {request.repeats}")
             module = ["kd_jax.bench.text_speed", str(folders["shipped"]), str(room / "texts.json")]
             ours.append(json.loads(fresh(module, room / "cache-shipped").splitlines()[-1]))
             for form, runs in forms.items():
                 runs.append(theirs.tagging(form))
-    found |= {"tokens": ours[0]["tokens"], "ours": medians(ours)}
+    measured |= {"tokens": ours[0]["tokens"], "ours": medians(ours)}
     if forms:
-        found |= compared(found["ours"], {form: medians(runs) for form, runs in forms.items()})
-    return found
+        measured |= compared(measured["ours"], {form: medians(runs) for form, runs in forms.items()})
+    return measured
 
 
 def random_model(folder: Path, corpus: Corpus, model: ModelConfig) -> None:
@@ -95,12 +97,12 @@ def starts(folder: Path, text: str, cache: Path) -> dict[str, float]:
         text: to tag.
         cache: folder of compiled programs that isn't there yet.
     """
-    found = {}
+    seconds = {}
     for kind in ("cold", "warm"):
         began = time.perf_counter()
         fresh(["kd_jax.tag", f"--model={folder}", f"--text={text}"], cache)
-        found[kind] = time.perf_counter() - began
-    return found
+        seconds[kind] = time.perf_counter() - began
+    return seconds
 
 
 def _written(folder: Path, corpus: Corpus, sentences: int) -> Path:
@@ -136,25 +138,25 @@ def compared(ours: Mapping[str, Any], forms: Mapping[str, Mapping[str, Any]]) ->
     return {"peer": peer | {"layout": best, "forms": dict(forms)}, "ratio_to_peer": ratio}
 
 
-def tagging_table(found: Mapping[str, Any]) -> Table:
+def tagging_table(measured: Mapping[str, Any]) -> Table:
     """What was measured, for people.
 
     Args:
-        found: as `measure_tagging` gives it.
+        measured: as `measure_tagging` gives it.
     """
-    caption = f"{found['sentences']:,} sentences, {found['tokens']:,} tokens; one sentence in a warm process"
-    for kind, of_kind in found.get("starts_s", {}).items():
+    caption = f"{measured['sentences']:,} sentences, {measured['tokens']:,} tokens; one sentence in a warm process"
+    for kind, of_kind in measured.get("starts_s", {}).items():
         caption += (
             f"; kd_jax.tag of a {kind} model: {of_kind['cold']:.1f} s cold, {of_kind['warm']:.1f} s compiled before"
         )
     table = Table(title="Tagging text, medians", caption=caption)
     for column in ("", "tokens/s", "p50", "p95"):
         table.add_column(column, justify="right")
-    rows = {"ours, from text": found["ours"]}
-    if "peer" in found:
-        rows["PyTorch, from tokens"] = found["peer"]
+    rows = {"ours, from text": measured["ours"]}
+    if "peer" in measured:
+        rows["PyTorch, from tokens"] = measured["peer"]
     for name, row in rows.items():
         table.add_row(name, f"{row['tokens_per_s']:,.0f}", f"{row['p50_ms']:.1f} ms", f"{row['p95_ms']:.1f} ms")
-    if "peer" in found:
-        table.add_row("times as fast", *(f"{found['ratio_to_peer'][name]:.2f}" for name in MEASURES))
+    if "peer" in measured:
+        table.add_row("times as fast", *(f"{measured['ratio_to_peer'][name]:.2f}" for name in MEASURES))
     return table

@@ -22,7 +22,7 @@ class Command:
         define: defines its flags.
         run: does it, given the flags' values and the words that are no flags; gives the exit status, None for 0.
         words: what words beside the flags are, for people; "" where none are taken.
-        interrupted: what Ctrl-C is answered with.
+        interrupted: the message on Ctrl-C.
     """
 
     about: str

@@ -20,7 +20,7 @@ def path(text: str, kind: Kind, flag: str = "", *, dash: bool = False) -> Path:
     Args:
         text: as written.
         kind: "folder" or "file" where the other is refused, "stem" for what gets endings appended, or "any".
-        flag: what stands before it in messages, such as "--workdir=".
+        flag: what comes before it in messages, such as "--workdir=".
         dash: whether - is meant, as standard input or output; it is then given back as it is.
 
     Raises:
@@ -37,14 +37,14 @@ def path(text: str, kind: Kind, flag: str = "", *, dash: bool = False) -> Path:
     if _ADDRESS.match(text):
         raise InputError(f"{shown}: is an address; copy or mount it on this machine, and name that path")
     try:
-        found = Path(os.path.expanduser(text))
-        if text.startswith("~") and str(found).startswith("~"):
+        expanded = Path(os.path.expanduser(text))
+        if text.startswith("~") and str(expanded).startswith("~"):
             raise InputError(f"{shown}: no such home folder; write it out")
-        if any(len(os.fsencode(part)) > _LONGEST_NAME for part in found.parts):
+        if any(len(os.fsencode(part)) > _LONGEST_NAME for part in expanded.parts):
             raise InputError(f"{shown}: a name in it is longer than {_LONGEST_NAME} bytes; give a shorter one")
         with suppress(FileNotFoundError, NotADirectoryError):
-            found.lstat()
-        is_folder, is_there = found.is_dir(), found.exists()
+            expanded.lstat()
+        is_folder, is_there = expanded.is_dir(), expanded.exists()
     except ValueError:
         raise InputError(f"{shown!r}: holds a character that no path can") from None
     except OSError as fault:
@@ -55,4 +55,4 @@ def path(text: str, kind: Kind, flag: str = "", *, dash: bool = False) -> Path:
         raise InputError(f"{shown}: is a folder, not a file; name a file")
     if kind in {"file", "stem"} and text.endswith(os.sep):
         raise InputError(f"{shown}: ends in {os.sep} as a folder does; name a file")
-    return found
+    return expanded

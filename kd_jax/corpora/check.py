@@ -158,13 +158,13 @@ def suspicions(lines: Lines) -> Iterator[tuple[int, str]]:
             _CSV_QUOTES.fullmatch,
         ),
     ):
-        found = {token for token in tokens if is_it(token)}
-        if found:
+        suspects = {token for token in tokens if is_it(token)}
+        if suspects:
             line, token = next(
                 (first + at, token)
                 for sentence, first in zip(lines.tokens, lines.first, strict=True)
                 for at, token in enumerate(sentence)
-                if token in found
+                if token in suspects
             )
             yield line, what.format(quote(token))
 
@@ -179,7 +179,7 @@ def _describe(report: FileReport, lines: Lines) -> None:
     report.tokens = tokens.total()
     report.tags = Counter(chain.from_iterable(lines.tags))
     report.duplicates = report.sentences - len(set(lines.tokens))
-    sentence, first = max(zip(lines.tokens, lines.first, strict=True), key=lambda found: len(found[0]))
+    sentence, first = max(zip(lines.tokens, lines.first, strict=True), key=lambda pair: len(pair[0]))
     report.longest_sentence = (len(sentence), first)
     longest = max(tokens, key=len)
     places = zip(lines.tokens, lines.first, strict=True)

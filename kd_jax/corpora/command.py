@@ -20,14 +20,14 @@ from kd_jax.runtime.files import replace_file
 
 def list_corpora(data_dir: Path | None) -> int:
     """Print the registered corpora, and which of them and which others a folder holds."""
-    there = find(data_dir, say=warn) if data_dir else {}
+    folders = find(data_dir, say=warn) if data_dir else {}
     for name, entry in registry().items():
         sizes = ", ".join(f"{split} {facts.sentences:,}" for split, facts in entry.splits.items()) or "counts not known"
         kinds = ", ".join(entry.types)
-        state = "" if data_dir is None else "there    " if name in there else "missing  "
+        state = "" if data_dir is None else "there    " if name in folders else "missing  "
         print(f"{state}{name:<12} {entry.folders[0]:<17} sentences: {sizes}; entities: {kinds}")
-    for name in (name for name in there if name not in registry()):
-        print(f"there    {name:<12} {there[name].name:<17} not registered")
+    for name in (name for name in folders if name not in registry()):
+        print(f"there    {name:<12} {folders[name].name:<17} not registered")
     return 0
 
 
@@ -55,11 +55,11 @@ def audit(data_dir: Path, datasets: Sequence[str] | None, scheme: str | None, sp
     for split in splits:
         if split not in overlap.TRAINING:
             raise InputError(f"--splits={split}: no training data; {nearest(split, overlap.TRAINING)}")
-    found = overlap.audit(load(data_dir, datasets, scheme), splits)
+    audited = overlap.audit(load(data_dir, datasets, scheme), splits)
     table, picture = Path(f"{out}.md"), Path(f"{out}.png")
-    print(_plain(found))
-    replace_file(picture, _heat_map(found))
-    replace_file(table, _markdown(found, out).encode())
+    print(_plain(audited))
+    replace_file(picture, _heat_map(audited))
+    replace_file(table, _markdown(audited, out).encode())
     print(f"table: {table}   heat map: {picture}")
     return 0
 
@@ -84,25 +84,25 @@ def fetch(data_dir: Path, datasets: Sequence[str] | None, where: str | None, *, 
     return 0
 
 
-def _plain(found: overlap.Overlap) -> str:
+def _plain(audited: overlap.Overlap) -> str:
     """The table for a terminal: columns by number."""
-    width = max(map(len, found.names))
-    rows = [f"test sentences (%) that also occur in the {' + '.join(found.splits)} sentences of corpus"]
-    rows.append(" " * (width + 4) + "".join(f"{i:>7}" for i in range(1, len(found.names) + 1)) + "    any  sentences")
-    for i, name in enumerate(found.names):
-        shares = "".join(f"{share:7.1f}" for share in found.percent[i])
-        rows.append(f"{i + 1:>3} {name:<{width}}{shares}{found.percent_anywhere[i]:7.1f}  {found.counted[i]:>9,}")
+    width = max(map(len, audited.names))
+    rows = [f"test sentences (%) that also occur in the {' + '.join(audited.splits)} sentences of corpus"]
+    rows.append(" " * (width + 4) + "".join(f"{i:>7}" for i in range(1, len(audited.names) + 1)) + "    any  sentences")
+    for i, name in enumerate(audited.names):
+        shares = "".join(f"{share:7.1f}" for share in audited.percent[i])
+        rows.append(f"{i + 1:>3} {name:<{width}}{shares}{audited.percent_anywhere[i]:7.1f}  {audited.counted[i]:>9,}")
     return "\n".join(rows)
 
 
-def _markdown(found: overlap.Overlap, out: Path) -> str:
-    options = "" if tuple(found.splits) == overlap.TRAINING else f" --splits={','.join(found.splits)}"
-    heads = ["test \\ training", *found.names, "any of them", "sentences"]
+def _markdown(audited: overlap.Overlap, out: Path) -> str:
+    options = "" if tuple(audited.splits) == overlap.TRAINING else f" --splits={','.join(audited.splits)}"
+    heads = ["test \\ training", *audited.names, "any of them", "sentences"]
     lines = [
         "# Test sentences that also occur in training data",
         "",
         "Each row: the share, in percent, of a corpus's test sentences that also occur in the "
-        f"{' + '.join(found.splits)}",
+        f"{' + '.join(audited.splits)}",
         "sentences of each corpus. Sentences are compared as their tokens joined, lower-cased and stripped to a-z and",
         f"0-9; those shorter than {overlap.SHORTEST} characters, mostly headings, are left out. The last column counts",
         "those that are compared.",
@@ -114,23 +114,25 @@ def _markdown(found: overlap.Overlap, out: Path) -> str:
         "| " + " | ".join(heads) + " |",
         "|---" + "|---:" * (len(heads) - 1) + "|",
     ]
-    for i, name in enumerate(found.names):
-        shares = [f"{share:.1f}" for share in (*found.percent[i], found.percent_anywhere[i])]
-        lines.append(f"| {name} | {' | '.join(shares)} | {found.counted[i]:,} |")
+    for i, name in enumerate(audited.names):
+        shares = [f"{share:.1f}" for share in (*audited.percent[i], audited.percent_anywhere[i])]
+        lines.append(f"| {name} | {' | '.join(shares)} | {audited.counted[i]:,} |")
     return "\n".join(lines) + "\n"
 
 
-def _heat_map(found: overlap.Overlap) -> bytes:
-    size = 2.2 + 0.5 * len(found.names)
+def _heat_map(audited: overlap.Overlap) -> bytes:
+    size = 2.2 + 0.5 * len(audited.names)
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(found.percent, cmap="Reds", vmin=0, vmax=100)
-    axes.set_xticks(range(len(found.names)), found.names, rotation=45, ha="right")
-    axes.set_yticks(range(len(found.names)), found.names)
-    axes.set_xlabel(f"training sentences ({' + '.join(found.splits)}) of")
+    image = axes.imshow(audited.percent, cmap="Reds", vmin=0, vmax=100)
+    axes.set_xticks(range(len(audited.names)), audited.names, rotation=45, ha="right")
+    axes.set_yticks(range(len(audited.names)), audited.names)
+    axes.set_xlabel(f"training sentences ({' + '.join(audited.splits)}) of")
     axes.set_ylabel("test sentences of")
     for (row, column), share in zip(
-        ((r, c) for r in range(len(found.names)) for c in range(len(found.names))), found.percent.flat, strict=True
+        ((r, c) for r in range(len(audited.names)) for c in range(len(audited.names))),
+        audited.percent.flat,
+        strict=True,
     ):
         if share:
             colour = "white" if share > 60 else "black"

@@ -22,7 +22,7 @@ _LARGEST = 2 << 30
 
 
 class Lines(NamedTuple):
-    """Sentences as they stand in a file.
+    """Sentences as a file has them.
 
     Attributes:
         tokens: of each sentence.
@@ -59,12 +59,12 @@ def read_split(path: Path, scheme: str | None = None, entity_type: str | None = 
 
 
 def parse(path: Path, entity_type: str | None = None) -> Lines:
-    """The sentences of a file as they stand there; arguments as for `read_split`, errors as for `parse_bytes`."""
+    """The sentences of a file as it has them; arguments as for `read_split`, errors as for `parse_bytes`."""
     return parse_bytes(_read(path), path, entity_type or path.resolve().parent.name)
 
 
 def parse_bytes(data: bytes, path: Path, entity_type: str | None = None) -> Lines:
-    """The sentences of a file's content as they stand there.
+    r"""The sentences of a file's content as it has them.
 
     Args:
         data: the content.
@@ -74,6 +74,12 @@ def parse_bytes(data: bytes, path: Path, entity_type: str | None = None) -> Line
     Raises:
         InputError: for what is no UTF-8 text of tokens and tags, or has bare tags beside others; the scheme is not
             checked.
+
+    >>> lines = parse_bytes(b"BRCA1\tS-Gene\nmutated\tO\n", Path("train.tsv"))
+    >>> scheme_of(lines)
+    'IOBES'
+    >>> sentences(lines, scheme_of(lines))
+    (Sentence(tokens=('BRCA1', 'mutated'), tags=('B-Gene', 'O')),)
     """
     lines = [*split_lines(_decode(data, path)), ""]
     cells: dict[str, tuple[str, str]] = {}  # token and tag of each distinct line; empty where a sentence ends
@@ -102,25 +108,25 @@ def parse_bytes(data: bytes, path: Path, entity_type: str | None = None) -> Line
         )
     tokens = [cells[line][0] for line in lines]
     tags = [cells[line][1] for line in lines]
-    found = Lines([], [], [], bool(bare))
+    parsed = Lines([], [], [], bool(bare))
     start = 0
     for end in (i for i, token in enumerate(tokens) if not token):
         if end > start:
-            found.tokens.append(tuple(tokens[start:end]))
-            found.tags.append(tuple(tags[start:end]))
-            found.first.append(start + 1)
+            parsed.tokens.append(tuple(tokens[start:end]))
+            parsed.tags.append(tuple(tags[start:end]))
+            parsed.first.append(start + 1)
         start = end + 1
-    if not found.first:
+    if not parsed.first:
         raise InputError(f"{path}: holds no sentence; each line should be token, tab, tag")
-    return found
+    return parsed
 
 
-def scheme_of(lines: Lines, asked: str | None = None) -> str:
+def scheme_of(lines: Lines, scheme: str | None = None) -> str:
     """The scheme to read a file by: "IOB2", "IOBES" or "IOB1"; arguments and errors as for `read_split`."""
-    if asked is not None:
-        if asked.upper() not in _ALIASES:
-            raise InputError(f"tag scheme {asked!r} is unknown; {nearest(asked, _ALIASES)}")
-        return _ALIASES[asked.upper()]
+    if scheme is not None:
+        if scheme.upper() not in _ALIASES:
+            raise InputError(f"tag scheme {scheme!r} is unknown; {nearest(scheme, _ALIASES)}")
+        return _ALIASES[scheme.upper()]
     inventory = {tag for tags in lines.tags for tag in tags}
     return "IOBES" if any(tag[:2] in {"E-", "S-"} for tag in inventory) else "IOB2"
 
@@ -161,18 +167,18 @@ def read_corpus(folder: Path, name: str, scheme: str | None = None, entity_type:
     files = split_files(folder)
     for needed in ("train", "test"):
         if needed not in files:
-            there = ", ".join(path.name for path in files.values())
-            why = f"there is only {there}" if there else "it holds no train, devel or test file, so it is no corpus"
+            names = ", ".join(path.name for path in files.values())
+            why = f"there is only {names}" if names else "it holds no train, devel or test file, so it is no corpus"
             if alike := unread_files(folder, files):
                 why += f"; {', '.join(alike)}: not read under that name"
             raise InputError(f"{folder}: {needed}.tsv is missing ({why}); a corpus needs train.tsv and test.tsv")
     splits = {split: read_split(path, scheme, entity_type or name) for split, path in files.items()}
-    return Corpus(name, splits, label_names(sentence for found in splits.values() for sentence in found))
+    return Corpus(name, splits, label_names(sentence for of_split in splits.values() for sentence in of_split))
 
 
-def label_names(found: Iterable[Sentence]) -> tuple[str, ...]:
+def label_names(sentences: Iterable[Sentence]) -> tuple[str, ...]:
     """O, then B- and I- of every entity type of the sentences, types in alphabetical order."""
-    types = sorted({tag[2:] for tags in {sentence.tags for sentence in found} for tag in tags} - {""})
+    types = sorted({tag[2:] for tags in {sentence.tags for sentence in sentences} for tag in tags} - {""})
     return ("O", *(prefix + kind for kind in types for prefix in ("B-", "I-")))
 
 

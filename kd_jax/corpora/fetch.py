@@ -24,7 +24,7 @@ class Fetched(NamedTuple):
         entry: its corpus.
         path: where it belongs.
         state: "new" or "there"; "absent" from the source, "wrong" in the source and left there, or "kept" because a
-            file that differs stands in its place.
+            file that differs already has its name.
         note: more about it, for people.
     """
 
@@ -118,10 +118,10 @@ def _lay_out(entry: Entry, path: Path, data: bytes | None, facts: SplitFacts | N
 def _fault(data: bytes, path: Path, facts: SplitFacts | None) -> str | None:
     """How content for a file differs from the published one; None where it is right."""
     if facts is not None and facts.sha256 is not None:
-        found = hashlib.sha256(data).hexdigest()
-        if (len(data), found) == (facts.bytes, facts.sha256):
+        sha256 = hashlib.sha256(data).hexdigest()
+        if (len(data), sha256) == (facts.bytes, facts.sha256):
             return None
-        return f"{len(data):,} bytes with SHA-256 {found}; published are {facts.bytes:,} with {facts.sha256}"
+        return f"{len(data):,} bytes with SHA-256 {sha256}; published are {facts.bytes:,} with {facts.sha256}"
     try:
         lines = parse_bytes(data, Path(path.name))
     except InputError as refusal:

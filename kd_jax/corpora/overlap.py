@@ -1,4 +1,4 @@
-"""Test sentences that stand in training data: how many there are, and training data without them.
+"""Test sentences that also occur in training data: how many there are, and training data without them.
 
 Sentences are compared by `key`, which tokenisation, case and punctuation leave alone; those shorter than 30 characters,
 mostly headings, don't count.
@@ -28,19 +28,19 @@ def key(sentence: Sentence) -> str:
 
 def keys(sentences: Iterable[Sentence]) -> list[str]:
     """The key of each sentence that is long enough to count, in order."""
-    return [found for found in map(key, sentences) if len(found) >= SHORTEST]
+    return [of_sentence for of_sentence in map(key, sentences) if len(of_sentence) >= SHORTEST]
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """The share of each corpus's test sentences that stand in training data.
+    """The share of each corpus's test sentences that also occur in training data.
 
     Attributes:
         names: of the N corpora.
         splits: what was counted as training data.
         counted: test sentences long enough to count, [N].
-        found: of these, how many stand in each corpus's training data, [N test, N training].
-        found_anywhere: how many stand in the training data of any of the corpora, [N].
+        found: of these, how many also occur in each corpus's training data, [N test, N training].
+        found_anywhere: how many also occur in the training data of any of the corpora, [N].
     """
 
     names: tuple[str, ...]
@@ -74,13 +74,13 @@ def audit(corpora: Sequence[Corpus], splits: Sequence[str] = TRAINING) -> Overla
         names=tuple(corpus.name for corpus in corpora),
         splits=tuple(splits),
         counted=np.array(list(map(len, tests)), np.int64),
-        found=np.array([[sum(k in there for k in test) for there in training] for test in tests], np.int64),
+        found=np.array([[sum(k in in_training for k in test) for in_training in training] for test in tests], np.int64),
         found_anywhere=np.array([sum(k in anywhere for k in test) for test in tests], np.int64),
     )
 
 
 def without_overlap(train_sentences: Iterable[Sentence], test_sentences_of: Iterable[Iterable[Sentence]]) -> np.ndarray:
-    """Training sentences that stand in none of the given test splits.
+    """Training sentences that occur in none of the given test splits.
 
     Args:
         train_sentences: in any order.

@@ -1,6 +1,6 @@
 """The paper's 15 corpora: names, folders, entity types, expected counts and checksums; and finding corpora in a folder.
 
-The facts stand in registry.toml beside this file. They were counted from the files of the public collection
+The facts are in registry.toml beside this file. They were counted from the files of the public collection
 cambridgeltl/MTL-Bioinformatics-2016 (Crichton et al. 2017); BC4CHEMD's are not known
 here, for its files may not be passed on.
 """
@@ -48,13 +48,13 @@ class SplitFacts:
         """How counts differ from these; where no sum is pinned, 1 % of the sentence breaks may."""
         slack = self.sentences // 100 if self.sha256 is None else 0
         return [
-            f"{found:,} {what}, expected {wanted:,}"
-            for what, found, wanted, allowed in (
+            f"{counted:,} {what}, expected {wanted:,}"
+            for what, counted, wanted, allowed in (
                 ("sentences", sentences, self.sentences, slack),
                 ("tokens", tokens, self.tokens, 0),
                 ("entities", entities, self.entities, 0),
             )
-            if abs(found - wanted) > allowed
+            if abs(counted - wanted) > allowed
         ]
 
 
@@ -84,7 +84,7 @@ def registry() -> dict[str, Entry]:
             corpus["name"],
             tuple(corpus["folders"]),
             tuple(corpus["types"]),
-            {split: SplitFacts(**found) for split, found in corpus.get("splits", {}).items()},
+            {split: SplitFacts(**split_facts) for split, split_facts in corpus.get("splits", {}).items()},
         )
         for corpus in facts["corpus"]
     }
@@ -109,7 +109,7 @@ def load(
         names: of corpora, the paper's or their folders'; None means all that are there.
         scheme: as for `kd_jax.corpora.conll.read_split`, of all or, as CORPUS:SCHEME,..., of some.
         entity_type: of bare tags B, I, ..., in the same way; None for what `type_of_bare_tags` says.
-        say: is told in a line each what is not read though it may have been meant.
+        say: called with a line about each thing that is not read though it may have been meant.
 
     Returns:
         In the order of `names`; without names the registered ones in the paper's order, then others by alphabet.
@@ -119,12 +119,12 @@ def load(
     """
     folders = find(data_dir, names, say)
     schemes, types = by_corpus("--scheme", scheme, folders), by_corpus("--entity_type", entity_type, folders)
-    found = []
+    corpora = []
     for name, folder in folders.items():
-        found.append(read_corpus(folder, name, schemes.get(name), types.get(name) or type_of_bare_tags(name)))
+        corpora.append(read_corpus(folder, name, schemes.get(name), types.get(name) or type_of_bare_tags(name)))
         if alike := unread_files(folder, split_files(folder)):
             say(f"{folder}: {', '.join(alike)}: not read; devel is called devel, dev, val, valid or validation")
-    return found
+    return corpora
 
 
 def type_of_bare_tags(name: str) -> str:
@@ -139,12 +139,12 @@ def find(data_dir: Path, names: Sequence[str] | None = None, say: Callable[[str]
     The collection's second notations (-IOBES) and single-type extracts (BC5CDR-chem-IOB) of a registered corpus are
     found by their folder's name only.
     """
-    there, unreadable = _corpus_folders(data_dir)
+    folders, unreadable = _corpus_folders(data_dir)
     if names is None:
-        registered = {entry.name: folder for entry in registry().values() if (folder := _folder_of(entry, there))}
+        registered = {entry.name: folder for entry in registry().values() if (folder := _folder_of(entry, folders))}
         spoken_for = {name for entry in registry().values() for name in entry.folders}
-        variants = {name: of for name in there if name not in spoken_for and (of := _variant_of(name))}
-        others = {name: path for name, path in there.items() if name not in {*spoken_for, *variants}}
+        variants = {name: of for name in folders if name not in spoken_for and (of := _variant_of(name))}
+        others = {name: path for name, path in folders.items() if name not in {*spoken_for, *variants}}
         notes = [f"{data_dir / name}: can't be read ({reason})" for name, reason in unreadable.items()]
         if variants:
             originals = dict.fromkeys(entry.name for entry in variants.values())
@@ -159,15 +159,15 @@ def find(data_dir: Path, names: Sequence[str] | None = None, say: Callable[[str]
         return registered | others
     if not names:
         raise InputError("no corpus is named; name some, such as NCBI,ExPTM")
-    found: dict[str, Path] = {}
+    chosen: dict[str, Path] = {}
     for given in names:
         if given in unreadable:
             raise InputError(f"{data_dir / given}: can't be read: {unreadable[given]}")
-        name, folder = _resolve(given, there, data_dir)
-        if name in found:
+        name, folder = _resolve(given, folders, data_dir)
+        if name in chosen:
             raise InputError(f"corpus {name!r} is named twice; name it once")
-        found[name] = folder
-    return found
+        chosen[name] = folder
+    return chosen
 
 
 def corpus_hash(corpus: Corpus) -> str:
@@ -190,20 +190,20 @@ def _corpus_folders(data_dir: Path) -> tuple[dict[str, Path], dict[str, str]]:
         inside = [path for path in sorted(data_dir.iterdir()) if path.is_dir()]
     except OSError as fault:
         raise InputError(f"{data_dir}: can't be read: {fault.strerror or fault}") from None
-    there: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     unreadable: dict[str, str] = {}
     for path in inside:
         try:
             os.scandir(path).close()
             if has_splits(path):
-                there[path.name] = path
+                folders[path.name] = path
         except OSError as fault:
             unreadable[path.name] = fault.strerror or str(fault)
-    return there, unreadable
+    return folders, unreadable
 
 
-def _folder_of(entry: Entry, there: Mapping[str, Path]) -> Path | None:
-    return next((there[name] for name in entry.folders if name in there), None)
+def _folder_of(entry: Entry, folders: Mapping[str, Path]) -> Path | None:
+    return next((folders[name] for name in entry.folders if name in folders), None)
 
 
 def _variant_of(folder: str) -> Entry | None:
@@ -222,17 +222,17 @@ def _variant_of(folder: str) -> Entry | None:
     )
 
 
-def _resolve(given: str, there: Mapping[str, Path], data_dir: Path) -> tuple[str, Path]:
+def _resolve(given: str, folders: Mapping[str, Path], data_dir: Path) -> tuple[str, Path]:
     entry = next((e for e in registry().values() if given == e.name or given in e.folders), None)
     if given == "JNLPBA-IOBES":
         raise InputError("JNLPBA-IOBES is mis-split in the collection; use JNLPBA, its other notation")
     if entry is None:
-        if given in there:
-            return given, there[given]
+        if given in folders:
+            return given, folders[given]
         if given in {path.name for path in data_dir.iterdir() if path.is_dir()}:
             raise InputError(f"{data_dir / given}: holds no train, devel or test file, so it is no corpus")
-        raise InputError(f"{data_dir}: no corpus {given!r}; {nearest(given, {*there, *registry()})}")
-    folder = there[given] if given in there and given in entry.folders else _folder_of(entry, there)
+        raise InputError(f"{data_dir}: no corpus {given!r}; {nearest(given, {*folders, *registry()})}")
+    folder = folders[given] if given in folders and given in entry.folders else _folder_of(entry, folders)
     if folder is not None:
         return entry.name, folder
     if entry.name == "BC4CHEMD":

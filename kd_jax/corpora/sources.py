@@ -80,9 +80,9 @@ def open_source(where: str, room: Path) -> Iterator[Source]:
                 archive.unlink(missing_ok=True)
         else:
             yield _Mirror(where)
-    elif (there := kind_of(Path(where))) == "folder":
+    elif (kind := kind_of(Path(where))) == "folder":
         yield _Folder(Path(where))
-    elif there == "file":
+    elif kind == "file":
         with _archive(Path(where), where) as opened:
             yield opened
     else:
@@ -218,7 +218,7 @@ def _archive(path: Path, where: str) -> Iterator[Source]:
 
 def _tar_members(path: Path, where: str) -> dict[tuple[str, str], bytes]:
     """Files that may be a corpus's, in one pass: a compressed tar can't be read in any order."""
-    found: dict[tuple[str, str], tuple[int, bytes]] = {}
+    members: dict[tuple[str, str], tuple[int, bytes]] = {}
     with _unpacking(where), tarfile.open(path, "r|*") as archive:
         for member in archive:
             parts = PurePosixPath(member.name).parts
@@ -226,13 +226,13 @@ def _tar_members(path: Path, where: str) -> dict[tuple[str, str], bytes]:
                 continue
             place = (parts[-2], parts[-1])
             file = archive.extractfile(member)
-            if file is not None and (place not in found or len(parts) < found[place][0]):
-                found[place] = (len(parts), _bounded(file, f"{where}: {member.name}"))
-            if sum(len(data) for _, data in found.values()) > 16 * LARGEST_FILE:
+            if file is not None and (place not in members or len(parts) < members[place][0]):
+                members[place] = (len(parts), _bounded(file, f"{where}: {member.name}"))
+            if sum(len(data) for _, data in members.values()) > 16 * LARGEST_FILE:
                 raise InputError(
                     f"{where}: holds more than {16 * LARGEST_FILE >> 30} GiB of corpora: not the collection"
                 )
-    return {place: data for place, (_, data) in found.items()}
+    return {place: data for place, (_, data) in members.items()}
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def split_files(folder: Path) -> dict[str, Path]:
         raise InputError(
             f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; give a folder of a corpus"
         )
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     entries = _entries(folder)
     for split, stems in SPLIT_STEMS.items():
         paths = [path for stem in stems for suffix in SUFFIXES for path in entries if _is_called(path, stem, suffix)]
@@ -37,8 +37,8 @@ def split_files(folder: Path) -> dict[str, Path]:
                     f"{path}: is a link to {os.readlink(path)}, which is not there; get its content (git annex get,"
                     " git lfs pull), or remove the link"
                 )
-            found[split] = path
-    return found
+            files[split] = path
+    return files
 
 
 def unread_files(folder: Path, files: Mapping[str, Path]) -> list[str]:

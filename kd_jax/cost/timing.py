@@ -34,8 +34,8 @@ def timing_job(corpora: Sequence[Corpus], settings: Settings, lanes: int, steps:
         head: output layer.
     """
     vocabulary = build_vocabulary([s for c in corpora for s in c.splits["train"]], settings.model.words)
-    own = [replace(corpus, splits={"train": corpus.splits["train"]}) for corpus in corpora]
-    tokens = read_tokens(own, vocabulary, settings)
+    training = [replace(corpus, splits={"train": corpus.splits["train"]}) for corpus in corpora]
+    tokens = read_tokens(training, vocabulary, settings)
     whole = Job(
         settings=settings,
         tokens=tokens,
@@ -146,10 +146,10 @@ def usual_batch(job: Job) -> Batch:
     """The mean batch of the usual shape in an epoch of all training sentences, shuffled as in training."""
     rng = np.random.default_rng(0)
     train_settings = job.settings.train
-    found: list[HostBatch] = []
+    batches: list[HostBatch] = []
     for task, name in enumerate(job.tokens.names):
-        found += make_batches(job.tokens, job.tokens.sentences(name, ("train",)), task, train_settings, rng)
-    usual = [p for p in found if p.token.shape == (train_settings.rows, train_settings.row_length)] or found
+        batches += make_batches(job.tokens, job.tokens.sentences(name, ("train",)), task, train_settings, rng)
+    usual = [p for p in batches if p.token.shape == (train_settings.rows, train_settings.row_length)] or batches
     real = float(np.mean([(host_batch.token != NO_TOKEN).sum() for host_batch in usual]))
     places = floor.BatchSize(
         tokens=round(real),
@@ -158,7 +158,7 @@ def usual_batch(job: Job) -> Batch:
         words=round(float(np.mean([len(host_batch.word) for host_batch in usual]))),
         labels=job.tokens.most_labels,
     )
-    return Batch(real, real_share(found), places)
+    return Batch(real, real_share(batches), places)
 
 
 def predicted_bytes(job: Job) -> int:
@@ -176,8 +176,10 @@ def taken(settings: Settings, size: ProblemSize, head: Head, lanes: int) -> int:
 def extent(job: Job) -> ProblemSize:
     """How large the things are that a job's program works on."""
     tokens, rng = job.tokens, np.random.default_rng(0)
-    found = [
-        p for task, own in enumerate(job.sentences) for p in make_batches(tokens, own, task, job.settings.train, rng)
+    batches = [
+        p
+        for task, sentences in enumerate(job.sentences)
+        for p in make_batches(tokens, sentences, task, job.settings.train, rng)
     ]
     return ProblemSize(
         tokens=len(tokens.label),
@@ -186,9 +188,9 @@ def extent(job: Job) -> ProblemSize:
         alphabet=job.alphabet,
         labels=tokens.most_labels,
         tasks=len(job.sentences),
-        batch_forms=room(max(len(host_batch.form) for host_batch in found)),
-        batch_words=room(max(len(host_batch.word) for host_batch in found)),
-        steps=-(-len(found) // -(-len(found) // CHUNK)),
+        batch_forms=room(max(len(host_batch.form) for host_batch in batches)),
+        batch_words=room(max(len(host_batch.word) for host_batch in batches)),
+        steps=-(-len(batches) // -(-len(batches) // CHUNK)),
         known=0 if job.knowledge is None else sum(x.nbytes for x in job.knowledge.outputs if x is not None),
     )
 

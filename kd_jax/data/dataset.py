@@ -131,7 +131,7 @@ def make_batches(
     """
     lengths = np.diff(tokens.offsets)
     order = np.sort(sentences) if rng is None else rng.permutation(sentences)
-    if rng is None:
+    if rng is None:  # falling length packs tightest, and without training the order has no other effect
         order = order[np.argsort(-lengths[order], kind="stable")]
     batches: list[HostBatch] = []
     for shape, chosen in (
@@ -189,6 +189,7 @@ def epochs_of_batches(
             if train.sampling == "proportional":
                 chosen += next(stream)
                 continue
+            # A small corpus may have fewer batches than it is to give: then an epoch takes several passes over it.
             while len(waiting[task]) < wanted[task]:
                 waiting[task] += next(stream)
             chosen += waiting[task][: wanted[task]]

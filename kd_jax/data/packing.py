@@ -44,6 +44,8 @@ class Batches(NamedTuple):
 def pack(lengths: Sequence[int], row_length: int, order: Sequence[int], window: int = 16) -> list[list[int]]:
     """Sentences into rows, first fit among the newest open rows.
 
+    First fit wastes little where sentences are far shorter than a row; the window bounds the search.
+
     Args:
         lengths: tokens of each sentence, at most row_length.
         row_length: tokens a row holds.
@@ -69,7 +71,7 @@ def pack(lengths: Sequence[int], row_length: int, order: Sequence[int], window: 
             rows.append([sentence])
             room.append((row_length - need, len(rows) - 1))
             if len(room) > window:
-                room.remove(min(room))
+                room.remove(min(room))  # the fullest: least likely to take another
     return rows
 
 
@@ -85,11 +87,15 @@ def lay_out(
 
     Returns:
         token and starts, [S, R, T], the last batch filled up with empty rows.
+
+    >>> token, starts = lay_out([[0, 1]], np.array([0, 2, 3]), (1, 4))  # sentences of 2 tokens and 1
+    >>> token.tolist(), starts.tolist()
+    ([[[0, 1, 2, -1]]], [[[True, False, True, True]]])
     """
     n_rows, row_length = shape
     steps = -(-len(rows) // n_rows)
     token = np.full((steps * n_rows, row_length), NO_TOKEN, np.int32)
-    starts = np.ones((steps * n_rows, row_length), bool)
+    starts = np.ones((steps * n_rows, row_length), bool)  # on padding too, so that no state comes out of it
     for r, row in enumerate(rows):
         at = 0
         for sentence in row:

@@ -110,7 +110,7 @@ class PieceTable:
         return matrix, has_piece
 
     def arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
-        """What stands beside `words` and `vectors` in a .npz of word vectors; `read_pieces` is the inverse."""
+        """What is beside `words` and `vectors` in a .npz of word vectors; `read_pieces` is the inverse."""
         return {
             "pieces": np.array([piece.encode() for piece in self.pieces]),
             "piece_vectors": self.vectors,

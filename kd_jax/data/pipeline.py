@@ -1,4 +1,4 @@
-"""What the device eats: every lane's epochs as stacked chunks of few, fixed shapes, prepared while it is busy."""
+"""Input pipeline: every lane's epochs as stacked chunks of few, fixed shapes, prepared while the device is busy."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float, Float32
 
-from kd_jax.data.dataset import Tokens, epochs_of_batches
+from kd_jax.data.dataset import Sentences, Tokens, epochs_of_batches
 from kd_jax.data.packing import Batches, HostBatch, Shape, round_up, stack
 from kd_jax.settings import TrainConfig
 
@@ -37,8 +38,8 @@ class Length(NamedTuple):
         """Updates that are left; None for no bound."""
         return self.updates - done if self.updates else None
 
-    def progress(self, epoch: int, done: int, steps: int) -> np.ndarray:
-        """Points of the run at which an epoch's updates lie, 0 at its start and 1 at its end, [steps]."""
+    def progress(self, epoch: int, done: int, steps: int) -> Float[np.ndarray, "S"]:
+        """Points of the run at which an epoch's updates lie, 0 at its start and 1 at its end, [S]."""
         if self.updates:
             return (done + np.arange(steps)) / self.updates
         return (epoch + np.arange(steps) / max(steps, 1)) / self.epochs
@@ -59,15 +60,17 @@ class ShapeCache:
         Yields:
             Each lane's batches of the chunk, perhaps none, and the chunk's shape.
         """
-        everything = [host_batch for lane in lanes for host_batch in lane]
-        rows = everything[0].token.shape
+        batches = [batch for lane in lanes for batch in lane]
+        rows = batches[0].token.shape
         steps = max(map(len, lanes))
-        forms = max(len(host_batch.form) for host_batch in everything)
-        words = max(len(host_batch.word) for host_batch in everything)
+        forms = max(len(batch.form) for batch in batches)
+        words = max(len(batch.word) for batch in batches)
         shape = self._shapes.get(rows)
         if shape is None:
-            n_chunks = -(-steps // CHUNK)
+            n_chunks = -(-steps // CHUNK)  # equal ones, so that none is nearly empty
             shape = Shape(-(-steps // n_chunks), rows[0], rows[1], 0, 0)
+        # A later epoch, shuffled anew, may have more distinct words in a batch: room for a tenth more is left, since a
+        # larger shape is another program to compile.
         if forms > shape.forms or words > shape.words:
             shape = shape._replace(forms=round_up(int(forms * 1.1), 64), words=round_up(int(words * 1.1), 64))
         self._shapes[rows] = shape
@@ -80,11 +83,11 @@ def stack_lanes(lanes: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
 
 
-def by_shape(found: Sequence[HostBatch], epoch: int = 0) -> dict[RowShape, list[HostBatch]]:
+def by_shape(batches: Sequence[HostBatch], epoch: int = 0) -> dict[RowShape, list[HostBatch]]:
     """Batches of each (R, T); the shortest rows first in even epochs and last in odd ones."""
     groups: dict[RowShape, list[HostBatch]] = {}
-    for host_batch in found:
-        groups.setdefault(host_batch.token.shape, []).append(host_batch)
+    for batch in batches:
+        groups.setdefault(batch.token.shape, []).append(batch)
     return {shape: groups[shape] for shape in _in_turn(groups, epoch)}
 
 
@@ -93,8 +96,8 @@ def _in_turn(shapes: Iterable[RowShape], epoch: int) -> list[RowShape]:
     return sorted(shapes, key=itemgetter(1), reverse=epoch % 2 == 1)
 
 
-def learning_rates(train: TrainConfig, progress: np.ndarray) -> np.ndarray:
-    """Learning rates at points of a run, 0 at its start and 1 at its end; float32."""
+def learning_rates(train: TrainConfig, progress: Float[np.ndarray, "S"]) -> Float32[np.ndarray, "S"]:
+    """Learning rates at points of a run, 0 at its start and 1 at its end."""
     shape = {
         "constant": np.ones_like(progress),
         "linear": 1.0 - progress,
@@ -105,13 +108,13 @@ def learning_rates(train: TrainConfig, progress: np.ndarray) -> np.ndarray:
 
 def input_pipeline(
     tokens: Tokens,
-    sentences: Sequence[np.ndarray],
+    sentences: Sequence[Sentences],
     train: TrainConfig,
     seeds: Sequence[int],
     length: Length,
     first: int = 0,
     *,
-    unlabelled: np.ndarray | None = None,
+    unlabelled: Sentences | None = None,
     stream: int = 0,
     highest: Sequence[float | None] | None = None,
 ) -> Iterator[list[Batches]]:
@@ -124,7 +127,7 @@ def input_pipeline(
         seeds: of the lanes; lanes of one seed see the same batches.
         length: of the whole run; with a budget of updates the last epoch ends where the budget does.
         first: epochs to leave out, since a run that resumes has them behind it; they still decide the shapes.
-        unlabelled: sentences of task 0 that only a teacher speaks about; None for none.
+        unlabelled: sentences of task 0 that only a teacher labels; None for none.
         stream: of random numbers; lanes of one seed and different streams have nothing in common.
         highest: learning rate of each lane where its schedule is highest; None for that of `train`.
 
@@ -158,7 +161,7 @@ def input_pipeline(
         for rows in _in_turn({rows for group in groups.values() for rows in group}, epoch):
             of_seed = [groups[seed].get(rows, []) for seed in streams]
             for parts, shape in sizes.chunks(of_seed):
-                if epoch < first:
+                if epoch < first:  # only its shapes are of use
                     continue
                 of_lane = dict(zip(streams, parts, strict=True))
                 stacked = {
@@ -170,12 +173,12 @@ def input_pipeline(
                 out.append(stack_lanes([stacked[lane] for lane in lanes]))
         return out
 
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(prepare, 0)
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(prepare, 0)
         for epoch in count():
-            ready = coming.result()
-            if ready is None:
+            chunks = coming.result()
+            if chunks is None:
                 return
-            coming = ahead.submit(prepare, epoch + 1)
+            coming = worker.submit(prepare, epoch + 1)
             if epoch >= first:
-                yield ready
+                yield chunks

@@ -32,7 +32,7 @@ _DAMAGED = (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error)
 
 
 class Row(NamedTuple):
-    """A word, its vector as it stands in the file, and the place of both, such as "line 12"."""
+    """A word, its vector as the file has it, and the place of both, such as "line 12"."""
 
     word: bytes
     raw: object
@@ -59,7 +59,7 @@ class Rows(NamedTuple):
 
 @contextmanager
 def open_vectors(path: Path) -> Iterator[Rows]:
-    """The rows of a file of word vectors, whose form is told from its content.
+    """The rows of a file of word vectors, whose form is recognised by its content.
 
     Args:
         path: text with or without a header (word2vec, GloVe, fastText .vec); word2vec binary; .npz with arrays `words`
@@ -102,8 +102,10 @@ def _open(path: Path, opened: ExitStack) -> Rows:
     promised, dim = int(header[1]), _check_dim(path, int(header[2]))
     if is_binary(path, rest, dim):
         return _binary(path, stream(), promised, dim)
-    if (found := agreed(rest)) not in {0, dim}:
-        raise InputError(f"{path}:1: says that vectors have {dim} numbers, but those below have {found}; get it anew")
+    if (agreed_dim := agreed(rest)) not in {0, dim}:
+        raise InputError(
+            f"{path}:1: says that vectors have {dim} numbers, but those below have {agreed_dim}; get it anew"
+        )
     return _text(path, stream(), promised, dim)
 
 
@@ -176,9 +178,9 @@ def _binary(path: Path, file: IO[bytes], promised: int, dim: int) -> Rows:
 def _npy(path: Path, file: IO[bytes], stream: Callable[[Path], IO[bytes]]) -> Rows:
     stem = path.name.removesuffix(".gz").removesuffix(".npy")
     beside = [path.with_name(stem + suffix) for suffix in _WORD_LISTS]
-    listed = next((found for found in beside if found.is_file()), None)
+    listed = next((file_of_words for file_of_words in beside if file_of_words.is_file()), None)
     if listed is None:
-        names = ", ".join(found.name for found in beside)
+        names = ", ".join(file_of_words.name for file_of_words in beside)
         raise InputError(f"{path}: the words of these vectors are missing; put them, one a line, beside it in {names}")
     shape, dtype = _array_header(path, file, "vectors")
     words = (line for _, line in _lines(listed, stream(listed)))
@@ -189,9 +191,9 @@ def _npz(path: Path, opened: ExitStack) -> Rows:
     archive = opened.enter_context(zipfile.ZipFile(path))
     names = {name.removesuffix(".npy") for name in archive.namelist()}
     if not {"words", "vectors"} <= names:
-        there = ", ".join(sorted(names)[:8])
+        held = ", ".join(sorted(names)[:8])
         raise InputError(
-            f"{path}: holds {there}; a .npz needs the arrays words and vectors, another zip is to be unpacked"
+            f"{path}: holds {held}; a .npz needs the arrays words and vectors, another zip is to be unpacked"
         )
     try:
         words = opened.enter_context(archive.open("words.npy"))

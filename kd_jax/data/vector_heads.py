@@ -86,12 +86,12 @@ def dimension(path: Path, head: bytes) -> int:
 
 def _numbers_at_end(fields: list[bytes]) -> int:
     """How many of a line's fields after the first are numbers, counted from the end."""
-    found = 0
+    numbers = 0
     for field in reversed(fields[1:]):
         if not all_numbers([field]):
             break
-        found += 1
-    return found
+        numbers += 1
+    return numbers
 
 
 def all_numbers(fields: list[bytes]) -> bool:

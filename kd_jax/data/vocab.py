@@ -81,6 +81,7 @@ class Vocabulary:
         table = np.zeros((len(forms), chars.longest), np.int32)
         half = chars.longest // 2
         for row, form in enumerate(forms):
+            # Both ends of a long form: suffixes tell as much as prefixes ("-ase", "anti-").
             read = form if len(form) <= chars.longest else form[:half] + form[-half:]
             table[row, : len(read)] = [self.char_ids.get(char, UNKNOWN_CHAR) for char in read]
         return Forms(

@@ -77,13 +77,13 @@ def load_or_compute(
         "dtype": dtype,
     }
     try:
-        found = store.read(place, source)
+        outputs = store.read(place, source)
         used_now(place)
     except store.StaleError as reason:
         if place.exists():
             log(f"{reason}: computing these teacher outputs again")
     else:
-        return found
+        return outputs
     model = load_model(teacher)
     job, task = reading_job(model, query.branch, sentences())
     chosen = job.tokens.sentences(query.branch, (QUERIED,))

@@ -33,7 +33,7 @@ def mean_logits(
     >>> mean_logits([one, other], weights=[3, 1]).logits.tolist()
     [[1.5, 0.0]]
     """
-    if len(teachers) == 1:
+    if len(teachers) == 1:  # memory-mapped as it is, and nothing is rounded
         return teachers[0]
     shares = np.ones(len(teachers)) if weights is None else np.asarray(weights, np.float64)
     if not shares.sum() > 0 or shares.min() < 0:

@@ -17,6 +17,7 @@ from kd_jax.training.loop import Job, reading_batches, token_data
 from kd_jax.training.step import TokenData, apply
 
 
+# Cached, so that splits of one model share one compiled program.
 @lru_cache
 def _reader(tagger: Tagger) -> Callable[[Any, Batches, TokenData], Outputs]:
     def read(params: Any, batches: Batches, data: TokenData) -> Outputs:

@@ -1,8 +1,8 @@
 """The variance that standardised errors are measured in: one number of a teacher's output, kept beside it.
 
-A mean squared error of logits grows with the square of their scale, which is the teacher's accident (a longer trained
-one is surer) and decides how much is heard of the gold labels beside it. In units of the teacher's own variance it is
-1 for whoever knows each label's mean and no more, and 0 for whoever knows all.
+A mean squared error of logits grows with the square of their scale, which is an accident of the teacher's training (a
+longer trained one is surer) and would decide how much the gold labels count beside it. In units of the teacher's own
+variance the error is 1 for a student that gives each label's mean, and 0 for one that matches the teacher.
 """
 
 from collections.abc import Iterator, Sequence

@@ -73,7 +73,7 @@ def write(
         }
         for rows, outputs in chunks:
             for name, values in outputs._asdict().items():
-                narrow = np.asarray(values).astype(jnp.dtype(dtype))
+                narrow = np.asarray(values).astype(jnp.dtype(dtype))  # numpy alone knows no bfloat16
                 arrays[name][rows] = narrow.view(_ON_DISK[dtype])
         for array in arrays.values():
             array.flush()

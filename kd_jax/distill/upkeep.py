@@ -28,11 +28,11 @@ class Stored(NamedTuple):
 
 def stored(workdir: Path) -> list[Stored]:
     """The stored outputs of a work folder, those that were not read for longest first."""
-    found = []
+    outputs = []
     for manifest in (workdir / KNOWLEDGE).rglob(MANIFEST):
         with suppress(FileNotFoundError):  # removed by another process since
-            found.append(Stored(manifest.parent, size_of(manifest.parent), manifest.stat().st_mtime))
-    return sorted(found, key=lambda one: one.used)
+            outputs.append(Stored(manifest.parent, size_of(manifest.parent), manifest.stat().st_mtime))
+    return sorted(outputs, key=lambda one: one.used)
 
 
 def used_now(folder: Path) -> None:
@@ -49,16 +49,16 @@ def make_room(workdir: Path, needed: int, bound: float, keep: Collection[Path], 
         needed: bytes of the others.
         bound: gigabytes of stored outputs that there may be; 0 for no bound.
         keep: folders that are to stay, as they are needed together.
-        log: is told what was removed.
+        log: called with what was removed.
 
     Raises:
         InputError: where the bound is too small for what is needed together.
     """
     if not bound:
         return
-    there = stored(workdir)
-    total = needed + sum(one.bytes for one in there)
-    for one in there:
+    in_store = stored(workdir)
+    total = needed + sum(one.bytes for one in in_store)
+    for one in in_store:
         if total <= bound * GB:
             return
         if one.folder not in keep:

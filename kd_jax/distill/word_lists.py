@@ -62,7 +62,7 @@ def text_forms(path: Path, styles: Sequence[Style], unseen: Iterable[Corpus] = (
 
 
 def listed_forms(path: Path) -> Counter[str]:
-    """The words of a file, one a line, each counted as often as it stands there; empty lines are ignored.
+    """The words of a file, one a line, each counted as often as it occurs; empty lines are ignored.
 
     Raises:
         InputError: naming file and line, for a blank within a word, which no token has; for a file without words.

@@ -33,10 +33,10 @@ def evaluate(given: Any, _: list[str]) -> None:
     """Judge what the flags describe."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     from kd_jax.corpora.registry import warn  # noqa: PLC0415 - `--help` needs no JAX
-    from kd_jax.export.judging import Asked, judge  # noqa: PLC0415
+    from kd_jax.export.judging import JudgeRequest, judge  # noqa: PLC0415
     from kd_jax.runtime.display import Coloured  # noqa: PLC0415
 
-    judge(Asked(**{name: given[name].value for name in Asked.__dataclass_fields__}), Coloured(), warn)
+    judge(JudgeRequest(**{name: given[name].value for name in JudgeRequest.__dataclass_fields__}), Coloured(), warn)
 
 
 COMMAND = cli.Command(__doc__ or "", define, evaluate)

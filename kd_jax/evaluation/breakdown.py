@@ -66,9 +66,9 @@ def break_down(
     of_part = {name: np.zeros(3, int) for name in parts or {}}
     for sentence, tags in zip(sentences, predicted, strict=True):
         gold, guess = sorted(entities(sentence.tags), key=_place), sorted(entities(tags), key=_place)
-        found = kinds_of(gold, guess)
-        kinds += found
-        wrong.append({kind: n for kind, n in found.items() if kind != "right"})
+        of_sentence = kinds_of(gold, guess)
+        kinds += of_sentence
+        wrong.append({kind: n for kind, n in of_sentence.items() if kind != "right"})
         for counter, spans in ((guessed, guess), (true, gold)):
             counter.update(kind for kind, _, _ in spans)
         for kind in {kind for kind, _, _ in gold}:
@@ -96,20 +96,20 @@ def kinds_of(gold: Sequence[Span], predicted: Sequence[Span]) -> Counter[str]:
     A gold entity that was not predicted is of type error where another type stands in its place, of boundary error
     where one of its type overlaps it, of both where only others do, and otherwise missed.
     """
-    said = set(predicted)
-    found = Counter[str]()
+    predicted_spans = set(predicted)
+    counts = Counter[str]()
     for kind, first, last in gold:
         over = [(k, a, b) for k, a, b in predicted if a < last and first < b]
-        if (kind, first, last) in said:
-            found["right"] += 1
+        if (kind, first, last) in predicted_spans:
+            counts["right"] += 1
         elif any((a, b) == (first, last) for _, a, b in over):
-            found["type"] += 1
+            counts["type"] += 1
         elif any(k == kind for k, _, _ in over):
-            found["boundary"] += 1
+            counts["boundary"] += 1
         else:
-            found["boundary and type" if over else "missed"] += 1
-    found["spurious"] = sum(not any(a < last and first < b for _, a, b in gold) for _, first, last in predicted)
-    return +found
+            counts["boundary and type" if over else "missed"] += 1
+    counts["spurious"] = sum(not any(a < last and first < b for _, a, b in gold) for _, first, last in predicted)
+    return +counts
 
 
 def overlapping(gold: Sequence[Span], predicted: Sequence[Span]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Int, Int32
@@ -156,7 +156,6 @@ def lane_of(row: Row | TypeRow) -> tuple[Hashable, ...]:
     return (row.experiment, row.corpus, row.label, row.head, row.seed, row.split, row.protocol)
 
 
-@runtime_checkable  # tests check what functions are given
 class _Keyed(Protocol):
     @property
     def key(self) -> Hashable: ...
@@ -239,7 +238,7 @@ def _read(path: Path, kind: type[R]) -> tuple[list[str], list[R]]:
 
 
 def read(path: Path) -> list[Row]:
-    """Rows of a results.csv; columns it has beyond those of `Row` are passed over.
+    """Rows of a results.csv; columns it has beyond those of `Row` are ignored.
 
     Args:
         path: the file.

@@ -53,8 +53,8 @@ class EntityScores:
     def to_json(self) -> dict[str, Any]:
         """All but the counts, in plain JSON types."""
         types = {kind: score._asdict() for kind, score in self.types.items()}
-        found = {"precision": self.precision, "recall": self.recall, "f1": self.f1, "types": types}
-        return found if self.default_f1 is None else found | {"default_f1": self.default_f1}
+        fields = {"precision": self.precision, "recall": self.recall, "f1": self.f1, "types": types}
+        return fields if self.default_f1 is None else fields | {"default_f1": self.default_f1}
 
     @classmethod
     def from_json(cls, data: Any) -> "EntityScores":
@@ -67,11 +67,11 @@ class EntityScores:
         types: dict[str, TypeScore] = {}
         of_types: Any = data.get("types")
         for kind, of_type in of_types.items() if isinstance(of_types, dict) else [("", {})]:
-            found = _percentages(of_type, f"scores of type {kind!r}")
+            percentages = _percentages(of_type, f"scores of type {kind!r}")
             support = of_type.get("support")
             if type(support) is not int or support < 0:
                 raise ValueError(f"scores of type {kind!r}: support is no count"[:80])
-            types[kind] = TypeScore(*found, support)
+            types[kind] = TypeScore(*percentages, support)
         lenient: Any = data.get("default_f1")
         if lenient is not None and not _is_percentage(lenient):
             raise ValueError("scores: default_f1 is no percentage")
@@ -115,23 +115,33 @@ def entities(tags: Sequence[str], *, strict: bool = True) -> set[Span]:
 
     Raises:
         ValueError: for a tag that is not IOB2.
+
+    >>> sorted(entities(["B-Gene", "I-Gene", "O", "I-Gene"]))
+    [('Gene', 0, 2)]
+    >>> sorted(entities(["B-Gene", "I-Gene", "O", "I-Gene"], strict=False))
+    [('Gene', 0, 2), ('Gene', 3, 4)]
     """
-    found: set[Span] = set()
+    spans: set[Span] = set()
     start = 0
     spans_of = _run_spans if strict else _default_run_spans
+    # seqeval is slow, and the same runs between two O come again and again: their entities are remembered.
     for outside, group in groupby(tags, key="O".__eq__):
         run = tuple(group)
         if not outside:
             try:
-                found.update((kind, start + first, start + last) for kind, first, last in spans_of(run))
+                spans.update((kind, start + first, start + last) for kind, first, last in spans_of(run))
             except KeyError as unknown:
                 raise ValueError(f"a tag of {run} does not begin with B-, I- or O") from unknown
         start += len(run)
-    return found
+    return spans
 
 
 def percentages(correct: int, predicted: int, gold: int) -> tuple[float, float, float]:
-    """Precision, recall and F1 in percent from entity counts; 0 where the formula divides by 0."""
+    """Precision, recall and F1 in percent from entity counts; 0 where the formula divides by 0.
+
+    >>> percentages(correct=1, predicted=2, gold=4)
+    (50.0, 25.0, 33.333333333333336)
+    """
     precision = 100 * correct / predicted if predicted else 0.0
     recall = 100 * correct / gold if gold else 0.0
     f1 = 200 * correct / (predicted + gold) if predicted + gold else 0.0
@@ -152,6 +162,10 @@ def score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> 
 
     Raises:
         ValueError: where gold and predicted differ in their number of sentences or tokens, or a tag is not IOB2.
+
+    >>> scores = score([["B-Gene", "I-Gene", "B-Drug"]], [["B-Gene", "O", "B-Drug"]])
+    >>> scores.f1, scores.types["Drug"].f1, scores.counts.tolist()
+    (50.0, 100.0, [[1, 2, 2]])
     """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold sentences, {len(predicted)} predicted ones")

@@ -90,7 +90,11 @@ equal models differ at 0.05 (docs/statistics.md)."""
 
 
 def ranks(scores: Float[np.ndarray, "D M"]) -> Float[np.ndarray, "D M"]:
-    """Ranks of M models on each of D corpora, 1 for the highest score, ties sharing their mean rank."""
+    """Ranks of M models on each of D corpora, 1 for the highest score, ties sharing their mean rank.
+
+    >>> ranks(np.array([[70.0, 72.0, 70.0]])).tolist()
+    [[2.5, 1.0, 2.5]]
+    """
     return stats.rankdata(-scores, axis=1)
 
 
@@ -109,6 +113,7 @@ def friedman(scores: Float[np.ndarray, "D M"]) -> Friedman:
     if not np.ptp(ranked):
         return Friedman(0.0, 1.0, 0.0, 1.0, mean_ranks)
     chi2, p = (float(x) for x in stats.friedmanchisquare(*ranked.T))
+    # Iman and Davenport 1980: chi2 is conservative. Its largest value makes the denominator 0.
     rest = corpora * (models - 1) - chi2
     f = (corpora - 1) * chi2 / rest if rest > 1e-9 else float("inf")
     return Friedman(chi2, p, f, float(stats.f.sf(f, models - 1, (models - 1) * (corpora - 1))), mean_ranks)
@@ -124,6 +129,9 @@ def critical_difference(models: int, corpora: int, alpha: float = 0.05) -> float
 
     Returns:
         q(alpha; M) / sqrt(2) * sqrt(M (M + 1) / (6 D)), q being the studentised range for infinite degrees of freedom.
+
+    >>> round(critical_difference(models=5, corpora=15), 3)  # Demsar 2006: q is 2.728
+    1.575
     """
     q = stats.studentized_range.ppf(1 - alpha, models, np.inf)
     return float(q / np.sqrt(2) * np.sqrt(models * (models + 1) / (6 * corpora)))
@@ -171,12 +179,17 @@ def signed_ranks(differences: Float[np.ndarray, "D"]) -> SignedRanks:
 
     Returns:
         p is 1 and the effect 0 where all differences are 0.
+
+    >>> signed_ranks(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]))  # all of one sign: 2 of 2^6 patterns are as extreme
+    SignedRanks(p=0.03125, effect=1.0)
     """
-    nonzero = np.round(differences, 9)
+    nonzero = np.round(differences, 9)  # ties and zeros are ties of what was computed, not of its last bits
     nonzero = nonzero[nonzero != 0]
     if not len(nonzero):
         return SignedRanks(1.0, 0.0)
-    doubled = np.rint(2 * stats.rankdata(np.abs(nonzero))).astype(int)
+    doubled = np.rint(2 * stats.rankdata(np.abs(nonzero))).astype(
+        int
+    )  # mean ranks of ties are halves; now whole numbers
     positive, total = int(doubled[nonzero > 0].sum()), int(doubled.sum())
     probability = _subset_sums(doubled)
     tail = min(probability[: positive + 1].sum(), probability[positive:].sum())
@@ -184,12 +197,20 @@ def signed_ranks(differences: Float[np.ndarray, "D"]) -> SignedRanks:
 
 
 def smallest_p(pairs: int) -> float:
-    """The smallest p-value that a two-sided exact signed-rank test of so many differences can have."""
+    """The smallest p-value that a two-sided exact signed-rank test of so many differences can have.
+
+    >>> smallest_p(6)
+    0.03125
+    """
     return min(1.0, 2.0 ** (1 - pairs))
 
 
 def holm(p: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
-    """P-values adjusted for multiple tests by Holm's step-down method."""
+    """P-values adjusted for multiple tests by Holm's step-down method.
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+    [0.03, 0.06, 0.06]
+    """
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
     adjusted = np.empty(len(p))
@@ -211,10 +232,10 @@ def hodges_lehmann(differences: Float[np.ndarray, "D"], confidence: float = 0.95
     Returns:
         Estimate and limits, infinite where no signed-rank test of so few differences can reject: below 6 for 95 %.
     """
-    first, second = np.triu_indices(len(differences))
+    first, second = np.triu_indices(len(differences))  # each pair once, the diagonal included
     means = np.sort((differences[first] + differences[second]) / 2)
     tail = np.cumsum(_subset_sums(np.arange(1, len(differences) + 1)))
-    rejected = int(np.sum(tail <= (1 - confidence) / 2 + 1e-12))
+    rejected = int(np.sum(tail <= (1 - confidence) / 2 + 1e-12))  # the sums are exact, 1 - confidence is not
     estimate = float(np.median(means))
     if not rejected:
         return Interval(estimate, -np.inf, np.inf)
@@ -233,6 +254,9 @@ def verdict(p: float | None, low: float, high: float, alpha: float = 0.05, margi
 
     Returns:
         "different" where p < alpha; else "no difference" where both limits lie within the margin; else "undecided".
+
+    >>> verdict(0.2, -0.3, 0.4), verdict(0.2, -0.3, 2.4)
+    ('no difference', 'undecided')
     """
     if p is not None and p < alpha:
         return "different"

@@ -32,26 +32,28 @@ def write_cards(
     Raises:
         InputError: where there are no students, or a corpus isn't the one that they were trained on.
     """
-    there = []
+    students = []
     if is_model(workdir) and workdir.absolute().parent.parent.name == "students":
-        there, workdir = [workdir.absolute()], workdir.absolute().parents[2]
+        students, workdir = [workdir.absolute()], workdir.absolute().parents[2]
     elif kind_of(workdir) == "folder":
-        there = sorted(path.parent for path in workdir.glob("students/*/*/model.json"))
-    if not there:
+        students = sorted(path.parent for path in workdir.glob("students/*/*/model.json"))
+    if not students:
         raise InputError(f"{workdir}: has no students/CORPUS/...; give the work folder of a run")
     enable_compilation_cache()
-    wanted = datasets or sorted({folder.parent.name for folder in there})
+    wanted = datasets or sorted({folder.parent.name for folder in students})
     for corpus in load(data_dir or sample_corpora(), wanted, scheme, entity_type):
-        said = teachers_of(workdir, corpus)
-        own = {f: found for f in there if f.parent.name == corpus.name and (found := read_manifest(f)) is not None}
-        alike = {f for f, found in own.items() if found.corpora.get(corpus.name) == corpus_hash(corpus)}
+        teacher_tags = teachers_of(workdir, corpus)
+        manifests = {
+            f: manifest for f in students if f.parent.name == corpus.name and (manifest := read_manifest(f)) is not None
+        }
+        alike = {f for f, manifest in manifests.items() if manifest.corpora.get(corpus.name) == corpus_hash(corpus)}
         if not alike:
-            other = next(iter(own), workdir / "students" / corpus.name)
+            other = next(iter(manifests), workdir / "students" / corpus.name)
             raise InputError(f"{other}: was trained on another {corpus.name}; give its folder with --data_dir")
-        for folder, found in own.items():
+        for folder, manifest in manifests.items():
             if folder not in alike:
                 print(f"# {folder.name}: was trained on another {corpus.name}, its card stays as it is\n", flush=True)
-            elif found.ok:
-                print(markdown(write_card(folder, corpus, said, {})), flush=True)
+            elif manifest.ok:
+                print(markdown(write_card(folder, corpus, teacher_tags, {})), flush=True)
             else:
-                print(f"# {folder.name}: {found.status}, it has no card\n", flush=True)
+                print(f"# {folder.name}: {manifest.status}, it has no card\n", flush=True)

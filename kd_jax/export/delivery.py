@@ -59,11 +59,13 @@ def ship(
     size = sum(path.stat().st_size for path in out.iterdir())
     lines = [f"{out}: {size / 1e6:.1f} MB, {weights} weights, for {'ONNX runtimes' if onnx else 'cpu, cuda and tpu'}"]
     if test is not None and sentences is not None:
-        found = compare(model, onnx_folder.open_onnx(model, out) if onnx else open_shipped(out, None), sentences)
-        about = json.loads((out / MANIFEST).read_text(encoding="utf-8")) | {"compared": {"file": test.name, **found}}
+        comparison = compare(model, onnx_folder.open_onnx(model, out) if onnx else open_shipped(out, None), sentences)
+        about = json.loads((out / MANIFEST).read_text(encoding="utf-8")) | {
+            "compared": {"file": test.name, **comparison}
+        }
         replace_file(out / MANIFEST, json.dumps(about, indent=1).encode())
         lines.append(
-            f"F1 on {test.name}: trained {found['trained_f1']:.2f}, shipped {found['shipped_f1']:.2f};"
-            f" {found['different_tags']} of {found['tokens']:,} tags differ"
+            f"F1 on {test.name}: trained {comparison['trained_f1']:.2f}, shipped {comparison['shipped_f1']:.2f};"
+            f" {comparison['different_tags']} of {comparison['tokens']:,} tags differ"
         )
     return "\n".join(lines)

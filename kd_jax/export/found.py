@@ -75,7 +75,7 @@ def find_models(place: str | Path, say: Callable[[str], object] = str) -> list[F
 
     Args:
         place: a work folder, a folder of work folders, or any folder inside one.
-        say: is told in a line of what looks like a model and can't be read.
+        say: called with a line about what looks like a model and can't be read.
 
     Returns:
         By corpus, then tables before tuning, then label and seed; of several corpora once for each.
@@ -86,14 +86,14 @@ def find_models(place: str | Path, say: Callable[[str], object] = str) -> list[F
     root = Path(place).expanduser()
     if kind_of(root) != "folder":
         raise InputError(f"{root}: no such folder; give a work folder, or the folder of a model")
-    found: list[FoundModel] = []
+    models: list[FoundModel] = []
     tables: dict[Path, Tables] = {}
     for folder in _folders(root):
         try:
-            found += _read(folder, tables)
+            models += _read(folder, tables)
         except InputError as fault:
             say(str(fault))
-    return sorted(found, key=lambda m: (m.corpus, m.tuning, m.several, m.label, m.head, m.seed, str(m.path)))
+    return sorted(models, key=lambda m: (m.corpus, m.tuning, m.several, m.label, m.head, m.seed, str(m.path)))
 
 
 def is_model(folder: Path) -> bool:
@@ -102,7 +102,7 @@ def is_model(folder: Path) -> bool:
 
 
 def choose(
-    there: Sequence[FoundModel], place: Path, corpus: str | None, label: str | None, *, best: bool
+    models: Sequence[FoundModel], place: Path, corpus: str | None, label: str | None, *, best: bool
 ) -> FoundModel:
     """The one model below a folder that is meant.
 
@@ -110,7 +110,7 @@ def choose(
     one that chose weights: the last two are meant only by their labels, or where there is nothing else.
 
     Args:
-        there: the models below the folder.
+        models: the models below the folder.
         place: the folder, for messages.
         corpus: that it is to tag as; None where all models are of one.
         label: of a column that it is in; None for any.
@@ -119,12 +119,12 @@ def choose(
     Raises:
         InputError: where there is none, or several and no word on which, with how to say it.
     """
-    if not there:
+    if not models:
         raise InputError(f"{place}: no model here, nor below it (no model.json); give a work folder or a model's own")
-    corpora = sorted({model.corpus for model in there})
+    corpora = sorted({model.corpus for model in models})
     if corpus is not None and corpus not in corpora:
         raise InputError(f"{place}: has no model of {corpus!r}; {nearest(corpus, corpora)}")
-    some = [model for model in there if corpus in (None, model.corpus)]
+    some = [model for model in models if corpus in (None, model.corpus)]
     some = _first_of([[model for model in some if not model.shipped], some])
     if label is not None:
         labels = {name for model in some for name in model.labels}

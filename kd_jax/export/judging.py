@@ -30,7 +30,7 @@ Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgeRequest:
     """What to judge, unchecked; fields as the flags."""
 
     model: Sequence[Path] = ()
@@ -63,59 +63,61 @@ class Judged:
     found: tuple[Breakdown, ...]
 
 
-def judge(asked: Asked, console: Console, say: Say) -> None:
+def judge(request: JudgeRequest, console: Console, say: Say) -> None:
     """Tag a file with some models and show, and where asked for write, how well they did.
 
     Raises:
         InputError: for whatever is wrong with the models, the files or the place of what is written.
     """
-    if not asked.model or asked.test is None:
+    if not request.model or request.test is None:
         raise InputError("--model=FOLDER and --test=FILE are needed: models or a work folder, and a tagged CoNLL file")
-    found = _models(asked, say)
-    kinds = {kind for model in found for kind in _types(model)}
-    bare = asked.entity_type or (kinds.pop() if len(kinds) == 1 else None)
-    sentences = read_split(asked.test, asked.scheme, bare)
+    to_judge = _models(request, say)
+    kinds = {kind for model in to_judge for kind in _types(model)}
+    bare = request.entity_type or (kinds.pop() if len(kinds) == 1 else None)
+    sentences = read_split(request.test, request.scheme, bare)
     trained = None
-    if asked.train:
-        trained = set().union(*(entities_of(read_split(path, asked.scheme, bare)) for path in asked.train))
+    if request.train:
+        trained = set().union(*(entities_of(read_split(path, request.scheme, bare)) for path in request.train))
     of_file = {tag[2:] for sentence in sentences for tag in sentence.tags if tag != "O"}
-    if strange := sorted(of_file - {kind for model in found for kind in _types(model)}):
-        say(f"{asked.test}: no model here finds entities of type {', '.join(strange)}: all of them are missed")
-    judged = [_judged(name, models, sentences, trained, asked.constrained) for name, models in _columns(found).items()]
+    if strange := sorted(of_file - {kind for model in to_judge for kind in _types(model)}):
+        say(f"{request.test}: no model here finds entities of type {', '.join(strange)}: all of them are missed")
+    judged = [
+        _judged(name, models, sentences, trained, request.constrained) for name, models in _columns(to_judge).items()
+    ]
     gold = sum(len(entities(sentence.tags)) for sentence in sentences)
-    console.print(f"{asked.test}: {len(sentences):,} sentences, {gold:,} entities ({MODE}, {SCHEME})", soft_wrap=True)
+    console.print(f"{request.test}: {len(sentences):,} sentences, {gold:,} entities ({MODE}, {SCHEME})", soft_wrap=True)
     for table in _tables(judged):
         console.print(table)
     for line in compared(judged):
         console.print(line, soft_wrap=True, highlight=False)
-    if not asked.train:
+    if not request.train:
         console.print("seen and unseen entities: name the training text with --train=FILE", soft_wrap=True)
-    if asked.errors is not None:
-        replace_file(asked.errors, errors_text(judged, sentences).encode())
-        console.print(f"sentences with errors: {asked.errors}", soft_wrap=True, highlight=False)
-    if asked.json is not None:
+    if request.errors is not None:
+        replace_file(request.errors, errors_text(judged, sentences).encode())
+        console.print(f"sentences with errors: {request.errors}", soft_wrap=True, highlight=False)
+    if request.json is not None:
         content = [_plain(column) for column in judged]
-        replace_file(asked.json, json.dumps(content, indent=1).encode())
+        replace_file(request.json, json.dumps(content, indent=1).encode())
 
 
-def _models(asked: Asked, say: Say) -> list[FoundModel]:
+def _models(request: JudgeRequest, say: Say) -> list[FoundModel]:
     """The models to judge: those that are named, and of the folders above models those of the tables."""
-    found: list[FoundModel] = []
-    for place in asked.model:
-        there = find_models(place, say)
-        if asked.best or not there:
-            found.append(choose(there, place, asked.corpus, asked.label, best=True))
+    models: list[FoundModel] = []
+    for place in request.model:
+        below = find_models(place, say)
+        if request.best or not below:
+            models.append(choose(below, place, request.corpus, request.label, best=True))
             continue
-        corpora = sorted({model.corpus for model in there})
-        if len(corpora) > 1 and asked.corpus is None:
+        corpora = sorted({model.corpus for model in below})
+        if len(corpora) > 1 and request.corpus is None:
             raise InputError(f"{place}: has models of {', '.join(corpora)}; say which with --corpus={corpora[0]}")
-        corpus = asked.corpus or corpora[0]
-        choose(there, place, corpus, asked.label, best=True)  # refuses a name that none has
-        some = [m for m in there if m.corpus == corpus and m.status == "ok" and asked.label in (None, *m.labels)]
+        corpus = request.corpus or corpora[0]
+        choose(below, place, corpus, request.label, best=True)  # refuses a name that none has
+        some = [m for m in below if m.corpus == corpus and m.status == "ok" and request.label in (None, *m.labels)]
         if not is_model(place):
-            some = [model for model in some if not (model.shipped or (model.tuning and asked.label is None))] or some
-        found += some
-    return list({(model.path.resolve(), model.corpus): model for model in found}.values())
+            some = [model for model in some if not (model.shipped or (model.tuning and request.label is None))] or some
+        models += some
+    return list({(model.path.resolve(), model.corpus): model for model in models}.values())
 
 
 def _types(model: FoundModel) -> set[str]:
@@ -124,10 +126,10 @@ def _types(model: FoundModel) -> set[str]:
     return {label[2:] for label in labels if label != "O"}
 
 
-def _columns(found: Sequence[FoundModel]) -> dict[str, list[FoundModel]]:
+def _columns(to_judge: Sequence[FoundModel]) -> dict[str, list[FoundModel]]:
     """Models that differ in their seeds only, by the names of their columns."""
     parted: dict[tuple[Any, ...], list[FoundModel]] = {}
-    for model in found:
+    for model in to_judge:
         place = model.path.parent.resolve()
         parted.setdefault((model.label, model.head, model.protocol, model.shipped, place), []).append(model)
     columns: dict[str, list[FoundModel]] = {}
@@ -146,12 +148,12 @@ def _judged(
     trained: set[tuple[str, ...]] | None,
     constrained: bool | None,
 ) -> Judged:
-    tags, found = [], []
+    tags, breakdowns = [], []
     for model in models:
         (opened,) = load(model.path, task=model.corpus, constrained=constrained).models
         tags.append(tagging(opened, sentences).tags)
-        found.append(break_down(sentences, tags[-1], seen_parts(_knows(opened), trained)))
-    return Judged(name, tuple(models), tuple(tags), tuple(found))
+        breakdowns.append(break_down(sentences, tags[-1], seen_parts(_knows(opened), trained)))
+    return Judged(name, tuple(models), tuple(tags), tuple(breakdowns))
 
 
 def _knows(model: TextModel) -> Callable[[str], bool]:
@@ -183,21 +185,23 @@ def _tables(judged: Sequence[Judged]) -> Iterator[Table]:
     for table in (scores, parts):
         table.add_column("entities", justify="right")
     for one in judged:
-        found = one.found
+        breakdowns = one.found
         seeds = f" ({len(one.models)} seeds)" if len(one.models) > 1 else ""
-        partial = _percent([f.partial[""].f1 for f in found], spread=True)
-        support = f"{found[0].partial[''].support:,}"
-        scores.add_row(f"{one.name}{seeds}", "all", *_row([f.strict for f in found]), partial, support)
-        types = sorted(set().union(*(f.strict.types for f in found)))
+        partial = _percent([f.partial[""].f1 for f in breakdowns], spread=True)
+        support = f"{breakdowns[0].partial[''].support:,}"
+        scores.add_row(f"{one.name}{seeds}", "all", *_row([f.strict for f in breakdowns]), partial, support)
+        types = sorted(set().union(*(f.strict.types for f in breakdowns)))
         for kind in types if len(types) > 1 else ():
-            there = [f for f in found if kind in f.strict.types]
-            partial = _percent([f.partial[kind].f1 for f in there], spread=True)
-            support = f"{there[0].strict.types[kind].support:,}"
-            scores.add_row("", kind, *_row([f.strict.types[kind] for f in there]), partial, support)
-        errors.add_row(one.name, *(f"{mean(f.kinds[kind] for f in found):,.1f}".removesuffix(".0") for kind in KINDS))
-        for name in found[0].parts:
-            of_part = [f.parts[name] for f in found]
-            first = one.name if name == next(iter(found[0].parts)) else ""
+            with_type = [f for f in breakdowns if kind in f.strict.types]
+            partial = _percent([f.partial[kind].f1 for f in with_type], spread=True)
+            support = f"{with_type[0].strict.types[kind].support:,}"
+            scores.add_row("", kind, *_row([f.strict.types[kind] for f in with_type]), partial, support)
+        errors.add_row(
+            one.name, *(f"{mean(f.kinds[kind] for f in breakdowns):,.1f}".removesuffix(".0") for kind in KINDS)
+        )
+        for name in breakdowns[0].parts:
+            of_part = [f.parts[name] for f in breakdowns]
+            first = one.name if name == next(iter(breakdowns[0].parts)) else ""
             parts.add_row(first, name, *_row(of_part), f"{of_part[0].support:,}")
         for table in (scores, parts):
             table.add_section()
@@ -213,12 +217,12 @@ def compared(judged: Sequence[Judged]) -> list[str]:
     adjusted = iter(holm(np.array(known))) if known else iter(())
     lines = []
     for (one, other), test in zip(pairs, tests, strict=True):
-        told = f"{one.name} - {other.name}: {test.difference:+.2f} points of F1"
+        difference = f"{one.name} - {other.name}: {test.difference:+.2f} points of F1"
         if test.p is None:
-            lines.append(f"{told}; {test.problem}")
+            lines.append(f"{difference}; {test.problem}")
         else:
             p = float(next(adjusted))
-            lines.append(f"{told}, 95 % limits {test.low:+.2f} to {test.high:+.2f}, p = {p:.3g} (Holm)")
+            lines.append(f"{difference}, 95 % limits {test.low:+.2f} to {test.high:+.2f}, p = {p:.3g} (Holm)")
     return lines
 
 
@@ -227,10 +231,10 @@ def errors_text(judged: Sequence[Judged], sentences: Sequence[Sentence]) -> str:
     out = StringIO()
     for number, sentence in enumerate(sentences):
         wrong = [
-            (f"{one.name} seed {model.seed}", tags[number], found.wrong[number])
+            (f"{one.name} seed {model.seed}", tags[number], breakdown.wrong[number])
             for one in judged
-            for model, tags, found in zip(one.models, one.tags, one.found, strict=True)
-            if found.wrong[number]
+            for model, tags, breakdown in zip(one.models, one.tags, one.found, strict=True)
+            if breakdown.wrong[number]
         ]
         if wrong:
             out.write(
@@ -256,11 +260,11 @@ def _plain(column: Judged) -> Mapping[str, Any]:
             {
                 "path": str(model.path),
                 "seed": model.seed,
-                "strict": found.strict.to_json(),
-                "partial": {kind or "all": score._asdict() for kind, score in found.partial.items()},
-                "kinds": dict(found.kinds),
-                "parts": {name: part._asdict() for name, part in found.parts.items()},
+                "strict": breakdown.strict.to_json(),
+                "partial": {kind or "all": score._asdict() for kind, score in breakdown.partial.items()},
+                "kinds": dict(breakdown.kinds),
+                "parts": {name: part._asdict() for name, part in breakdown.parts.items()},
             }
-            for model, found in zip(column.models, column.found, strict=True)
+            for model, breakdown in zip(column.models, column.found, strict=True)
         ],
     }

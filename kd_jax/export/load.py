@@ -66,7 +66,7 @@ def load(
         task: of a model of several corpora, the one whose labels are wanted, or several, which tag in one pass.
         constrained: whether tag sequences that IOB2 forbids are ruled out; None for what the model was scored with.
         min_score: what an entity's score must be to be one.
-        say: is told in a line which model was chosen, and what below the folder can't be read.
+        say: called with a line that names which model was chosen, and what below the folder can't be read.
 
     Raises:
         InputError: where a folder holds no model or several and no word on which, is damaged, or does not have a task.
@@ -82,7 +82,7 @@ def load(
         for name in corpora:
             path, own = open_place(Path(folder).expanduser(), name, label, best=best, say=say)
             wanted = tasks if tasks or own is None else [own]
-            of_folder += [(path, found) for found in _open(path, wanted, constrained)]
+            of_folder += [(path, text_model) for text_model in _open(path, wanted, constrained)]
     return _together(of_folder, min_score)
 
 
@@ -94,4 +94,4 @@ def _open(folder: Path, tasks: Sequence[str] | None, constrained: bool | None) -
         return [shipped]
     from kd_jax.export.trained import open_tasks  # noqa: PLC0415 - a shipped model does without flax and orbax
 
-    return [found for found, _ in open_tasks(folder, tasks, constrained)]
+    return [model for model, _ in open_tasks(folder, tasks, constrained)]

@@ -26,9 +26,9 @@ def tagging(model: TextModel, sentences: Sequence[Sentence]) -> Tagging:
     tags: list[list[str]] = []
     probabilities: list[np.ndarray] = []
     for first in range(0, len(sentences), 500):
-        found = model.label([s.tokens for s in sentences[first : first + 500]], raw=False)
-        tags += [[model.labels[k] for k in of_sentence.labels] for of_sentence in found]
-        probabilities += [of_sentence.probabilities for of_sentence in found]
+        predictions = model.label([s.tokens for s in sentences[first : first + 500]], raw=False)
+        tags += [[model.labels[k] for k in of_sentence.labels] for of_sentence in predictions]
+        probabilities += [of_sentence.probabilities for of_sentence in predictions]
     return Tagging(tags, probabilities)
 
 
@@ -59,19 +59,19 @@ def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bin
     Returns:
         In 0 .. 1; 0 of nothing.
     """
-    said, was = np.asarray(probabilities, np.float64), np.asarray(right, np.float64)
-    place = np.minimum((said * bins).astype(int), bins - 1)
-    gaps = [abs((was[place == b] - said[place == b]).sum()) for b in range(bins)]
-    return float(sum(gaps) / max(1, len(said)))
+    stated, was = np.asarray(probabilities, np.float64), np.asarray(right, np.float64)
+    place = np.minimum((stated * bins).astype(int), bins - 1)
+    gaps = [abs((was[place == b] - stated[place == b]).sum()) for b in range(bins)]
+    return float(sum(gaps) / max(1, len(stated)))
 
 
-def entity_calibration(sentences: Sequence[Sentence], found: Tagging) -> float | None:
+def entity_calibration(sentences: Sequence[Sentence], predicted: Tagging) -> float | None:
     """Calibration error of the scores of the predicted entities; right is one that is gold, ends and type alike.
 
     None where no entity is predicted: a model that finds nothing is not well calibrated.
     """
     probabilities, right = [], []
-    for sentence, tags, of_tokens in zip(sentences, found.tags, found.probabilities, strict=True):
+    for sentence, tags, of_tokens in zip(sentences, predicted.tags, predicted.probabilities, strict=True):
         gold = set(runs(sentence.tags))
         for kind, first, last in runs(tags):
             probabilities.append(float(of_tokens[first:last].min()))
@@ -84,9 +84,9 @@ def agreement(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> f
 
     Of tokens, nearly all are O for both: a model that finds nothing would agree with any other.
     """
-    found = score(one, other)
-    assert found.counts is not None  # just computed
-    return found.f1 if found.counts[:, 1:].any() else None
+    scores = score(one, other)
+    assert scores.counts is not None  # just computed
+    return scores.f1 if scores.counts[:, 1:].any() else None
 
 
 def compare(trained: TextModel, shipped: TextModel, sentences: Sequence[Sentence]) -> dict[str, Any]:

@@ -48,8 +48,8 @@ def transitions_of(model: TextModel) -> Transitions | None:
     if "crf" not in model.params and not model.constrained:
         return None
     ruled_out = Transitions(*model.penalty)
-    own = Transitions(**model.params["crf"]) if "crf" in model.params else Transitions.zeros(len(model.labels))
-    return Transitions(*(np.asarray(a) + np.asarray(b) for a, b in zip(own, ruled_out, strict=True)))
+    trained = Transitions(**model.params["crf"]) if "crf" in model.params else Transitions.zeros(len(model.labels))
+    return Transitions(*(np.asarray(a) + np.asarray(b) for a, b in zip(trained, ruled_out, strict=True)))
 
 
 def write(model: TextModel, tagger: Tagger, folder: Path) -> None:
@@ -61,10 +61,10 @@ def write(model: TextModel, tagger: Tagger, folder: Path) -> None:
         folder: that isn't there yet.
 
     Raises:
-        InputError: where the folder is there already, jax2onnx is missing, or the disk refuses.
+        InputError: where the folder already exists, jax2onnx is missing, or the disk refuses.
     """
     if folder.exists():
-        raise InputError(f"--out={folder}: is there already; name a folder that isn't")
+        raise InputError(f"--out={folder}: already exists; name another folder")
     if tagger.settings.compute != "float32":
         raise InputError("--onnx: the model computes its products in bfloat16; ONNX is written of float32 only")
     added = transitions_of(model)
@@ -144,8 +144,8 @@ def open_onnx(model: TextModel, folder: Path) -> TextModel:
 
     def run(_: Any, rows: Rows, __: Penalty) -> tuple[Array, Array]:
         each = zip(rows.form_index, rows.starts, rows.mask, strict=True)
-        found = jnp.concatenate([of_row(Rows(rows.word, rows.chars, *row)) for row in each])
-        labels = decode(found, transitions, None, jnp.asarray(rows.starts), jnp.asarray(rows.mask))
-        return labels, jnp.take_along_axis(jax.nn.softmax(found), labels[..., None], -1)[..., 0]
+        logits = jnp.concatenate([of_row(Rows(rows.word, rows.chars, *row)) for row in each])
+        labels = decode(logits, transitions, None, jnp.asarray(rows.starts), jnp.asarray(rows.mask))
+        return labels, jnp.take_along_axis(jax.nn.softmax(logits), labels[..., None], -1)[..., 0]
 
     return dataclasses.replace(model, function=run)

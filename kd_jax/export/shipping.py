@@ -32,10 +32,10 @@ def ship(model: TextModel, tagger: Tagger, folder: Path, dtype: str) -> None:
         dtype: of the weights: "float32", "bfloat16" or "int8".
 
     Raises:
-        InputError: where the folder is there already or the disk refuses.
+        InputError: where the folder already exists or the disk refuses.
     """
     if folder.exists():
-        raise InputError(f"--out={folder}: is there already; name a folder that isn't")
+        raise InputError(f"--out={folder}: already exists; name another folder")
     weights = flat(model.params)
     with whole_folder(folder) as partial:
         (partial / PROGRAM).write_bytes(exported(model, tagger))
@@ -81,10 +81,10 @@ def exported(model: TextModel, tagger: Tagger) -> bytes:
 
 def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Array]:
     """Nested arrays by dotted names."""
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     for name, value in params.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return found
+        arrays |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return arrays
 
 
 def nested(params: Mapping[str, Array]) -> dict[str, Any]:

@@ -40,24 +40,24 @@ def teachers_of(workdir: Path, corpus: Corpus) -> Said:
 
 
 def known_speeds(workdir: Path) -> dict[str, Speed]:
-    """What the cards of a work folder say of speed, by architecture; a card that can't be read says nothing."""
-    found = {}
+    """The speeds on the cards of a work folder, by architecture; a card that can't be read is ignored."""
+    speeds = {}
     for path in sorted(workdir.glob(f"students/*/*/{CARD}")):
         try:
             speed = from_dict(Speed, json.loads(path.read_text(encoding="utf-8"))["speed"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError):
             continue
-        found[speed.architecture] = speed
-    return found
+        speeds[speed.architecture] = speed
+    return speeds
 
 
-def write_card(folder: Path, corpus: Corpus, said: Said, speeds: dict[str, Speed]) -> dict[str, Any]:
+def write_card(folder: Path, corpus: Corpus, teacher_tags: Said, speeds: dict[str, Speed]) -> dict[str, Any]:
     """Make a student's card and write it beside it as card.md and card.json.
 
     Args:
         folder: of the student.
         corpus: whose test split it was scored on.
-        said: what its teachers say of that.
+        teacher_tags: what its teachers say of that.
         speeds: known ones by architecture; one that is not among them is measured and put there.
 
     Returns:
@@ -69,13 +69,13 @@ def write_card(folder: Path, corpus: Corpus, said: Said, speeds: dict[str, Speed
     model, tagger = open_trained(folder, None, None)
     sentences, about = corpus.splits["test"], model.about
     tagged = {c: tagging(replace(model, constrained=c), sentences) for c in (False, True)}
-    found = tagged[model.constrained]
+    predicted = tagged[model.constrained]
     architecture = digest([to_dict(tagger.settings), about["head"], device.devices()])[:12]
     name = f"{model.name}/{folder.name}"
     if architecture not in speeds:
         speeds[architecture] = measure_speed(model, [s.tokens for s in sentences], architecture, name)
     arrays = jax.tree.leaves(model.params)
-    taught = {teacher: tags for teacher in about["teachers"] if (tags := said(teacher)) is not None}
+    taught = {teacher: tags for teacher in about["teachers"] if (tags := teacher_tags(teacher)) is not None}
     card = {
         "format": FORMAT,
         "name": name,
@@ -86,8 +86,8 @@ def write_card(folder: Path, corpus: Corpus, said: Said, speeds: dict[str, Speed
         **{key: about["scores"][model.name][key] for key in ("precision", "recall", "f1", "types")},
         "f1_constrained": scores(sentences, tagged[True].tags).f1,
         "illegal_sentences": illegal_share(tagged[False].tags),
-        "calibration_error": entity_calibration(sentences, found),
-        "agreement": {teacher: agreement(tags, found.tags) for teacher, tags in taught.items()},
+        "calibration_error": entity_calibration(sentences, predicted),
+        "agreement": {teacher: agreement(tags, predicted.tags) for teacher, tags in taught.items()},
         "parameters": sum(x.size for x in arrays),
         "bytes": sum(x.nbytes for x in arrays),
         "speed": to_dict(speeds[architecture]),

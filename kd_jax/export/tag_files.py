@@ -21,7 +21,7 @@ from kd_jax.tagging.tagger import Tagged, TextTagger
 
 
 @dataclass(frozen=True)
-class Asked:
+class TagRequest:
     """What to tag, unchecked; fields as the flags, and the names of files and folders."""
 
     model: Sequence[str | Path] = ()
@@ -39,44 +39,44 @@ class Asked:
     min_score: float = 0.0
 
 
-def tag_files(asked: Asked) -> None:
+def tag_files(request: TagRequest) -> None:
     """Tag and write.
 
     Raises:
         InputError: for whatever is wrong with what was asked, a model or the input; no file is then left behind.
     """
-    if not asked.model:
+    if not request.model:
         raise InputError("--model=FOLDER is needed: a work folder, a model's own, or what kd_jax.ship wrote")
-    if asked.text is not None and asked.names:
-        raise InputError(f"{asked.names[0]}: give either --text or files")
-    found = [] if asked.text is not None else documents(asked.names, asked.input, warn)
-    into_folder = asked.format == "brat" and asked.out is not None and str(asked.out) != STDIN
-    if asked.format == "brat" and not into_folder and len(found) > 1:
-        raise InputError(f"--format=brat: {len(found)} documents need a folder; name it with --out")
+    if request.text is not None and request.names:
+        raise InputError(f"{request.names[0]}: give either --text or files")
+    inputs = [] if request.text is not None else documents(request.names, request.input, warn)
+    into_folder = request.format == "brat" and request.out is not None and str(request.out) != STDIN
+    if request.format == "brat" and not into_folder and len(inputs) > 1:
+        raise InputError(f"--format=brat: {len(inputs)} documents need a folder; name it with --out")
     tagger = load(
-        asked.model,
-        corpus=asked.corpus,
-        label=asked.label,
-        best=asked.best,
-        task=asked.task,
-        constrained=asked.constrained,
-        min_score=asked.min_score,
+        request.model,
+        corpus=request.corpus,
+        label=request.label,
+        best=request.best,
+        task=request.task,
+        constrained=request.constrained,
+        min_score=request.min_score,
         say=warn,
     )
-    if asked.text is not None:
-        stream = tagger.stream([tagger.read(asked.text)])
+    if request.text is not None:
+        stream = tagger.stream([tagger.read(request.text)])
     else:
-        stream = tagger.stream(record for document in found for record in records(tagger, document, asked.record))
-    if into_folder and asked.out is not None:
-        _write_folder(tagger, stream, asked.out)
+        stream = tagger.stream(record for document in inputs for record in records(tagger, document, request.record))
+    if into_folder and request.out is not None:
+        _write_folder(tagger, stream, request.out)
     else:
-        named = len(found) > 1 or any(Path(name).is_dir() for name in asked.names)
-        asked_for_each = any(document.path is None for document in found)
-        _write(asked, tagger, stream, named=named, at_once=asked_for_each)
+        named = len(inputs) > 1 or any(Path(name).is_dir() for name in request.names)
+        asked_for_each = any(document.path is None for document in inputs)
+        _write(request, tagger, stream, named=named, at_once=asked_for_each)
 
 
-def _write(asked: Asked, tagger: TextTagger, stream: Iterable[Tagged], *, named: bool, at_once: bool) -> None:
-    with _output(asked.out) as file:
+def _write(request: TagRequest, tagger: TextTagger, stream: Iterable[Tagged], *, named: bool, at_once: bool) -> None:
+    with _output(request.out) as file:
         console = Coloured(file=file, highlight=False, soft_wrap=True)
         writers: dict[str, Callable[[TextTagger, Tagged], str]] = {
             "conll": writing.conll(),
@@ -84,10 +84,10 @@ def _write(asked: Asked, tagger: TextTagger, stream: Iterable[Tagged], *, named:
             "brat": writing.brat(),
         }
         for tagged in stream:
-            if asked.format == "terminal":
+            if request.format == "terminal":
                 console.print(writing.coloured(tagger, tagged), end="")
             else:
-                file.write(writers[asked.format](tagger, tagged))
+                file.write(writers[request.format](tagger, tagged))
             if at_once:
                 file.flush()  # whoever writes to standard input may wait for each answer
 
@@ -109,7 +109,7 @@ def _output(out: Path | None) -> Iterator[IO[str]]:
 def _write_folder(tagger: TextTagger, stream: Iterable[Tagged], folder: Path) -> None:
     """An .ann and its .txt of every document."""
     if folder.exists():
-        raise InputError(f"--out={folder}: is there already; name a folder that isn't")
+        raise InputError(f"--out={folder}: already exists; name another folder")
     with whole_folder(folder) as made:
         for name, group in groupby(stream, key=lambda tagged: tagged.record.place.document):
             stem = made / Path(name).stem.replace(" ", "_")
@@ -119,8 +119,8 @@ def _write_folder(tagger: TextTagger, stream: Iterable[Tagged], folder: Path) ->
             write = writing.brat()
             with (
                 texts.open("w", encoding="utf-8", newline="") as text,
-                annotations.open("w", encoding="utf-8", newline="") as found,
+                annotations.open("w", encoding="utf-8", newline="") as annotation_file,
             ):
                 for tagged in group:
                     text.write(tagged.record.text + tagged.record.place.ending)
-                    found.write(write(tagger, tagged))
+                    annotation_file.write(write(tagger, tagged))

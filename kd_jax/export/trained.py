@@ -56,10 +56,12 @@ def open_tasks(folder: Path, tasks: Sequence[str] | None, constrained: bool | No
 
 def _of_task(model: TrainedModel, branch: int, shared: Any, constrained: bool | None) -> tuple[TextModel, Tagger]:
     labels = model.labels[branch]
-    own = {name: jax.tree.map(lambda x: x[branch], model.params[name]) for name in model.params.keys() - shared.keys()}
-    params = _own_labels(shared | own, len(labels))
+    of_branch = {
+        name: jax.tree.map(lambda x: x[branch], model.params[name]) for name in model.params.keys() - shared.keys()
+    }
+    params = _own_labels(shared | of_branch, len(labels))
     tagger = Tagger(model.settings, len(model.vocabulary.chars) + 2, len(labels))
-    found = TextModel(
+    model_of_task = TextModel(
         name=model.tasks[branch],
         labels=labels,
         vocabulary=model.vocabulary,
@@ -70,14 +72,14 @@ def _of_task(model: TrainedModel, branch: int, shared: Any, constrained: bool | 
         params=jax.device_put(params),
         function=program(tagger),
     )
-    return found, tagger
+    return model_of_task, tagger
 
 
 def _own_labels(params: Any, count: int) -> Any:
     """Parameters without the labels that only other tasks have."""
     logits = {name: np.asarray(x)[..., :count] for name, x in params["branch"]["logits"].items()}
-    own = params | {"branch": params["branch"] | {"logits": logits}}
+    cut = params | {"branch": params["branch"] | {"logits": logits}}
     if "crf" in params:
         pairs = params["crf"]["pairs"][:count, :count]
-        own["crf"] = {"start": params["crf"]["start"][:count], "stop": params["crf"]["stop"][:count], "pairs": pairs}
-    return own
+        cut["crf"] = {"start": params["crf"]["start"][:count], "stop": params["crf"]["stop"][:count], "pairs": pairs}
+    return cut

@@ -1,4 +1,4 @@
-"""What IOB2 forbids, as transitions of a CRF: an entity's inside label stands only after a label of the same type."""
+"""What IOB2 forbids, as transitions of a CRF: an entity's inside label follows only a label of the same type."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ FORBIDDEN_TRANSITION = -1e4
 
 
 def allowed_transitions(labels: Sequence[str]) -> tuple[Bool[np.ndarray, "K"], Bool[np.ndarray, "K K"]]:
-    """What IOB2 allows: I-X stands only after B-X or I-X.
+    """What IOB2 allows: I-X follows only B-X or I-X.
 
     Args:
         labels: "O", "B-X" and "I-X" of any entity types X, K of them.

@@ -79,7 +79,12 @@ def log_partitions(
 def log_partition(
     emissions: Float[Array, "R T K"], transitions: Transitions, starts: Bool[Array, "R T"], mask: Bool[Array, "R T"]
 ) -> Float[Array, ""]:
-    """Sum of `log_partitions` over the batch's sentences, in nats, []."""
+    """Sum of `log_partitions` over the batch's sentences, in nats, [].
+
+    >>> emissions, starts, mask = jnp.zeros((1, 2, 3)), jnp.array([[True, False]]), jnp.array([[True, True]])
+    >>> round(float(jnp.exp(log_partition(emissions, Transitions.zeros(3), starts, mask))), 3)  # 3^2 paths of score 0
+    9.0
+    """
     return log_partitions(emissions, transitions, starts, mask).sum()
 
 
@@ -223,6 +228,12 @@ def viterbi(
 
     Returns:
         labels, 0 on padding, [R, T] int32; their `sequence_score`, [].
+
+    >>> transitions = Transitions(jnp.zeros(2), jnp.zeros(2), jnp.array([[0.0, -9.0], [0.0, 0.0]]))  # 0 then 1 is bad
+    >>> emissions, starts = jnp.array([[[1.0, 0.0], [0.0, 2.0]]]), jnp.array([[True, False]])
+    >>> labels, score = viterbi(emissions, transitions, starts, starts | True)
+    >>> labels.tolist(), float(score)
+    ([[1, 1]], 2.0)
     """
     continues, ends = _bounds(starts, mask)
     best, _ = _forward(jnp.max, _time_first(emissions, mask), transitions, continues)

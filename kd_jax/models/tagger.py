@@ -88,7 +88,7 @@ class Encoder(nn.Module):
         Returns:
             [R, T, H].
         """
-        # A form that stands in the batch many times is read from its characters once, and then gathered.
+        # A form that occurs in the batch many times is read from its characters once, and then gathered.
         chars = CharEncoder(self.settings.chars, self.alphabet, self.settings.compute, name="chars")(batch.forms.chars)
         forms = jnp.concatenate([words[batch.form_to_word], chars], -1)
         x = forms[batch.form_index] * batch.mask[..., None]

@@ -50,7 +50,7 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
     rows = results.read(workdir / "results.csv")
     types = results.read_types(workdir / "types.csv") if (workdir / "types.csv").exists() else []
     points = curves.read_metrics(workdir / "metrics.jsonl")
-    found = [
+    subjects = [
         Subject(
             f"{matrix.experiment}-{matrix.protocol}",
             matrix,
@@ -67,9 +67,9 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
         )
         for matrix in score_matrices(rows)
     ]
-    if not found:
+    if not subjects:
         raise InputError(f"{workdir / 'results.csv'}: no scores on test yet; run an experiment into this folder first")
-    return found
+    return subjects
 
 
 def _title(matrix: ScoreMatrix) -> str:
@@ -146,12 +146,12 @@ def compared_heading(workdirs: Sequence[Path]) -> Heading:
 
 def published_subjects(alpha: float = 0.05, method: str = "nemenyi") -> list[Subject]:
     """The paper's seven tables as subjects."""
-    found = []
+    subjects = []
     for number, title in paper.TITLES.items():
         matrix = published(number)
         table = tables.score_table(matrix, f"Table {number}. {title}", {})
-        found.append(Subject(f"table-{number}", matrix, table, alpha=alpha, method=method))
-    return found
+        subjects.append(Subject(f"table-{number}", matrix, table, alpha=alpha, method=method))
+    return subjects
 
 
 def compared_subjects(workdirs: Sequence[Path], alpha: float = 0.05, method: str = "nemenyi") -> list[Subject]:
@@ -175,7 +175,7 @@ def compared_subjects(workdirs: Sequence[Path], alpha: float = 0.05, method: str
     first, second = ({(s.matrix.experiment, s.matrix.protocol): s for s in subjects_of(w)} for w in workdirs)
     both = [key for key in first if key in second]
     if not both:
-        kinds = [" and ".join(" ".join(key) for key in found) for found in (first, second)]
+        kinds = [" and ".join(" ".join(key) for key in of_folder) for of_folder in (first, second)]
         raise InputError(
             f"no experiment under the same protocol in both: {names[0]} has {kinds[0]}, {names[1]} {kinds[1]}"
         )
@@ -203,7 +203,7 @@ def _compared(
         first.experiment, first.protocol, corpora, tuple(m for pair in pairs for m in pair), scores, rows,
         apart=(*first.apart, *second.apart),
     )  # fmt: skip
-    own = [
+    singles = [
         tables.score_table(replace(matrix, notes=()), f"{name}: {matrix.experiment}, its own table", {})
         for matrix, name in zip((first, second), names, strict=True)
     ]
@@ -218,7 +218,7 @@ def _compared(
         return results.read_counts(folders[label], row)
 
     return Subject(
-        f"{first.experiment}-{first.protocol}", merged, replace(table, notes=tuple(notes)), tuple(own), load=load,
+        f"{first.experiment}-{first.protocol}", merged, replace(table, notes=tuple(notes)), tuple(singles), load=load,
         among=pairs, alpha=alpha, method=method,
     )  # fmt: skip
 
@@ -237,8 +237,8 @@ def publish(
         folder: gets the files.
         subjects: its sections.
         around: what the page has around them.
-        done: is told of each step.
-        fresh: draw again what stands there from the same numbers.
+        done: called with each step.
+        fresh: draw again even what was drawn from the same numbers.
 
     Returns:
         The page's path, and what the tests within corpora say.
@@ -262,12 +262,12 @@ def publish(
     replace_file(index, page.page(around.title, around.commands, [*parts, *around.after], around.folded).encode())
     remove_stale(folder, [subject.name for subject in subjects])
     several = len(subjects) > 1
-    said = [
+    sentences = [
         f"{subject.matrix.experiment}: {sentence}" if several else sentence
         for subject, section in zip(subjects, sections, strict=True)
         for sentence in section.within
     ]
-    return index, said
+    return index, sentences
 
 
 def _refuse_foreign(folder: Path) -> None:
@@ -280,4 +280,4 @@ def _refuse_foreign(folder: Path) -> None:
     except OSError as fault:
         raise InputError(f"{index}: can't be read: {fault.strerror or fault}") from None
     if foreign:
-        raise InputError(f"{foreign[0]}: is there already and not from a report; name another folder with --output")
+        raise InputError(f"{foreign[0]}: already exists and is not from a report; name another folder with --output")

@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
 
 
 def verdicts(alpha: float = 0.05) -> list[Verdict]:
-    """All claims of the paper, tested on the table that each speaks of.
+    """All claims of the paper, tested on the table that each is about.
 
     Args:
         alpha: level of the tests.
@@ -34,7 +34,7 @@ def verdicts(alpha: float = 0.05) -> list[Verdict]:
         A verdict a claim: a test agrees that two models differ significantly where its p is below alpha. Conover's
         p-values are unadjusted; Wilcoxon's are Holm-corrected over all pairs of the table.
     """
-    found = []
+    judged = []
     tested: dict[int, tuple[np.ndarray, ...]] = {}
     for claim in paper.claims():
         table = paper.tables()[claim.table]
@@ -48,41 +48,41 @@ def verdicts(alpha: float = 0.05) -> list[Verdict]:
             tested[claim.table] = (wilcoxon, *posthocs)
         pair = table.labels.index(claim.first), table.labels.index(claim.second)
         p = tuple(float(of_test[pair]) for of_test in tested[claim.table])
-        found.append(Verdict(claim, p, tuple((x < alpha) == claim.significant for x in p)))
-    return found
+        judged.append(Verdict(claim, p, tuple((x < alpha) == claim.significant for x in p)))
+    return judged
 
 
 def cells(verdict: Verdict) -> list[str]:
     """A verdict as texts: table, models, what the paper says, each test's p-value and whether it agrees."""
     claim = verdict.claim
-    said = ("yes" if claim.significant else "no") + (", implied" if claim.basis == "implied" else "")
+    answer = ("yes" if claim.significant else "no") + (", implied" if claim.basis == "implied" else "")
     judged = (f"{p:.3f} {'yes' if agrees else 'NO'}" for p, agrees in zip(verdict.p, verdict.agrees, strict=True))
-    return [str(claim.table), f"{claim.first}, {claim.second}", said, *judged]
+    return [str(claim.table), f"{claim.first}, {claim.second}", answer, *judged]
 
 
 HEAD = ("table", "models", "significant", *TESTS)
 
 
-def totals(found: Sequence[Verdict]) -> str:
+def totals(judged: Sequence[Verdict]) -> str:
     """How often each test agrees, in words."""
-    counts = (f"{test} with {sum(v.agrees[k] for v in found)}" for k, test in enumerate(TESTS))
-    together = sum(all(v.agrees) for v in found)
-    against = sum(not any(v.agrees) for v in found)
+    counts = (f"{test} with {sum(v.agrees[k] for v in judged)}" for k, test in enumerate(TESTS))
+    together = sum(all(v.agrees) for v in judged)
+    against = sum(not any(v.agrees) for v in judged)
     return (
-        f"Of {len(found)} claims, the tests agree: {', '.join(counts)}; all three with {together}, none of them with "
+        f"Of {len(judged)} claims, the tests agree: {', '.join(counts)}; all three with {together}, none of them with "
         f"{against}."
     )
 
 
-def terminal(found: Sequence[Verdict], alpha: float) -> RenderableType:
+def terminal(judged: Sequence[Verdict], alpha: float) -> RenderableType:
     """The claims for a terminal."""
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1))
     for column in HEAD:
         grid.add_column(column)
-    for verdict in found:
+    for verdict in judged:
         grid.add_row(*map(Text, cells(verdict)), style="" if all(verdict.agrees) else "bold")
     title = Text(f"The paper's claims on significance, tested on its own tables at {alpha:g}", "bold")
-    return Group(title, "", grid, "", Text(totals(found)), Text(NOTE, "dim"))
+    return Group(title, "", grid, "", Text(totals(judged)), Text(NOTE, "dim"))
 
 
 NOTE = (

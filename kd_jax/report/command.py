@@ -39,12 +39,12 @@ def report(
         if workdirs:
             raise InputError("--paper reports on the paper's tables alone: leave --workdir out")
         subjects, folder = published_subjects(alpha, method), Path("paper_report")
-        found = claims.verdicts(alpha)
-        said = claims.totals(found)
-        table = page.grid(claims.HEAD, [claims.cells(verdict) for verdict in found], "plain")
-        html = page.render("claims.html", said=said, table=table, note=claims.NOTE)
+        judged = claims.verdicts(alpha)
+        summary = claims.totals(judged)
+        table = page.grid(claims.HEAD, [claims.cells(verdict) for verdict in judged], "plain")
+        html = page.render("claims.html", said=summary, table=table, note=claims.NOTE)
         around = Heading(
-            "The paper's tables", ["kd-jax report --paper"], after=[page.Part("The paper's claims", said, html)]
+            "The paper's tables", ["kd-jax report --paper"], after=[page.Part("The paper's claims", summary, html)]
         )
     elif len(workdirs) == 1:
         subjects, folder = subjects_of(workdirs[0], alpha, method), workdirs[0] / "report"
@@ -61,7 +61,7 @@ def report(
         console.print(comparison.terminal(subject.comparison))
         console.print()
     if of_paper:
-        console.print(claims.terminal(found, alpha))
+        console.print(claims.terminal(judged, alpha))
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=sum(subject.steps for subject in subjects))
 

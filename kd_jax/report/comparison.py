@@ -74,11 +74,11 @@ class Comparison:
         """What the tests over corpora say, in words."""
         if not self.pairs:
             return []
-        said = []
+        lines = []
         differing = [pair for pair in self.pairs if self.differ(pair)]
         for pair in sorted(differing, key=lambda pair: pair.wilcoxon):
             tied = len(self.corpora) - pair.wins - pair.losses
-            said.append(
+            lines.append(
                 f"{pair.first} beats {pair.second} on {pair.wins} of {len(self.corpora)} corpora"
                 + (f" ({tied} tied)" if tied else "")
                 + f", by {pair.difference.estimate:+.1f} F1 ({limits_text(pair.difference)}), mean rank "
@@ -86,17 +86,17 @@ class Comparison:
                 + ("" if pair.posthoc is None else f", {POSTHOCS[self.method][0]} {p_text(pair.posthoc)}")
                 + "."
             )
-        said += [
+        lines += [
             f"No difference between {pair.first} and {pair.second}: {limits_text(pair.difference)}, within 0.5."
             for pair in self.pairs
             if self.verdict(pair) == "no difference"
         ]
         undecided = sum(self.verdict(pair) == "undecided" for pair in self.pairs)
         if not differing:
-            said.append(f"Wilcoxon tells no two models apart at {self.alpha:g}.")
+            lines.append(f"Wilcoxon tells no two models apart at {self.alpha:g}.")
         elif undecided:
-            said.append(f"Of {len(self.pairs)} pairs, {undecided} are undecided.")
-        return said
+            lines.append(f"Of {len(self.pairs)} pairs, {undecided} are undecided.")
+        return lines
 
     def differ(self, pair: Pair) -> bool:
         """Whether Wilcoxon's test tells a pair apart; the post hoc one hangs on the other models and has no say."""
@@ -244,11 +244,11 @@ def within_corpora(
         if len(alike) < len(pairs):
             odd = listed([f"{a} and {b}" for a, b in pairs if (a, b) not in alike])
             notes.append(f"Not compared on {corpus}, since scored on different sentences: {odd}.")
-        found = {pair: significance.compare_runs(counts[pair[0]], counts[pair[1]]) for pair in alike}
-        for test in found.values():
+        run_tests = {pair: significance.compare_runs(counts[pair[0]], counts[pair[1]]) for pair in alike}
+        for test in run_tests.values():
             if test.problem:
                 untested.setdefault(test.problem, {})[corpus] = None
-        tested = {pair: test for pair, test in found.items() if test.p is not None}
+        tested = {pair: test for pair, test in run_tests.items() if test.p is not None}
         corrected = significance.holm(np.array([test.p for test in tested.values()]))
         for ((a, b), test), p in zip(tested.items(), corrected, strict=True):
             first, second, low, high = (a, b, test.low, test.high)

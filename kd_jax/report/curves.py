@@ -40,7 +40,7 @@ def read_metrics(path: Path) -> list[Point]:
 
     Returns:
         A point for each line that has a corpus, a label, an epoch and a loss; a line that was cut off, as a writer that
-        was stopped leaves it, is passed over.
+        was stopped leaves it, is ignored.
 
     Raises:
         InputError: with path and line for a line that is not a JSON object.
@@ -184,13 +184,13 @@ def tuned(rows: Iterable[Row]) -> dict[str, list[Row]]:
     Returns:
         Nothing for a head whose students all have the same weights.
     """
-    found: dict[str, list[Row]] = {}
+    by_head: dict[str, list[Row]] = {}
     for row in rows:
         if row.split == "devel" and row.model == "SM" and row.f1 is not None:
-            found.setdefault(row.head, []).append(row)
+            by_head.setdefault(row.head, []).append(row)
     return {
         head: of_head
-        for head, of_head in found.items()
+        for head, of_head in by_head.items()
         if len({(r.alpha, r.beta, r.gamma, r.kappa, r.tau) for r in of_head}) > 1
     }
 

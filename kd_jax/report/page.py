@@ -29,13 +29,13 @@ def is_ours(document: str) -> bool:
 
 @cache
 def _templates() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=PackageLoader("kd_jax.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    found.filters["signed"] = signed
-    found.globals.update(version=__version__, colours=COLOURS, on_dark=ON_DARK)
-    return found
+    environment.filters["signed"] = signed
+    environment.globals.update(version=__version__, colours=COLOURS, on_dark=ON_DARK)
+    return environment
 
 
 def render(template: str, **given: Any) -> str:
@@ -221,7 +221,9 @@ def what_ran(settings: Mapping[str, Any]) -> str:
         flat = {name: _flat(of_corpus) for name, of_corpus in about.items()}
         columns = list(dict.fromkeys(column for of_corpus in flat.values() for column in of_corpus))
         corpora = [["corpus", *(c.replace(".", " ") or "hash" for c in columns)]]
-        corpora += [[name, *(_short(told.get(column, "–")) for column in columns)] for name, told in flat.items()]
+        corpora += [
+            [name, *(_short(columns_of.get(column, "–")) for column in columns)] for name, columns_of in flat.items()
+        ]
     rest = {key: value for key, value in settings.items() if key not in {"corpora", "command"}}
     plain = _lines({key: value for key, value in rest.items() if not isinstance(value, Mapping)})
     groups = [(key, _lines(value)) for key, value in rest.items() if isinstance(value, Mapping)]

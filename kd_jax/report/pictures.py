@@ -93,14 +93,14 @@ def pictures(
 
 
 def _average(matrix: ScoreMatrix, looks: Looks) -> Picture:
-    said = score_plots.said_of_points(matrix)
+    points = score_plots.said_of_points(matrix)
     draw = partial(score_plots.corpus_scores, matrix, looks)
-    return Picture("average", "", f"Entity F1 (%) on test; {said}.", draw, (draw,), leads=True)
+    return Picture("average", "", f"Entity F1 (%) on test; {points}.", draw, (draw,), leads=True)
 
 
 def _scores(matrix: ScoreMatrix, looks: Looks) -> Picture:
-    said = score_plots.said_of_points(matrix)
-    caption = f"Entity F1 (%) on test, each corpus with an axis of its own; {said}."
+    points = score_plots.said_of_points(matrix)
+    caption = f"Entity F1 (%) on test, each corpus with an axis of its own; {points}."
     panels = tuple(partial(score_plots.corpus_scores, matrix.only([c]), looks) for c in matrix.corpora)
     return Picture("scores", "F1 by corpus", caption, partial(score_plots.corpus_scores, matrix, looks), panels)
 
@@ -121,15 +121,15 @@ def _gains(
         )
     else:
         against, gained = {second: first for first, second in among}, "What the second run gains over the first"
-    found = score_plots.Gains.of(matrix, against, limits)
-    if not found.known:
+    shown = score_plots.Gains.of(matrix, against, limits)
+    if not shown.known:
         return
-    ends = "; lines are 95 % limits over seeds and sentences" if found.ends else ""
-    ends += ", cut at the frame" if found.cut else ""
-    draw = partial(score_plots.gains, found, looks=looks)
+    ends = "; lines are 95 % limits over seeds and sentences" if shown.ends else ""
+    ends += ", cut at the frame" if shown.cut else ""
+    draw = partial(score_plots.gains, shown, looks=looks)
     yield Picture(
         "gains", gained, f"Difference of F1 by corpus, a panel for each model{ends}.",
-        partial(draw, list(found.gained)), tuple(partial(draw, [label]) for label in found.gained),
+        partial(draw, list(shown.gained)), tuple(partial(draw, [label]) for label in shown.gained),
         leads=among is not None,
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ def _curves(points: Sequence[curves.Point], looks: Looks) -> Iterator[Picture]:
     for quantity, title, what in kinds:
         if lanes := curves.lanes_of(points, quantity):
             of_corpora = [
-                {cell: found for cell, found in lanes.items() if cell[0] == corpus}
+                {cell: values for cell, values in lanes.items() if cell[0] == corpus}
                 for corpus in dict.fromkeys(corpus for corpus, _ in lanes)
             ]
             draw = partial(curves.learning_curves, quantity=quantity, looks=looks)

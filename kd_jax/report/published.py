@@ -17,12 +17,12 @@ from importlib.resources import files
 import numpy as np
 
 TITLES: Mapping[int, str] = {
-    1: "Students of the softmax teacher's logits",
+    1: "Students distilled from the softmax teacher's logits",
     2: "Students of an ensemble of softmax teachers",
     3: "Students of an ensemble of a softmax and a CRF teacher",
     4: "Students of the logits and the BiLSTM outputs",
     5: "CRF students of the CRF teacher's logits",
-    6: "CRF students of the softmax teacher's logits",
+    6: "CRF students distilled from the softmax teacher's logits",
     7: "Students of soft labels",
 }
 NUMBERS: Mapping[str, int] = {
@@ -88,13 +88,13 @@ def tables() -> Mapping[int, Table]:
     for record in _records("published_tables.csv"):
         row = cells.setdefault(int(record["table"]), {}).setdefault(record["dataset"], {})
         row[record["model"]] = float(record["f1"])
-    found = {}
+    by_number = {}
     for number, rows in cells.items():
         average = rows.pop("Average")
         labels = tuple(average)
         f1 = np.array([[row[label] for label in labels] for row in rows.values()])
-        found[number] = Table(number, tuple(rows), labels, f1, np.array(list(average.values())))
-    return found
+        by_number[number] = Table(number, tuple(rows), labels, f1, np.array(list(average.values())))
+    return by_number
 
 
 @cache

@@ -111,17 +111,17 @@ def _counted(rows: Sequence[Row]) -> tuple[list[tuple[int, Row]], list[str]]:
     """Rows with the seeds that they count under, and sentences about those that were trained with others.
 
     Where devel chose weights without a teacher for a student on some corpora only, it was trained there with seeds of
-    its own; they stand in one column with the usual ones.
+    its own; they share a column with the usual ones.
     """
     some = {row.label for row in rows if _without_teacher(row)}
     mixed = some & {row.label for row in rows if not _without_teacher(row)}
     out: list[tuple[int, Row]] = []
     moved: dict[Cell, list[int]] = {}
     for row in rows:
-        own = row.label in mixed and _without_teacher(row) and row.seed >= ALPHA_ONE_SEEDS
-        if own:
+        shifted = row.label in mixed and _without_teacher(row) and row.seed >= ALPHA_ONE_SEEDS
+        if shifted:
             moved.setdefault((row.corpus, row.label), []).append(row.seed)
-        out.append((row.seed - ALPHA_ONE_SEEDS if own else row.seed, row))
+        out.append((row.seed - ALPHA_ONE_SEEDS if shifted else row.seed, row))
     notes = [
         f"{label} on {corpus}: devel chose weights without a teacher; {listed(seeds)}"
         f" are its seeds there, counted as {listed([seed - ALPHA_ONE_SEEDS for seed in seeds])}."
@@ -167,7 +167,7 @@ def score_matrices(rows: Iterable[Row]) -> list[ScoreMatrix]:
     """Boards of the test scores in results.csv, one for each experiment and protocol.
 
     Args:
-        rows: rows of results.csv; those of other splits are passed over.
+        rows: rows of results.csv; those of other splits are ignored.
 
     Returns:
         Boards in the order of their first rows. Diverged lanes are left out, and said to be in the notes.
@@ -176,7 +176,7 @@ def score_matrices(rows: Iterable[Row]) -> list[ScoreMatrix]:
     for row in rows:
         if row.split == "test":
             groups.setdefault((row.experiment, row.protocol), []).append(row)
-    found = []
+    matrices = []
     for (experiment, protocol), members in groups.items():
         cells: dict[Cell, dict[int, Row]] = {}
         lost: list[Row] = []
@@ -201,8 +201,8 @@ def score_matrices(rows: Iterable[Row]) -> list[ScoreMatrix]:
             {cell: tuple(r for _, r in sorted(by.items())) for cell, by in cells.items() if by},
             apart=_apart(members),
         )
-        found.append(replace(matrix, notes=(*moved, *_notes(lost, list(ambiguous), matrix))))
-    return found
+        matrices.append(replace(matrix, notes=(*moved, *_notes(lost, list(ambiguous), matrix))))
+    return matrices
 
 
 def published(number: int) -> ScoreMatrix:

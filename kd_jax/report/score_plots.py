@@ -73,8 +73,8 @@ def baselines(matrix: ScoreMatrix) -> Mapping[str, str]:
     models = {label: rows[0].model for (_, label), rows in matrix.rows.items()}
     students = [label for label in matrix.labels if models.get(label, label[:2]) == "SM"]
     fallback = next(iter(single.values()), None)
-    found = {label: single.get(heads.get(label, ""), fallback) for label in students}
-    return {label: base for label, base in found.items() if base is not None}
+    bases = {label: single.get(heads.get(label, ""), fallback) for label in students}
+    return {label: base for label, base in bases.items() if base is not None}
 
 
 Limits = Mapping[tuple[str, str, str], Interval]
@@ -135,34 +135,34 @@ class Gains:
         return max(self.ends, default=0) > self.reach
 
 
-def gains(found: Gains, labels: Sequence[str], looks: Looks | None = None) -> Figure:
+def gains(gained: Gains, labels: Sequence[str], looks: Looks | None = None) -> Figure:
     """What some models gain over others, corpus by corpus, with 95 % limits over seeds and sentences.
 
     Args:
-        found: the gains.
+        gained: the gains.
         labels: those of its labels that are shown, a panel for each.
         looks: of the models; None for those of this picture alone.
     """
-    looks = looks or look(list(found.gained))
+    looks = looks or look(list(gained.gained))
     with mpl.rc_context(STYLE):
-        titles = [f"{label} − {found.against[label]}" for label in labels]
-        height = 0.7 + 0.2 * len(found.corpora)
-        figure, grid = panels(titles, found.corpora, 2.2, height, sharex=True, sharey=True)
-        grid[0].set(xlim=(-found.reach, found.reach), ylim=(len(found.corpora) - 0.5, -0.5))
+        titles = [f"{label} − {gained.against[label]}" for label in labels]
+        height = 0.7 + 0.2 * len(gained.corpora)
+        figure, grid = panels(titles, gained.corpora, 2.2, height, sharex=True, sharey=True)
+        grid[0].set(xlim=(-gained.reach, gained.reach), ylim=(len(gained.corpora) - 0.5, -0.5))
         for axes, label in zip(grid, labels, strict=True):
             colour, marker = looks[label]
             axes.axvline(0, color=INK, lw=1)
-            for y, gain in enumerate(found.gained[label]):
+            for y, gain in enumerate(gained.gained[label]):
                 if gain is None:
                     continue
-                if abs(gain.estimate) > found.reach:
+                if abs(gain.estimate) > gained.reach:
                     beyond(axes, gain.estimate, y, colour)
                     continue
                 if np.isfinite(gain.low):
                     axes.plot(gain[1:], [y, y], color=colour, lw=1.6)
                 axes.plot(gain.estimate, y, marker, color=colour, ms=6)
-            axes.set_yticks(range(len(found.corpora)), found.corpora)
-        said = ", with 95 % limits over seeds and sentences" if found.ends else ""
-        said += " (cut at the frame)" if found.cut else ""
-        figure.supxlabel(f"difference of F1{said}")
+            axes.set_yticks(range(len(gained.corpora)), gained.corpora)
+        limits_note = ", with 95 % limits over seeds and sentences" if gained.ends else ""
+        limits_note += " (cut at the frame)" if gained.cut else ""
+        figure.supxlabel(f"difference of F1{limits_note}")
         return figure

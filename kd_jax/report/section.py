@@ -117,10 +117,10 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
     """Draw and test a subject.
 
     Args:
-        folder: gets pictures (PNG and SVG) and tests.csv, all at once; what stands there from the same numbers is kept.
+        folder: gets pictures (PNG and SVG) and tests.csv, all at once; what was drawn from the same numbers is kept.
         subject: the scores.
-        done: is told what comes next, `subject.steps` times.
-        fresh: draw again what stands there.
+        done: called with what comes next, `subject.steps` times.
+        fresh: draw again what already exists.
 
     Returns:
         The section.
@@ -189,7 +189,7 @@ def _made(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / SECTION).read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise InputError(f"{folder}: is there already and no section of a report; name another --output") from None
+        raise InputError(f"{folder}: already exists and is no section of a report; name another --output") from None
     except (OSError, ValueError, TypeError) as fault:
         raise InputError(f"{folder / SECTION}: can't be read ({brief(fault)}); remove {folder}") from None
 

@@ -36,13 +36,13 @@ def meaning(matrix: ScoreMatrix, comparison: Comparison, within: Sequence[Within
         return "".join(f"{label}: F1 {mean:.1f} on {corpora[0]}." for label, mean in averages.items())
     best, *others = sorted(averages, key=lambda label: -averages[label])
     single = baselines(matrix).get(best) or next((label for label in others if label.startswith("STM")), others[0])
-    asked = [other for pair in comparison.pairs if best in pair[:2] for other in pair[:2] if other in others]
-    known = [label for label in (single, *asked) if label in (asked or others)]
+    in_question = [other for pair in comparison.pairs if best in pair[:2] for other in pair[:2] if other in others]
+    known = [label for label in (single, *in_question) if label in (in_question or others)]
     base = known[0] if known else others[0]
     where = f"on the average of {len(corpora)} corpora" if len(corpora) > 1 else f"on {corpora[0]}"
     gain = averages[best] - averages[base]
-    said = f"{best} has the highest F1, {averages[best]:.1f} {where}, {gain:.1f} above {base}"
-    return f"{said}; {_tested(best, base, comparison, within)}."
+    summary = f"{best} has the highest F1, {averages[best]:.1f} {where}, {gain:.1f} above {base}"
+    return f"{summary}; {_tested(best, base, comparison, within)}."
 
 
 def _tested(first: str, second: str, comparison: Comparison, within: Sequence[Within]) -> str:
@@ -83,9 +83,9 @@ def meaning_of_runs(
     }
     if not matrix.common:
         return "No corpus was run in both for every model."
-    told = {frozenset((p.first, p.second)) for p in comparison.pairs if comparison.differ(p)}
-    told |= {frozenset((t.first, t.second)) for t in within if t.p < comparison.alpha}
-    apart = [model_of(second) for first, second in among if frozenset((first, second)) in told]
+    different = {frozenset((p.first, p.second)) for p in comparison.pairs if comparison.differ(p)}
+    different |= {frozenset((t.first, t.second)) for t in within if t.p < comparison.alpha}
+    apart = [model_of(second) for first, second in among if frozenset((first, second)) in different]
     each = ", ".join(f"{model_of(label)} {gain:+.1f}" for label, gain in gained.items()).replace("-", "−")
     where = f"the average of {len(matrix.common)} corpora" if len(matrix.common) > 1 else matrix.common[0]
     tests = f"tests tell the runs apart for {listed(apart)}" if apart else "no test tells the two runs apart"
@@ -94,18 +94,18 @@ def meaning_of_runs(
 
 def cautions(matrix: ScoreMatrix) -> list[str]:
     """What to know before one reads a table: models that found next to nothing, and students with common teachers."""
-    said = []
+    lines = []
     for label in matrix.labels:
         nothing = [c for c in matrix.corpora if (c, label) in matrix.scores and matrix.mean(c, label) < NOTHING]
         if nothing:
-            said.append(f"{label} finds next to nothing on {listed(nothing)}.")
+            lines.append(f"{label} finds next to nothing on {listed(nothing)}.")
     shared = {model_of(m): None for (_, m), rows in matrix.rows.items() if any(r.teachers == "shared" for r in rows)}
     several = max((len(seeds) for seeds in matrix.scores.values()), default=0) > 1
     if shared and several:
-        said.append(
+        lines.append(
             f"{listed(list(shared))}: teachers shared by all seeds, so that ± lacks what other teachers would change."
         )
-    return said
+    return lines
 
 
 def within_sentences(tests: Sequence[Within], alpha: float) -> list[str]:
@@ -113,20 +113,20 @@ def within_sentences(tests: Sequence[Within], alpha: float) -> list[str]:
     won: dict[tuple[str, str], list[str]] = {}
     alike: dict[tuple[str, ...], list[str]] = {}
     for test in tests:
-        found = verdict(test.p, *test.difference[1:], alpha)
-        if found == "different":
+        outcome = verdict(test.p, *test.difference[1:], alpha)
+        if outcome == "different":
             won.setdefault((test.first, test.second), []).append(
                 f"{test.corpus} ({test.difference.estimate:+.1f}, {limits_text(test.difference)}, {p_text(test.p)})"
             )
-        elif found == "no difference":
+        elif outcome == "no difference":
             alike.setdefault(tuple(sorted((test.first, test.second))), []).append(test.corpus)
-    said = [f"{first} beats {second} on {listed(corpora)}." for (first, second), corpora in won.items()]
-    said += [
+    lines = [f"{first} beats {second} on {listed(corpora)}." for (first, second), corpora in won.items()]
+    lines += [
         f"No difference between {listed(pair)} on {listed(corpora)} (limits within 0.5)."
         for pair, corpora in alike.items()
     ]
     corpora = len({test.corpus for test in tests})
     if tests and not won:
         within = f" within any of the {corpora} corpora" if corpora > 1 else ""
-        said.append(f"No two models can be told apart{within}.")
-    return said
+        lines.append(f"No two models can be told apart{within}.")
+    return lines

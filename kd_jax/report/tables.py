@@ -18,7 +18,7 @@ PLACES = ("", "¹", "²")
 
 @dataclass(frozen=True)
 class Cell:
-    """A score and what it stands beside.
+    """A score and what it is compared with.
 
     Attributes:
         mean: F1 in percent, over seeds or corpora.
@@ -180,11 +180,11 @@ def experiment_tables(rows: Sequence[Row], number: int | None = None) -> list[Sc
     Returns:
         Tables with the paper's figures for those of its corpora and models that the paper has.
     """
-    found = []
+    score_tables = []
     for matrix in score_matrices(rows):
         title = f"Table {number}. {paper.TITLES[number]}" if number else f"Experiment {matrix.experiment}"
-        found.append(score_table(matrix, title, paper.figures(number)))
-    return found
+        score_tables.append(score_table(matrix, title, paper.figures(number)))
+    return score_tables
 
 
 def type_tables(rows: Sequence[TypeRow], matrix: ScoreMatrix) -> list[ScoreTable]:
@@ -197,7 +197,7 @@ def type_tables(rows: Sequence[TypeRow], matrix: ScoreMatrix) -> list[ScoreTable
     Returns:
         A table a corpus; its rows are entity types with their gold entities in brackets.
     """
-    found = []
+    score_tables = []
     for corpus in matrix.corpora:
         scores: dict[tuple[str, str], list[float]] = {}
         support: dict[str, int] = {}
@@ -215,8 +215,8 @@ def type_tables(rows: Sequence[TypeRow], matrix: ScoreMatrix) -> list[ScoreTable
             cells = [_cell(scores[kind, m], None) if (kind, m) in scores else None for m in labels]
             lines.append((f"{kind} ({support[kind]})", _placed(cells)))
         caption = "Entity F1 in percent on test by type, gold entities in brackets; ¹ best, ² second best."
-        found.append(ScoreTable(f"{corpus} by entity type", caption, labels, tuple(lines)))
-    return found
+        score_tables.append(ScoreTable(f"{corpus} by entity type", caption, labels, tuple(lines)))
+    return score_tables
 
 
 def _lines(cell: Cell | None, *, referenced: bool) -> Text:

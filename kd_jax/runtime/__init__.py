@@ -1,1 +1,1 @@
-"""What is owed to the machine and knows nothing of machine learning: files, signals, devices, progress."""
+"""The machine, without any machine learning: files, signals, devices, progress."""

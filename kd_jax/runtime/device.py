@@ -119,14 +119,14 @@ def peak_bytes() -> tuple[int, str]:
     stats = jax.local_devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if stats and "peak_bytes_in_use" in stats:
         return stats["peak_bytes_in_use"], "device"
-    told = _status("VmHWM")
-    return told or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "process"
+    peak = _status("VmHWM")
+    return peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "process"
 
 
 def available_memory() -> int | None:
-    """Bytes that can still be used on all local devices together, as the least of them has; None where nobody tells."""
+    """Bytes that can still be used on all local devices together, as the least of them has; None where unknown."""
     if jax.default_backend() != "cpu":
-        stats = [found.memory_stats() or {} for found in jax.local_devices()]
+        stats = [device.memory_stats() or {} for device in jax.local_devices()]
         if not all("bytes_limit" in one for one in stats):
             return None
         return len(stats) * min(one["bytes_limit"] - one["bytes_in_use"] for one in stats)
@@ -141,11 +141,11 @@ def available_memory() -> int | None:
 def _left_in_groups(root: Path) -> list[int]:
     """Bytes that each control group of this process, as of a container or a batch job, may still take."""
     try:
-        own = Path("/proc/self/cgroup").read_text(encoding="utf-8").rsplit("::", 1)[-1].strip().strip("/")
+        group = Path("/proc/self/cgroup").read_text(encoding="utf-8").rsplit("::", 1)[-1].strip().strip("/")
     except OSError:
         return []
     left = []
-    for folder in (root / own, *(root / own).parents):
+    for folder in (root / group, *(root / group).parents):
         try:
             bound = int((folder / "memory.max").read_text(encoding="ascii"))
             left.append(bound - int((folder / "memory.current").read_text(encoding="ascii")))

@@ -44,7 +44,7 @@ def whole_folder(path: Path, ours: Sequence[str] = ()) -> Iterator[Path]:
 
     Args:
         path: where it goes; a link to a folder stays, and what it leads to is replaced.
-        ours: patterns of the names that we write into such a folder. Where the folder is there already these are
+        ours: patterns of the names that we write into such a folder. Where the folder already exists these are
             replaced, and whatever else a user put there stays.
 
     Yields:
@@ -116,7 +116,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to fill, moved into place once it is whole; what stands there stays where that fails.
+    """A file to fill, moved into place once it is whole; an older file stays where that fails.
 
     A link stays and what it leads to is written; a file that is written over keeps its owner, mode and attributes.
     Devices and pipes are written into.
@@ -164,11 +164,11 @@ def _refusals(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: can't be written: {fault.strerror or fault}") from None
 
 
-def _is_stream(path: Path, found: os.stat_result) -> bool:
+def _is_stream(path: Path, status: os.stat_result) -> bool:
     """Whether a path is a device, a pipe, or one of the process's own open files."""
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    return not stat.S_ISREG(found.st_mode) or path.absolute().parts[1:2] in {("dev",), ("proc",)}
+    return not stat.S_ISREG(status.st_mode) or path.absolute().parts[1:2] in {("dev",), ("proc",)}
 
 
 def _given_to(partial: Path, target: Path, before: os.stat_result) -> bool:

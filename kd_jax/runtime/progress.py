@@ -18,7 +18,7 @@ PLAIN_EVERY = 20.0  # seconds between plain lines
 
 
 class Meter(Protocol):
-    """Is told of progress, wherever that is shown; methods as of `ProgressMeter`."""
+    """Receives progress, wherever that is shown; methods as of `ProgressMeter`."""
 
     def begin(self, what: str) -> None:
         """Show what is done now, before there is any progress in it."""

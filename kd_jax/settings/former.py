@@ -1,4 +1,4 @@
-"""Settings of earlier versions, and what to say to whoever still gives one."""
+"""Settings of earlier versions, and the message for each that is still given."""
 
 _ERRORS = "a part of distill.equations now: standardised (the default) or printed"
 _FORMER = {
@@ -19,8 +19,8 @@ def answer(key: str, value: str) -> str | None:
         key: dotted name, or the end of one.
         value: as text.
     """
-    for former, told in (_FORMER | _FORMER_VALUES).items():
+    for former, message in (_FORMER | _FORMER_VALUES).items():
         name, _, of_value = former.partition("=")
         if (name == key or name.endswith("." + key)) and of_value in {"", value}:
-            return told
+            return message
     return None

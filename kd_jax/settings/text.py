@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 def _leaves(node: Any, prefix: str = "") -> dict[str, type]:
     hints = typing.get_type_hints(type(node))
-    found: dict[str, type] = {}
+    types: dict[str, type] = {}
     for f in dataclasses.fields(node):
         value = getattr(node, f.name)
         name = f"{prefix}{f.name}"
-        found.update(_leaves(value, name + ".") if dataclasses.is_dataclass(value) else {name: hints[f.name]})
-    return found
+        types.update(_leaves(value, name + ".") if dataclasses.is_dataclass(value) else {name: hints[f.name]})
+    return types
 
 
 def _parse(name: str, kind: Any, text: str) -> Any:
@@ -75,8 +75,8 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment}: write it as key=value")
-        if told := answer(key, text):
-            raise InputError(f"--set {assignment}: {told}")
+        if message := answer(key, text):
+            raise InputError(f"--set {assignment}: {message}")
         candidates = [name for name in leaves if name == key or name.endswith("." + key)]
         if len(candidates) > 1:
             raise InputError(f"--set {key}: say which: {' or '.join(candidates)}")
@@ -87,7 +87,7 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
         name = candidates[0]
         assigned.add(name)
         settings = _put(settings, name.split("."), _parse(name, leaves[name], text))
-    if assigned & _EPOCHS and not assigned & _UPDATES:  # whoever says epochs means them
+    if assigned & _EPOCHS and not assigned & _UPDATES:  # a user who sets epochs means them
         settings = replace(settings, train=replace(settings.train, updates=0, teacher_updates=0))
     check(settings)
     return settings
@@ -128,7 +128,7 @@ def check(settings: Settings) -> None:
         raise InputError(f"model.chars.units={model.chars.units}: must be even for two directions")
     if model.chars.longest % 2:
         raise InputError(f"model.chars.longest={model.chars.longest}: must be even, for the two halves of a long word")
-    epochs = min(asked or train.epochs for asked in (train.epochs, train.teacher_epochs, train.tuning_epochs))
+    epochs = min(epochs_set or train.epochs for epochs_set in (train.epochs, train.teacher_epochs, train.tuning_epochs))
     if words.train_after and (words.update == "frozen" or (not train.updates and words.train_after >= epochs)):
         why = "words.update is frozen" if words.update == "frozen" else f"there are {epochs} epochs"
         raise InputError(f"model.words.train_after={words.train_after}: {why}, so that words would never be trained")

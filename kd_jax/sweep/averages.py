@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kd_jax.data.dataset import gold_tags
-from kd_jax.distill.cache import ASKED, reading_job
+from kd_jax.distill.cache import QUERIED, reading_job
 from kd_jax.distill.ensemble import mean_logits
 from kd_jax.distill.extract import extract
 from kd_jax.distill.scale import logit_scale
@@ -19,14 +19,15 @@ from kd_jax.errors import InputError
 from kd_jax.evaluation.results import Row, TypeRow, write_counts
 from kd_jax.evaluation.scores import EntityScores, score
 from kd_jax.experiment import Average
-from kd_jax.models.crf import Transitions, decode
+from kd_jax.models.constraint import penalties
+from kd_jax.models.crf import Transitions
+from kd_jax.models.decode import decode
 from kd_jax.runtime.files import digest, whole_folder
 from kd_jax.structs import Outputs, Sentence
 from kd_jax.sweep.lane_group import LaneGroup
 from kd_jax.sweep.plan import GOLD_ONLY, Plan
 from kd_jax.sweep.status import Status
 from kd_jax.sweep.teachers import mean_transitions
-from kd_jax.training.loop import penalties
 from kd_jax.training.saved_model import load_counts, load_model
 
 SCORES = "scores.json"
@@ -63,13 +64,13 @@ def averages_of(plan: Plan, status: Status) -> list[Averaged]:
 
     A model that diverged has nothing to say and is left out, a column of nothing but such models too.
     """
-    found = []
+    averages = []
     for column in plan.experiment.averages:
         for name in plan.targets:
             group = plan.plain(column.model, column.head, name)
             if specs := tuple(spec for spec in group.specs if status.finished(spec).ok):
-                found.append(Averaged(column, name, replace(group, specs=specs)))
-    return found
+                averages.append(Averaged(column, name, replace(group, specs=specs)))
+    return averages
 
 
 def score_average(averaged: Averaged, sentences: Sequence[Sentence], workdir: Path) -> None:
@@ -93,7 +94,7 @@ def score_average(averaged: Averaged, sentences: Sequence[Sentence], workdir: Pa
         model = load_model(spec.folder)
         job, task = reading_job(model, averaged.corpus, sentences)
         labels = model.labels[task]
-        chosen = job.tokens.sentences(averaged.corpus, (ASKED,))
+        chosen = job.tokens.sentences(averaged.corpus, (QUERIED,))
         whole = np.empty((job.tokens.count(chosen), len(labels)), np.float32)
         for rows, outputs in extract(job, model.params, task, chosen):
             whole[rows] = outputs.logits
@@ -103,11 +104,11 @@ def score_average(averaged: Averaged, sentences: Sequence[Sentence], workdir: Pa
     units = None if transitions is not None or len(specs) == 1 else [logit_scale(z) for z in logits]
     mean = mean_logits([Outputs(z, None, None) for z in logits], None, units).logits
     constrained = averaged.group.settings.model.constrained
-    found = score(gold_tags(sentences), decoded(mean, transitions, sentences, labels, constrained=constrained))
-    assert found.counts is not None  # just computed
+    scores = score(gold_tags(sentences), decoded(mean, transitions, sentences, labels, constrained=constrained))
+    assert scores.counts is not None  # just computed
     with whole_folder(folder, (SCORES, "counts.npz")) as partial:
-        np.savez(partial / "counts.npz", **{averaged.corpus: found.counts})  # type: ignore[arg-type]
-        (partial / SCORES).write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
+        np.savez(partial / "counts.npz", **{averaged.corpus: scores.counts})  # type: ignore[arg-type]
+        (partial / SCORES).write_text(json.dumps(scores.to_json(), indent=1), encoding="utf-8")
 
 
 def decoded(
@@ -151,7 +152,7 @@ def average_rows(plan: Plan, averaged: Averaged) -> tuple[list[Row], list[TypeRo
     """
     folder, group = averaged.folder(plan.workdir), averaged.group
     try:
-        found = EntityScores.from_json(json.loads((folder / SCORES).read_text(encoding="utf-8")))
+        scores = EntityScores.from_json(json.loads((folder / SCORES).read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{folder}: can't be read ({fault}); remove it, and it is scored again") from None
     row = Row(
@@ -162,9 +163,9 @@ def average_rows(plan: Plan, averaged: Averaged) -> tuple[list[Row], list[TypeRo
         **GOLD_ONLY._asdict(),
         seed=group.specs[0].seed,
         split="test",
-        precision=found.precision,
-        recall=found.recall,
-        f1=found.f1,
+        precision=scores.precision,
+        recall=scores.recall,
+        f1=scores.f1,
         protocol=group.protocol,
         epochs=0,
         tokens=0,
@@ -173,11 +174,11 @@ def average_rows(plan: Plan, averaged: Averaged) -> tuple[list[Row], list[TypeRo
         settings=averaged.average_id,
         recipe=plan.comparison_key(group),
         path=folder.relative_to(plan.workdir).as_posix(),
-        default_f1=found.default_f1,
+        default_f1=scores.default_f1,
     )
     write_counts(plan.workdir, row, load_counts(folder)[averaged.corpus])
     types = [
         TypeRow(row.experiment, row.corpus, row.label, row.head, row.seed, row.split, row.protocol, kind, *of_type)
-        for kind, of_type in found.types.items()
+        for kind, of_type in scores.types.items()
     ]
     return [row], types

@@ -44,7 +44,7 @@ class Cluster:
     Args:
         where: as `parse` takes it.
         workdir: the work folder, which exists.
-        log: is told what is waited for.
+        log: called with what is waited for.
 
     Raises:
         InputError: where Ray is not installed, there is no such cluster, its nodes do not see the work folder or have
@@ -68,9 +68,9 @@ class Cluster:
         """Connect, and see that all nodes can do what is asked of them."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-        own = isinstance(self._place, int)
+        local = isinstance(self._place, int)
         try:
-            if own:
+            if local:
                 self._ray.init(address="local", num_cpus=self._place, include_dashboard=False, **quiet)
             else:
                 self._ray.init(address=self._place, **quiet)
@@ -80,7 +80,7 @@ class Cluster:
                 " `ray start --head`, or use --cluster=local:2"
             ) from None
         try:
-            self._open(own=own)
+            self._open(local=local)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -93,17 +93,17 @@ class Cluster:
         self._token.unlink(missing_ok=True)
         self._ray.shutdown()
 
-    def _open(self, *, own: bool) -> None:
+    def _open(self, *, local: bool) -> None:
         nodes = [node for node in self._ray.nodes() if node["Alive"]]
         token = secrets.token_hex(8)
         replace_file(self._token, token.encode())
         setup = Setup(str(self._token.parent), token, remote.versions())
         totals = [node["Resources"] for node in nodes]
-        self._needs = needs_of(totals, setup, jax.local_device_count(), _threads(), local=own)
+        self._needs = needs_of(totals, setup, jax.local_device_count(), _threads(), local=local)
         able = [node for node in nodes if self._needs.met_by(node["Resources"])]
         look = self._ray.remote(num_cpus=0, max_retries=0)(remote.fault_here)
-        asked = [look.options(scheduling_strategy=self._on(node["NodeID"])).remote(setup) for node in able]
-        for node, answer in zip(able, asked, strict=True):
+        answers = [look.options(scheduling_strategy=self._on(node["NodeID"])).remote(setup) for node in able]
+        for node, answer in zip(able, answers, strict=True):
             try:
                 fault = self._ray.get(answer, timeout=LOOK)
             except self._ray.exceptions.RayError as unable:
@@ -119,19 +119,19 @@ class Cluster:
     def _describe(self, able: int) -> Device:
         """What units run on, as the first node that is free tells."""
         needs = self._needs
-        asked = self._ray.remote(**needs.options)(remote.describe_device).remote(needs.setup)
-        if not self._ray.wait([asked], timeout=20)[0]:
+        answer = self._ray.remote(**needs.options)(remote.describe_device).remote(needs.setup)
+        if not self._ray.wait([answer], timeout=20)[0]:
             self._log(f"waiting for a node with {needs.words} to be free")
         try:
-            found = Device(*self._ray.get(asked))
+            device = Device(*self._ray.get(answer))
         except self._ray.exceptions.RayError as fault:
             raise InputError(f"--cluster: a unit can't start ({_why(fault)})") from None
-        if found.platform == "cpu" and not needs.setup.on_cpu:
+        if device.platform == "cpu" and not needs.setup.on_cpu:
             raise InputError(
                 f"--cluster: a node has {needs.words} that its JAX does not see; install the extra cuda or tpu there"
             )
-        self._log(f"{able} {'node' if able == 1 else 'nodes'}, a unit of work takes {needs.words}: {found.name}")
-        return found
+        self._log(f"{able} {'node' if able == 1 else 'nodes'}, a unit of work takes {needs.words}: {device.name}")
+        return device
 
     def _on(self, node: str) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415

@@ -52,33 +52,33 @@ def disk(plans: Sequence[Plan], open_groups: Sequence[PendingGroup], cost_model:
         lanes = cost_model.at_once(group, len(share.specs))
         models += len(share.specs) * of_lane
         checkpoints = max(checkpoints, (1 + saving.keep) * lanes * STATES * of_lane)
-    asked = (
+    bytes_of = (
         dict(piece for plan in plans for piece in knowledge_bytes(plan, cost_model.sweep_data)) if open_groups else {}
     )
     workdir = plans[0].workdir
-    there = sum(one.bytes for one in stored(workdir))
+    in_store = sum(one.bytes for one in stored(workdir))
     bound = max(plan.settings.saving.knowledge_gb for plan in plans) * GB
-    wanted = sum(asked.values())
-    knowledge = max(0, (min(wanted, round(bound)) if bound else wanted) - there)
+    wanted = sum(bytes_of.values())
+    knowledge = max(0, (min(wanted, round(bound)) if bound else wanted) - in_store)
     return Disk(models, knowledge, checkpoints, shutil.disk_usage(_existing(workdir)).free)
 
 
-def short_of(found: Disk, workdir: Path) -> str | None:
+def short_of(disk: Disk, workdir: Path) -> str | None:
     """A line where a run takes more than there is; None where it fits."""
-    if found.needed <= found.free:
+    if disk.needed <= disk.free:
         return None
     return (
-        f"{workdir}: this run writes about {found.needed / GB:.1f} GB, {found.knowledge / GB:.1f} GB of it teachers'"
-        f" outputs, and {found.free / GB:.1f} GB are free there; name another --workdir, make room (kd-jax clean), or"
+        f"{workdir}: this run writes about {disk.needed / GB:.1f} GB, {disk.knowledge / GB:.1f} GB of it teachers'"
+        f" outputs, and {disk.free / GB:.1f} GB are free there; name another --workdir, make room (kd-jax clean), or"
         " bound them with --set=saving.knowledge_gb=..."
     )
 
 
-def add_rows(table: Table, found: Disk) -> None:
+def add_rows(table: Table, disk: Disk) -> None:
     """Say it in a table of totals."""
-    table.add_row("models on disk", f"{found.models / 1e6:,.0f} MB")
-    table.add_row("checkpoints on disk, at most", f"{found.checkpoints / 1e6:,.0f} MB")
-    table.add_row("still to be written, and free", f"{found.needed / 1e6:,.0f} of {found.free / 1e6:,.0f} MB")
+    table.add_row("models on disk", f"{disk.models / 1e6:,.0f} MB")
+    table.add_row("checkpoints on disk, at most", f"{disk.checkpoints / 1e6:,.0f} MB")
+    table.add_row("still to be written, and free", f"{disk.needed / 1e6:,.0f} of {disk.free / 1e6:,.0f} MB")
 
 
 def _existing(path: Path) -> Path:

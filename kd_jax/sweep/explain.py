@@ -13,10 +13,10 @@ from kd_jax import experiment
 
 def catalogue() -> list[str]:
     """The experiments that come along, a line each: name, table of the paper, title."""
-    found = [experiment.load_experiment(name) for name in experiment.experiments()]
-    table = {e.name: f"table {e.table}" if e.table else "" for e in found}
+    experiments = [experiment.load_experiment(name) for name in experiment.experiments()]
+    table = {e.name: f"table {e.table}" if e.table else "" for e in experiments}
     width = max(map(len, table))
-    return [f"{e.name:<{width}}  {table[e.name]:<7}  {e.title}" for e in found]
+    return [f"{e.name:<{width}}  {table[e.name]:<7}  {e.title}" for e in experiments]
 
 
 def explain(settings: Any, presets: Mapping[str, Any]) -> Iterator[str]:
@@ -59,10 +59,10 @@ def _kind(hint: Any) -> str:
 def attributes(kind: type) -> dict[str, str]:
     """The sentence of each attribute in a class's docstring, however far it is indented."""
     _, _, listed = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
-    found: dict[str, list[str]] = {}
+    lines_of: dict[str, list[str]] = {}
     for line in listed.splitlines():
         if start := re.match(r"    (\w+): (.*)", line):
-            found[start[1]] = [start[2]]
-        elif found and line.strip():
-            found[[*found][-1]].append(line.strip())
-    return {name: " ".join(lines) for name, lines in found.items()}
+            lines_of[start[1]] = [start[2]]
+        elif lines_of and line.strip():
+            lines_of[[*lines_of][-1]].append(line.strip())
+    return {name: " ".join(lines) for name, lines in lines_of.items()}

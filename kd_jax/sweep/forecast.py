@@ -63,8 +63,8 @@ class CostModel:
 
     def at_once(self, group: LaneGroup, lanes: int) -> int:
         """How many of some lanes of a lane group train at the same time, as far as the settings and memory say."""
-        asked = group.settings.lanes.at_once
-        return min(lanes, asked) if asked else fitting(lanes, lambda n: self.memory(group, n), self._available())
+        wanted = group.settings.lanes.at_once
+        return min(lanes, wanted) if wanted else fitting(lanes, lambda n: self.memory(group, n), self._available())
 
     def extent(self, group: LaneGroup) -> ProblemSize:
         """How large the things are that a lane group's program works on."""
@@ -121,13 +121,13 @@ def plan_table(plan: Plan, cost_model: CostModel, status: Status) -> Table:
 
 def training_tokens(sweep_data: SweepData, group: LaneGroup) -> int:
     """Tokens of one epoch."""
-    own = sum(
+    labelled = sum(
         len(sweep_data.corpora[name].splits[split][i].tokens)
         for name in group.corpora
         for split, chosen in training_sentences(sweep_data, group, name).items()
         for i in chosen
     )
-    return own + (foreign_tokens(sweep_data, group) if group.foreign else 0)
+    return labelled + (foreign_tokens(sweep_data, group) if group.foreign else 0)
 
 
 def foreign_tokens(sweep_data: SweepData, group: LaneGroup) -> int:
@@ -148,13 +148,13 @@ def _extent(sweep_data: SweepData, group: LaneGroup) -> ProblemSize:
     model = group.settings.model
     corpora = [sweep_data.corpora[name] for name in group.corpora]
     foreign = out_of_corpus_sentences(sweep_data, group) if group.foreign else {}
-    own = [
+    labelled = [
         corpus.splits[split][i]
         for corpus in corpora
         for split, chosen in training_sentences(sweep_data, group, corpus.name).items()
         for i in chosen
     ]
-    seen = own + [
+    seen = labelled + [
         sweep_data.corpora[name].splits[split][i] for (name, split), chosen in foreign.items() for i in chosen
     ]
     vocabulary = build_vocabulary(seen, model.words)

@@ -31,11 +31,11 @@ from kd_jax.training.saved_model import TrainedModel, save_model
 
 
 class RunContext(NamedTuple):
-    """Where a run works and whom it tells.
+    """What every unit of a run needs, whatever it trains; made once, before the first.
 
     Attributes:
         workdir: the work folder.
-        meter: is told of progress.
+        meter: shows progress and prints lines.
         stop: asks for the end when a signal came.
         status: knows which models are finished.
         device: that models are trained on, in words.
@@ -78,9 +78,9 @@ def train_group(
     Args:
         sweep_data: what the run works on.
         group: the lane group.
-        specs: the lanes to train; the models among them that are there already stay as they are.
+        specs: the lanes to train; the models among them that already exist stay as they are.
         knowledge: the teacher's outputs for all training tokens, or None.
-        context: where it works and whom it tells.
+        context: of the run.
 
     Raises:
         InputError: where the disk refuses.
@@ -97,12 +97,12 @@ def train_group(
     finally:
         checkpoints.close()
     began = time.monotonic()
-    split = "devel" if group.purpose == "tune" else "test"
+    split = "devel" if group.purpose == "tune" else "test"  # what chooses weights must not have seen test
     scores = _scores(sweep_data, job, group, trained.params, split)
     seconds = trained.seconds + time.monotonic() - began
     host = jax.device_get(trained.params)
     for i, spec in enumerate(specs):
-        if context.status.manifest(spec) is not None:
+        if context.status.manifest(spec) is not None:  # trained along for its neighbours' bits, see started_together
             continue
         diverged_at = trained.diverged_at[i]
         of_lane = {name: lanes[i] for name, lanes in scores.items()}
@@ -142,7 +142,7 @@ def train_group(
                 f"{group.title}, {spec.label} seed {spec.seed}: loss or gradient was not finite at step {diverged_at};"
                 " this lane was frozen there and has no score, the others went on"
             )
-    checkpoints.remove()
+    checkpoints.remove()  # only now that every lane's model is on disk
     rate = sum(trained.tokens) / seconds
     meter.log(
         f"{group.title}: {counted(len(specs), 'lane')} in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included"
@@ -163,8 +163,8 @@ def _weights_in_effect(job: Job, specs: Sequence[ModelSpec]) -> str:
     for spec, weights in zip(specs, effective_weights(job), strict=True):
         of_label.setdefault(spec.label, []).append(weights)
     texts = []
-    for label, found in of_label.items():
-        means = zip(("gold", "logits", "task BiLSTM", "shared BiLSTM"), np.mean(found, 0)[:4], strict=True)
+    for label, of_lanes in of_label.items():
+        means = zip(("gold", "logits", "task BiLSTM", "shared BiLSTM"), np.mean(of_lanes, 0)[:4], strict=True)
         texts.append(f"{label} " + ", ".join(f"{term} {mean:.2f}" for term, mean in means if mean))
     return "; ".join(texts)
 
@@ -197,6 +197,7 @@ def _train(
     checkpoints: Checkpoints,
     context: RunContext,
 ) -> _Trained:
+    # Where devel is trained on, no epoch can be chosen by it: the last one counts.
     best = _Best(len(specs)) if "devel" not in group.splits else None
     saved = checkpoints.newest()
     start = None
@@ -228,14 +229,14 @@ def _train(
         due = time.monotonic() - saved_at >= 60 * saving.minutes
         due |= bool(saving.every_epochs) and progress.ends_epoch and progress.epoch % saving.every_epochs == 0
         if due or end is not None:
-            own = jax.tree.map(lambda x: np.asarray(x)[: len(specs)], progress.state)
-            number = progress.position.epoch * 1_000_000 + progress.position.chunk
+            of_lanes = jax.tree.map(lambda x: np.asarray(x)[: len(specs)], progress.state)
+            number = progress.position.epoch * 1_000_000 + progress.position.chunk  # rises, as orbax wants it
             so_far = seconds + time.monotonic() - began
-            kept = None if best is None else best.saved(own.params)
-            checkpoints.save(Saved(progress.position, own, kept, so_far), number)
+            kept = None if best is None else best.saved(of_lanes.params)
+            checkpoints.save(Saved(progress.position, of_lanes, kept, so_far), number)
             saved_at = time.monotonic()
         if end is not None:
-            checkpoints.wait()
+            checkpoints.wait()  # writing goes on in a thread; the process ends after this
             raise end
     if state is None:
         raise InputError(f"{group.title}: nothing to train on")
@@ -278,14 +279,14 @@ def _scores(
     sweep_data: SweepData, job: Job, group: LaneGroup, params: Any, split: str
 ) -> dict[str, list[EntityScores]]:
     """Scores of every lane on a split, of every corpus of the lane group that has it."""
-    found = {}
+    scores = {}
     for task, name in enumerate(group.corpora):
         gold = sweep_data.corpora[name].splits.get(split)
         if gold is not None:
             sentences = job.tokens.sentences(name, (split,))
             labels = label_tokens(job, params, task, sentences)
-            found[name] = [score(gold_tags(gold), _tags(job.tokens, task, lane, sentences)) for lane in labels]
-    return found
+            scores[name] = [score(gold_tags(gold), _tags(job.tokens, task, lane, sentences)) for lane in labels]
+    return scores
 
 
 def _tags(tokens: Tokens, task: int, labels: np.ndarray, sentences: np.ndarray) -> list[list[str]]:
@@ -315,6 +316,7 @@ class _Best:
 
     def saved(self, like: Any) -> tuple[list[float], list[int], Any]:
         """What `restore` takes; lanes without a best epoch yet have the given parameters, [L, ...]."""
+        # Arrays of lanes are stacked, so a lane without a best epoch needs some; `restore` knows it by its epoch 0.
         now = [meshes.take_lane(like, i) if p is None else p for i, p in enumerate(self._params)]
         return self.f1, self.epoch, stack_lanes(now)
 

@@ -106,46 +106,46 @@ def _parameters(group: LaneGroup, vocabulary: Vocabulary) -> dict[str, Any] | No
 
 def _word_table(sweep_data: SweepData, vocabulary: Vocabulary, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Pretrained rows of a word table, [W, D], and which there are, [W]."""
-    there = np.array([False, *(word in sweep_data.vectors for word in vocabulary.words)])
+    pretrained = np.array([False, *(word in sweep_data.vectors for word in vocabulary.words)])
     zero = np.zeros(dim, np.float32)
-    return np.stack([zero, *(sweep_data.vectors.get(word, zero) for word in vocabulary.words)]), there
+    return np.stack([zero, *(sweep_data.vectors.get(word, zero) for word in vocabulary.words)]), pretrained
 
 
 def out_of_corpus_sentences(sweep_data: SweepData, group: LaneGroup) -> dict[tuple[str, str], np.ndarray]:
     """Other corpora's training sentences that a student of this lane group is shown.
 
-    None of them stands in the test split of the student's own corpus. Where fewer are wanted than there are, they are
+    None of them occurs in the test split of the student's own corpus. Where fewer are wanted than there are, they are
     drawn at random, the same for every student.
 
     Returns:
         Indices within each (corpus, split), in file order.
     """
-    own = sweep_data.corpora[group.corpora[0]]
-    found = [
+    corpus_of_student = sweep_data.corpora[group.corpora[0]]
+    candidates = [
         (name, split, i)
         for name, corpus in sweep_data.corpora.items()
-        if name != own.name
+        if name != corpus_of_student.name
         for split in group.splits
-        for i in without_overlap(corpus.splits.get(split, ()), [own.splits["test"]]).tolist()
+        for i in without_overlap(corpus.splits.get(split, ()), [corpus_of_student.splits["test"]]).tolist()
     ]
     wanted = group.settings.distill.foreign
-    if wanted != "all" and wanted < len(found):
-        drawn = np.random.default_rng(0).choice(len(found), wanted, replace=False)
-        found = [found[i] for i in sorted(drawn.tolist())]
+    if wanted != "all" and wanted < len(candidates):
+        drawn = np.random.default_rng(0).choice(len(candidates), wanted, replace=False)
+        candidates = [candidates[i] for i in sorted(drawn.tolist())]
     groups: dict[tuple[str, str], list[int]] = {}
-    for name, split, i in found:
+    for name, split, i in candidates:
         groups.setdefault((name, split), []).append(i)
     return {place: np.array(indices) for place, indices in groups.items()}
 
 
 def with_unlabelled(sweep_data: SweepData, group: LaneGroup) -> Corpus:
     """The lane group's corpus with the split UNLABELLED, whose tags mean nothing, before its test split."""
-    own = sweep_data.corpora[group.corpora[0]]
+    corpus_of_student = sweep_data.corpora[group.corpora[0]]
     shown = [
         Sentence(sentence.tokens, ("O",) * len(sentence.tokens))
         for (name, split), indices in out_of_corpus_sentences(sweep_data, group).items()
         for sentence in (sweep_data.corpora[name].splits[split][i] for i in indices)
     ]
-    splits = {split: own.splits[split] for split in group.splits if split in own.splits}
-    rest = {split: sentences for split, sentences in own.splits.items() if split not in splits}
-    return replace(own, splits=splits | {UNLABELLED: tuple(shown)} | rest)
+    splits = {split: corpus_of_student.splits[split] for split in group.splits if split in corpus_of_student.splits}
+    rest = {split: sentences for split, sentences in corpus_of_student.splits.items() if split not in splits}
+    return replace(corpus_of_student, splits=splits | {UNLABELLED: tuple(shown)} | rest)

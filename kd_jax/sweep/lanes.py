@@ -178,9 +178,9 @@ def rate(job: Job, lanes: int) -> float:
     """Lane-tokens a second of some steps of a job's first lanes, without knowledge."""
     timing = StepTimer(shortened(replace(job, lanes=job.lanes[:lanes], knowledge=None), STEPS))
     timing.epoch()
-    found = timing.epoch()
+    measured = timing.epoch()
     timing.close()
-    return found
+    return measured
 
 
 def describe(chosen: Choice, lanes: int) -> str:
@@ -208,12 +208,12 @@ def _read(file: Path) -> dict[str, Any]:
     raise InputError(f"{file}: can't be used ({fault}); remove it, and the numbers of lanes are chosen again") from None
 
 
-def _cells(found: Any) -> dict[str, Any]:
+def _cells(description: Any) -> dict[str, Any]:
     """The entries of what lanes.json holds; ValueError where it is of another version, or an entry is not whole."""
-    version = found.get("format") if isinstance(found, dict) else None
+    version = description.get("format") if isinstance(description, dict) else None
     if version != FORMAT:
         raise ValueError(f"format {version!s:.40}, this version writes {FORMAT}")
-    groups = found.get("cells")
+    groups = description.get("cells")
     broken = [key for key, entry in groups.items() if not _whole(entry)] if isinstance(groups, dict) else ["cells"]
     if broken:
         raise ValueError(f"damaged at {broken[0][:40]!r}")

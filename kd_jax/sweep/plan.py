@@ -17,7 +17,7 @@ TRAINING = 2
 """Part of every model's id; raised when training computes something else from the same settings."""
 
 TUNING_SEEDS = 2
-"""Seeds that candidates are compared with."""
+"""Seeds that candidates are compared with: the least from which a standard error can be had."""
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 Chosen = Mapping[tuple[str, str], LossWeights]
@@ -58,6 +58,7 @@ class Plan:
 
     def _hidden_teachers(self, shown: Sequence[LaneGroup]) -> list[LaneGroup]:
         """Models that only teach, of no more seeds than teach, and those that are shown in an average alone."""
+        # A model's folder ends in its id, so two specs of one folder are one model, whoever asks for it.
         known = {spec.folder for group in shown for spec in group.specs}
         wanted = [(group.corpora, group.teachers) for group in (*self.tuning, *self.students(None))]
         for average in self.experiment.averages:
@@ -70,6 +71,7 @@ class Plan:
                     corpora = tuple(self.corpora) if spec.kind == "MTM" else on
                     key = (spec.kind, spec.head, corpora, spec.protocol)
                     found = self._plain(spec.kind, spec.head, corpora, [spec.seed], spec.protocol)
+                    # Alike but for the seed: lanes of one program.
                     before = hidden.get(key)
                     found = found if before is None else replace(before, specs=(*before.specs, *found.specs))
                     hidden[key] = replace(found, purpose="teach")
@@ -87,6 +89,7 @@ class Plan:
         for name in self.targets:
             for kind in kinds:
                 mine = [student for student in tuned if (_kind_of(student), student.learning_rate) == kind]
+                # A dict and not a set: the same order in every process, and candidates that two grids share once.
                 choices = dict.fromkeys(weights for student in mine for weights in student.choices)
                 lanes: dict[tuple[ModelSpec, ...], list[tuple[str, int, LossWeights, float | None]]] = {}
                 for seed in self.seeds[:TUNING_SEEDS]:
@@ -115,6 +118,7 @@ class Plan:
             example: dict[tuple[Any, ...], Student] = {}
             for student in self.experiment.students:
                 choices = student.choices
+                # Before the choice any weights do for counting: lanes cost the same whatever theirs are.
                 weights = choices[0] if len(choices) == 1 or chosen is None else chosen[name, student.label]
                 for seed in self.seeds:
                     key = (_kind_of(student), self._teachers(student, seed, name, self.protocol))
@@ -130,14 +134,14 @@ class Plan:
 
     def _teachers(self, student: Student, seed: int, name: str, protocol: str) -> tuple[ModelSpec, ...]:
         """Who teaches a student of a seed on a corpus."""
-        found: list[ModelSpec] = []
+        specs: list[ModelSpec] = []
         for teacher in self.experiment.teachers if student.teachers is None else student.teachers:
             which = teacher.seeds or self.settings.distill.teacher
             named = {"own": (seed,), "first": self.seeds[:1], "every": self.seeds}
             seeds = which if isinstance(which, tuple) else named[which]
             corpora = tuple(self.corpora) if teacher.model == "MTM" else (name,)
-            found += self._plain(teacher.model, teacher.head, corpora, seeds, protocol).specs
-        return tuple(found)
+            specs += self._plain(teacher.model, teacher.head, corpora, seeds, protocol).specs
+        return tuple(specs)
 
     def plain(self, kind: Kind, head: Head, name: str) -> LaneGroup:
         """The single-task models of a corpus, or the multi-task ones that know it, one of every seed."""
@@ -150,6 +154,7 @@ class Plan:
         length = Length(train.epochs, train.updates)
         if kind == "MTM":
             length = Length(train.teacher_epochs or train.epochs, train.teacher_updates or train.updates)
+        # Without lanes first, since a spec's id is made from its group.
         group = LaneGroup(self.experiment.name, self.settings, kind, head, on, (), length, protocol or self.protocol)
         label = f"{kind}-CRF" if head == "crf" else kind
         return replace(group, specs=tuple(self._spec(group, label, seed, GOLD_ONLY) for seed in seeds))
@@ -195,6 +200,7 @@ class Plan:
     def _distill(self, group: LaneGroup) -> dict[str, Any]:
         """The distillation's settings, those without effect on the lane group at their defaults."""
         distill, default = group.settings.distill, DistillConfig()
+        # Else a setting that changes nothing would give the same model another id, and it would be trained again.
         if not group.foreign:
             distill = replace(distill, foreign=default.foreign)
         if len(group.teachers) == 1:
@@ -230,12 +236,13 @@ class Plan:
         }
         del made_from["model"]["constrained"]
         words = made_from["model"]["words"]
-        words["vectors"] = self.vectors
+        words["vectors"] = self.vectors  # the hash of the file in place of its path
         del words["least_coverage"]
         if not words["train_after"]:  # a model from before there was a choice is the same model
             del words["train_after"]
-        if group.settings.model.compute == "float32":
+        if group.settings.model.compute == "float32":  # so, too: the setting came later than the first models
             del made_from["model"]["compute"]
+        # A lane whose weights ignore the teacher is the same model under any teacher: experiments share it.
         teachers = group.teachers if needs_teacher(weights, group.foreign, group.start) else ()
         if teachers:
             made_from["teachers"] = [teacher.model_id for teacher in teachers]

@@ -54,40 +54,40 @@ def publish(plan: Plan, group: LaneGroup, tables: ScoreTables, status: Status) -
     rows: list[Row] = []
     types: list[TypeRow] = []
     for spec in group.specs:
-        found = status.finished(spec)
+        manifest = status.finished(spec)
         counts = load_counts(spec.folder)
         for name in [name for name in group.corpora if name in plan.targets]:
-            row = _row(plan, group, spec, name, found)
+            row = _row(plan, group, spec, name, manifest)
             rows.append(row)
-            if found.ok:
+            if manifest.ok:
                 write_counts(plan.workdir, row, counts[name])
                 types += [
                     TypeRow(row.experiment, name, row.label, row.head, row.seed, row.split, row.protocol, kind, *score)
-                    for kind, score in found.scores[name].types.items()
+                    for kind, score in manifest.scores[name].types.items()
                 ]
     tables.add(rows, types)
 
 
-def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, found: Manifest) -> Row:
-    score = found.scores[corpus] if found.ok else None
-    taught = bool(group.teachers) and needs_teacher(found.weights, group.foreign, group.start)
+def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, manifest: Manifest) -> Row:
+    score = manifest.scores[corpus] if manifest.ok else None
+    taught = bool(group.teachers) and needs_teacher(manifest.weights, group.foreign, group.start)
     return Row(
         experiment=plan.experiment.name,
         corpus=corpus,
         model=spec.kind,
         head=group.head,
-        **found.weights._asdict(),
+        **manifest.weights._asdict(),
         seed=spec.seed,
-        split=found.split,
+        split=manifest.split,
         precision=None if score is None else score.precision,
         recall=None if score is None else score.recall,
         f1=None if score is None else score.f1,
         protocol=group.protocol,
-        epochs=found.epochs,
-        tokens=found.tokens,
-        seconds=found.seconds,
+        epochs=manifest.epochs,
+        tokens=manifest.tokens,
+        seconds=manifest.seconds,
         label=spec.label,
-        status=found.status,
+        status=manifest.status,
         settings=spec.config_hash,
         recipe=plan.comparison_key(group),
         path=spec.folder.relative_to(plan.workdir).as_posix(),
@@ -102,15 +102,15 @@ def lacking_cards(specs: Sequence[ModelSpec], status: Status) -> dict[Path, str]
 
 
 def write_cards(corpus: Corpus, specs: Sequence[ModelSpec], context: RunContext) -> None:
-    """Write the cards that finished students lack, and say each column's in a line."""
-    said, speeds = teachers_of(context.workdir, corpus), known_speeds(context.workdir)
+    """Write the cards that finished students lack, and log each column's in a line."""
+    teacher_tags, speeds = teachers_of(context.workdir, corpus), known_speeds(context.workdir)
     cards: dict[str, list[dict[str, Any]]] = {}
     for folder, label in lacking_cards(specs, context.status).items():
         context.go_on()
         context.meter.begin(f"card of {label} on {corpus.name}")
-        cards.setdefault(label, []).append(write_card(folder, corpus, said, speeds))
+        cards.setdefault(label, []).append(write_card(folder, corpus, teacher_tags, speeds))
     for of_label in cards.values():
-        context.meter.log(f"cards of {summary(of_label)}")
+        context.meter.log(f"model cards: {summary(of_label)}")
 
 
 def write_choices(chosen: Chosen, workdir: Path, experiment: str) -> None:

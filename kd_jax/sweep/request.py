@@ -144,9 +144,9 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     return plans, SweepData({c.name: c for c in corpora}, hashes, vectors)
 
 
-def _targets(asked: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tuple[str, ...]:
+def _targets(names: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tuple[str, ...]:
     """Names of the corpora that get students, in the corpora's order; all where none is asked for."""
-    wanted = find(data_dir, asked) if asked else corpora
+    wanted = find(data_dir, names) if names else corpora
     if missing := [name for name in wanted if name not in corpora]:
         raise InputError(f"--targets={missing[0]}: is not among --datasets ({', '.join(corpora)}); add it there")
     return tuple(name for name in corpora if name in wanted)
@@ -168,16 +168,16 @@ def _check(plan: Plan) -> None:
         )
 
 
-def _epochs(asked: int | None, base: Settings) -> list[str]:
+def _epochs(epochs: int | None, base: Settings) -> list[str]:
     """What --epochs assigns: passes of every model, and no more for the runs that choose weights."""
-    if asked is None:
+    if epochs is None:
         return []
-    tuning = min(base.train.tuning_epochs, asked)
+    tuning = min(base.train.tuning_epochs, epochs)
     return [
         "train.updates=0",
         "teacher_updates=0",
-        f"train.epochs={asked}",
-        f"teacher_epochs={asked}",
+        f"train.epochs={epochs}",
+        f"teacher_epochs={epochs}",
         f"tuning_epochs={tuning}",
     ]
 
@@ -188,20 +188,20 @@ def _read_vectors(words: WordConfig, corpora: Sequence[Corpus]) -> tuple[dict[st
         return {}, ""
     path = cli.path(words.vectors, "file", "--set=words.vectors=")
     keys = sorted(words_of(corpora, words))
-    table, there, report = load_vectors(path, keys, words.dim, least_coverage=words.least_coverage)
+    table, has_vector, report = load_vectors(path, keys, words.dim, least_coverage=words.least_coverage)
     for line in (*report.warnings, report):
         print(line, file=sys.stderr)
-    return {key: row for key, row, found in zip(keys, table, there, strict=True) if found}, digest_file(path)
+    return {key: row for key, row, has in zip(keys, table, has_vector, strict=True) if has}, digest_file(path)
 
 
 def _refuse_foreign(workdir: Path) -> None:
     """Refuse a work folder whose settings.json another program wrote, which a run would write over."""
     path = workdir / "settings.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        described = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return  # absent, or damaged: a run writes it anew
-    if not (isinstance(found, dict) and {"settings", "corpora"} <= found.keys()):
+    if not (isinstance(described, dict) and {"settings", "corpora"} <= described.keys()):
         raise InputError(f"{path}: was not written by kd_jax; name another --workdir, such as {workdir / 'kd_jax'}")
 
 
@@ -281,7 +281,7 @@ def _carry_out(plans: Sequence[Plan], sweep_data: SweepData, context: RunContext
     tables = ScoreTables(context.workdir)
     clear_partial(context.workdir)
     if not any(context.status.missing(group) for plan in plans for group in context.status.groups_of(plan)):
-        context.meter.log("every model is there already: nothing to train")
+        context.meter.log("every model is already trained: nothing to do")
     for plan in plans:
         Sweep(plan, sweep_data, context, tables, engine).run()
     return tables

@@ -79,7 +79,7 @@ def open_workdir(workdir: Path) -> None:
     Raises:
         InputError: where it can't.
     """
-    probe = workdir / f".probe.{platform.node()}.{os.getpid()}"
+    probe = workdir / f".probe.{platform.node()}.{os.getpid()}"  # of this process, where several share the folder
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         probe.write_text("", encoding="utf-8")
@@ -124,6 +124,7 @@ class Sweep:
         if version := trained_otherwise(workdir):
             log(f"this folder's models are of kd_jax {version}, which trained otherwise: they stay, and are not used")
         write_settings(plan, self.sweep_data, self.context)
+        # In stages, each of which needs the one before whole: teachers before students, candidates before the choice.
         self.finish([group for group in plan.fixed if not group.teachers])
         self.finish(plan.tuning)
         chosen = self.context.status.choose(plan)
@@ -145,8 +146,10 @@ class Sweep:
     def _work(self, group: LaneGroup, finished: Callable[[LaneGroup], None]) -> Work:
         plan, status, workdir, device = self.plan, self.context.status, self.context.workdir, self.context.device
         if status.missing(group):
+            # One after the other, the first unit that reads a teacher's outputs computes them; side by side each would.
             if self.engine.side_by_side and any(wanted_outputs(group)):
                 yield [TeacherOutputs(plan, group, teacher) for teacher in group.teachers]
+            # How many lanes share a program decides its shapes, so its last bits: chosen once, kept in lanes.json.
             lanes = group.settings.lanes.at_once or known_lanes(group, workdir, device)
             if not lanes:
                 (entry,) = yield [ChooseLanes(plan, group, timed_before(group, workdir, device))]

@@ -40,9 +40,9 @@ class Status:
         Raises:
             InputError: where it is gone, or damaged.
         """
-        if (found := self.manifest(spec)) is None:
+        if (manifest := self.manifest(spec)) is None:
             raise InputError(f"{spec.folder}: vanished while the experiment ran; run the same command again")
-        return found
+        return manifest
 
     def add(self, spec: ModelSpec, manifest: Manifest) -> None:
         """Take note of a model that was just saved."""
@@ -72,12 +72,12 @@ class Status:
         Raises:
             InputError: where the model has none.
         """
-        found = self.manifest(spec)
-        if found is not None and not found.ok:
+        manifest = self.manifest(spec)
+        if manifest is not None and not manifest.ok:  # worse than any that trained, so it is never chosen
             return -1.0
-        if found is None or found.devel_f1 is None:
+        if manifest is None or manifest.devel_f1 is None:
             raise InputError(f"{spec.folder}: has no F1 on devel; remove the folder to train it again")
-        return float(found.devel_f1)
+        return float(manifest.devel_f1)
 
     def choose(self, plan: Plan) -> Chosen:
         """The weights of every student that has something to choose, by F1 on devel.
@@ -109,6 +109,7 @@ def simplest(f1: Mapping[LossWeights, Sequence[float]]) -> LossWeights:
     Args:
         f1: of each candidate, seed by seed.
     """
+    # Breiman et al.'s rule for trees: differences within one standard error are noise, so they decide nothing.
     best = max(f1.values(), key=np.mean)
     error = float(np.std(best, ddof=1)) / len(best) ** 0.5 if len(best) > 1 else 0.0
     near = [weights for weights, values in f1.items() if np.mean(values) >= np.mean(best) - error]
@@ -135,7 +136,7 @@ def changed_corpora(hashes: Mapping[str, str], workdir: Path) -> list[str]:
     try:
         before = json.loads((workdir / "settings.json").read_text(encoding="utf-8"))["corpora"]
         return [name for name, now in hashes.items() if name in before and before[name]["hash"] != now]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hint only: a damaged file gives none
         return []
 
 

@@ -55,7 +55,7 @@ def mean_transitions(
     The mean of emissions and of transitions, under the same weights, is the geometric mean of the models' chains.
     """
     shares = np.ones(len(teachers)) if weights is None else np.asarray(weights, np.float64)
-    found = []
+    shared = []
     for teacher, share in zip(teachers, shares / shares.sum(), strict=True):
         if teacher.head != "crf":
             continue
@@ -63,8 +63,8 @@ def mean_transitions(
         task = model.tasks.index(corpus)
         k = len(model.labels[task])
         start, stop, pairs = (np.asarray(model.params["crf"][name][task]) for name in Transitions._fields)
-        found.append(Transitions(*((share * x).astype(np.float32) for x in (start[:k], stop[:k], pairs[:k, :k]))))
-    return Transitions(*(np.sum(scores, 0) for scores in zip(*found, strict=True))) if found else None
+        shared.append(Transitions(*((share * x).astype(np.float32) for x in (start[:k], stop[:k], pairs[:k, :k]))))
+    return Transitions(*(np.sum(scores, 0) for scores in zip(*shared, strict=True))) if shared else None
 
 
 def compute_outputs(plan: Plan, sweep_data: SweepData, group: LaneGroup, spec: ModelSpec, context: RunContext) -> None:
@@ -86,15 +86,15 @@ def wanted_outputs(group: LaneGroup) -> Outputs:
 
 def _queries(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQuery]:
     """What a lane group's teachers are asked: about its training sentences, in the order of its tokens."""
-    own = group.corpora[0]
+    corpus_of_student = group.corpora[0]
     queries = [
-        library.TeacherQuery(own, own, sweep_data.hashes[own], split)
+        library.TeacherQuery(corpus_of_student, corpus_of_student, sweep_data.hashes[corpus_of_student], split)
         for split in group.splits
-        if split in sweep_data.corpora[own].splits
+        if split in sweep_data.corpora[corpus_of_student].splits
     ]
     if group.foreign:
         queries += [
-            library.TeacherQuery(own, name, sweep_data.hashes[name], split, chosen)
+            library.TeacherQuery(corpus_of_student, name, sweep_data.hashes[name], split, chosen)
             for (name, split), chosen in out_of_corpus_sentences(sweep_data, group).items()
         ]
     return queries
@@ -106,13 +106,13 @@ def checksum(teacher: ModelSpec, status: Status) -> str:
     Raises:
         InputError: where it diverged.
     """
-    found = status.finished(teacher)
-    if not found.ok:
+    manifest = status.finished(teacher)
+    if not manifest.ok:
         raise InputError(
-            f"{teacher.folder}: {found.status}, so it has nothing to teach;"
+            f"{teacher.folder}: {manifest.status}, so it has nothing to teach;"
             " try a lower train.learning_rate or train.clip_norm"
         )
-    return found.params_sha256
+    return manifest.params_sha256
 
 
 def _known(
@@ -127,11 +127,11 @@ def _known(
         of_split = sweep_data.corpora[query.corpus].splits[query.split]
         return list(of_split if query.chosen is None else (of_split[i] for i in query.chosen))
 
-    def place_of(spec: ModelSpec, asked: library.TeacherQuery) -> Path:
-        return context.workdir / KNOWLEDGE / spec.model_id / asked.name
+    def place_of(spec: ModelSpec, of_query: library.TeacherQuery) -> Path:
+        return context.workdir / KNOWLEDGE / spec.model_id / of_query.name
 
     def room(needed: int) -> None:
-        together = {place_of(spec, asked) for spec in group.teachers for asked in _queries(sweep_data, group)}
+        together = {place_of(spec, of_query) for spec in group.teachers for of_query in _queries(sweep_data, group)}
         make_room(context.workdir, needed, plan.settings.saving.knowledge_gb, together, context.meter.log)
 
     dtype = plan.settings.distill.dtype

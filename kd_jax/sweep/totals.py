@@ -41,7 +41,7 @@ class Totals(NamedTuple):
         models: to train.
         lane_tokens: real tokens of all epochs of all of them, by output layer.
         operations: floating-point operations of the matmuls of that.
-        knowledge: bytes on disk of all that teachers are asked, whether it is there already or not.
+        knowledge: bytes on disk of all teacher outputs, whether they already exist or not.
         memory: bytes of the largest lane group's arrays.
         largest: that lane group, for people; "" where nothing is to train.
     """
@@ -64,14 +64,14 @@ class Rate(NamedTuple):
 def shares(plans: Sequence[Plan], cost_model: CostModel, status: Status) -> list[PendingGroup]:
     """What is still to train, lane group by lane group."""
     taken: set[Path] = set()
-    found = []
+    pending = []
     for plan in plans:
         for group in status.groups_of(plan):
             mine = tuple(spec for spec in status.missing(group) if spec.folder not in taken)
             taken |= {spec.folder for spec in mine}
             if mine:
-                found.append(PendingGroup(plan, group, mine, len(mine) * cost_model.run_tokens(group)))
-    return found
+                pending.append(PendingGroup(plan, group, mine, len(mine) * cost_model.run_tokens(group)))
+    return pending
 
 
 def totals(plans: Sequence[Plan], cost_model: CostModel, status: Status) -> Totals:
@@ -98,19 +98,19 @@ def knowledge_bytes(plan: Plan, sweep_data: SweepData) -> Iterator[tuple[tuple[s
     for group in (*plan.tuning, *plan.students(None)):
         if not group.teachers or not any(matches(spec.weights) for spec in group.specs):
             continue
-        own = sweep_data.corpora[group.corpora[0]]
-        width = len(own.labels) + 2 * model.task_units + 2 * model.shared_units
-        asked = {
-            (own.name, split): sum(len(sentence.tokens) for sentence in own.splits[split])
+        corpus_of_student = sweep_data.corpora[group.corpora[0]]
+        width = len(corpus_of_student.labels) + 2 * model.task_units + 2 * model.shared_units
+        tokens_of = {
+            (corpus_of_student.name, split): sum(len(sentence.tokens) for sentence in corpus_of_student.splits[split])
             for split in group.splits
-            if split in own.splits
+            if split in corpus_of_student.splits
         }
         if group.foreign:
             foreign = out_of_corpus_sentences(sweep_data, group)
-            asked |= {place: chosen_tokens(sweep_data, {place: indices}) for place, indices in foreign.items()}
+            tokens_of |= {place: chosen_tokens(sweep_data, {place: indices}) for place, indices in foreign.items()}
         for teacher in group.teachers:
-            for (name, split), tokens in asked.items():
-                yield (teacher.model_id, own.name, name, split), tokens * width * size
+            for (name, split), tokens in tokens_of.items():
+                yield (teacher.model_id, corpus_of_student.name, name, split), tokens * width * size
 
 
 def recorded_rate(plans: Sequence[Plan]) -> Rate | None:
@@ -159,20 +159,20 @@ def measured_rate(open_shares: Sequence[PendingGroup], sweep_data: SweepData) ->
 
 def totals_table(plans: Sequence[Plan], cost_model: CostModel, status: Status) -> Table:
     """The totals for people, with a time at this device's rate."""
-    found = totals(plans, cost_model, status)
+    total = totals(plans, cost_model, status)
     table = Table(title="All together", show_header=False, min_width=60)
     table.add_column("what")
     table.add_column("how much", justify="right")
-    table.add_row("models to train, each once", f"{found.models:,}")
-    table.add_row("lane-tokens", f"{sum(found.lane_tokens.values()) / 1e6:,.2f} million")
-    table.add_row("operations", f"{found.operations / 1e12:,.1f} TFLOP")
-    table.add_row("knowledge on disk", f"{found.knowledge / 1e6:,.0f} MB")
-    if not found.models:
+    table.add_row("models to train, each once", f"{total.models:,}")
+    table.add_row("lane-tokens", f"{sum(total.lane_tokens.values()) / 1e6:,.2f} million")
+    table.add_row("operations", f"{total.operations / 1e12:,.1f} TFLOP")
+    table.add_row("knowledge on disk", f"{total.knowledge / 1e6:,.0f} MB")
+    if not total.models:
         return table
-    table.add_row(f"memory at most ({found.largest})", f"{found.memory / 1e6:,.0f} MB")
+    table.add_row(f"memory at most ({total.largest})", f"{total.memory / 1e6:,.0f} MB")
     rate = recorded_rate(plans) or measured_rate(shares(plans, cost_model, status), cost_model.sweep_data)
-    seconds = sum(tokens / rate.of_head[head] for head, tokens in found.lane_tokens.items())
-    told = ", ".join(f"{head} {rate.of_head[head]:,.0f}" for head in found.lane_tokens)
+    seconds = sum(tokens / rate.of_head[head] for head, tokens in total.lane_tokens.items())
+    rates = ", ".join(f"{head} {rate.of_head[head]:,.0f}" for head in total.lane_tokens)
     table.add_row(f"training, on {device.devices()}", clock(seconds))
-    table.caption = f"at {told} lane-tokens/s, {rate.source}; scoring and knowledge are not in it"
+    table.caption = f"at {rates} lane-tokens/s, {rate.source}; scoring and knowledge are not in it"
     return table

@@ -131,7 +131,7 @@ class WriteCards:
     @property
     def title(self) -> str:
         """For people."""
-        return f"cards of {self.group.title}"
+        return f"model cards: {self.group.title}"
 
     def run(self, shop: Workshop) -> None:
         """Write those that are missing."""

@@ -41,24 +41,24 @@ def documents(names: Sequence[str | Path], kind: Kind | None, say: Callable[[str
     Args:
         names: paths; of a folder its files of known endings are read.
         kind: of all of them; None for what their endings say, and text where they say nothing.
-        say: is told in a line what of a folder is not read.
+        say: called with a line about what of a folder is not read.
 
     Raises:
         InputError: for a path that isn't there or can't be looked into, or a folder without such files.
     """
-    found: list[Document] = []
+    read: list[Document] = []
     for name in names or [STDIN]:
         path = Path(name)
         if str(name) == STDIN:
-            found.append(Document("standard input", None, kind or "text"))
-        elif (there := kind_of(path)) == "folder":
-            found += _inside(path, kind, say)
-        elif there:
-            found.append(Document(str(path), path, kind or KINDS.get(path.suffix.lower(), "text")))
+            read.append(Document("standard input", None, kind or "text"))
+        elif (kind_of_path := kind_of(path)) == "folder":
+            read += _inside(path, kind, say)
+        elif kind_of_path:
+            read.append(Document(str(path), path, kind or KINDS.get(path.suffix.lower(), "text")))
         else:
             why = "a link that leads nowhere" if path.is_symlink() else "no such file or folder"
             raise InputError(f"{path}: {why}; give text with --text, or - for standard input")
-    return found
+    return read
 
 
 def _inside(folder: Path, kind: Kind | None, say: Callable[[str], object]) -> list[Document]:

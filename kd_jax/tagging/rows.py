@@ -67,6 +67,7 @@ def label_sentences(
     windows = [
         (number, first, last) for number, tokens in enumerate(sentences) for first, last in _windows(len(tokens))
     ]
+    # Forms are looked up and spelt out once for all sentences, however often they occur.
     ids: dict[str, int] = {}
     form = np.array([ids.setdefault(t, len(ids)) for n, a, b in windows for t in sentences[n][a:b]], np.int32)
     forms = describe(list(ids))
@@ -112,8 +113,8 @@ def _batches(
 
 def _shape(length: int, total: int) -> tuple[int, int]:
     """(R, T) for a sentence of so many tokens, of so many in all."""
-    # Few shapes, since each is compiled once. A text that fits one small row is worth one of its own: whoever tags a
-    # single sentence waits for it.
+    # Few shapes, since each is compiled once. A text that fits one small row gets one: a user who tags
+    # a single sentence waits for it.
     if total <= SMALL[1]:
         return SMALL
     if total <= MEDIUM[1]:

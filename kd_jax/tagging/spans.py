@@ -36,9 +36,12 @@ def runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
 
     Yields:
         (type, first token, token after the last).
+
+    >>> list(runs(["B-Gene", "I-Gene", "O", "I-Gene"]))
+    [('Gene', 0, 2)]
     """
     kind, first = "", 0
-    for i, tag in enumerate((*tags, "O")):
+    for i, tag in enumerate((*tags, "O")):  # one more O ends an entity at the sentence's end
         if kind and tag != f"I-{kind}":
             yield kind, first, i
             kind = ""

@@ -109,10 +109,10 @@ class TextTagger:
     def names(self) -> tuple[str, ...]:
         """A name for each model that no other has: its corpus, its folder where corpora are the same, a number."""
         corpora = Counter(model.name for model in self.models)
-        told = [f"{m.name} ({m.source})" if corpora[m.name] > 1 and m.source else m.name for m in self.models]
-        alike = Counter(told)
-        numbers = {name: count(1) for name in told}
-        return tuple(f"{name} #{next(numbers[name])}" if alike[name] > 1 else name for name in told)
+        of_models = [f"{m.name} ({m.source})" if corpora[m.name] > 1 and m.source else m.name for m in self.models]
+        alike = Counter(of_models)
+        numbers = {name: count(1) for name in of_models}
+        return tuple(f"{name} #{next(numbers[name])}" if alike[name] > 1 else name for name in of_models)
 
     @property
     def styles(self) -> tuple[Style, ...]:
@@ -137,7 +137,7 @@ class TextTagger:
         yield from self._tag(waiting)
 
     def _tag(self, records: Sequence[Record]) -> Iterator[Tagged]:
-        found: list[list[list[Prediction]]] = [[] for _ in records]
+        predictions: list[list[list[Prediction]]] = [[] for _ in records]
         for model in self.models:
             of_each: list[list[Prediction]] = [[] for _ in records]
             for raw in (True, False):
@@ -145,11 +145,11 @@ class TextTagger:
                 sentences = [records[i].sentences[model.style] for i in mine]
                 texts = [[token.text for token in sentence] for sentence in chain.from_iterable(sentences)]
                 labels = iter(model.label(texts, raw=raw) if texts else ())
-                for i, own in zip(mine, sentences, strict=True):
-                    of_each[i] = [next(labels) for _ in own]
-            for place, own_found in zip(found, of_each, strict=True):
+                for i, of_record in zip(mine, sentences, strict=True):
+                    of_each[i] = [next(labels) for _ in of_record]
+            for place, own_found in zip(predictions, of_each, strict=True):
                 place.append(own_found)
-        return map(Tagged, records, found)
+        return map(Tagged, records, predictions)
 
     def tags(self, tagged: Tagged, number: int) -> list[list[str]]:
         """The tags of a record's sentence, for each model; O where an entity's score is too low.
@@ -158,14 +158,14 @@ class TextTagger:
             tagged: the record.
             number: of the sentence.
         """
-        found = []
+        of_models = []
         for model, of_model in zip(self.models, tagged.found, strict=True):
             tags = [model.labels[k] for k in of_model[number].labels]
             for _, first, last in [*runs(tags)] if self.min_score else ():
                 if rounded(of_model[number].probabilities[first:last]) < self.min_score:
                     tags[first:last] = ["O"] * (last - first)
-            found.append(tags)
-        return found
+            of_models.append(tags)
+        return of_models
 
     def entities_by_model(self, tagged: Tagged) -> list[list[Span]]:
         """The entities that each model found in a record."""
@@ -173,8 +173,8 @@ class TextTagger:
         return [
             [
                 span
-                for tokens, found in zip(record.sentences[model.style], of_model, strict=True)
-                for span in spans(record.text, tokens, model.labels, found)
+                for tokens, prediction in zip(record.sentences[model.style], of_model, strict=True)
+                for span in spans(record.text, tokens, model.labels, prediction)
                 if span.score >= self.min_score
             ]
             for model, of_model in zip(self.models, tagged.found, strict=True)

@@ -58,7 +58,7 @@ def tokenize(text: str, style: Style = "fine") -> list[list[Token]]:
     >>> [[token.text for token in sentence] for sentence in tokenize("IL-2 binds. It acts.")]
     [['IL', '-', '2', 'binds', '.'], ['It', 'acts', '.']]
     """
-    tokens = [Token(found[0], *found.span()) for found in _FINE.finditer(text)]
+    tokens = [Token(match[0], *match.span()) for match in _FINE.finditer(text)]
     gaps = [text[token.end : after.start] for token, after in pairwise(tokens)]
     lines = [len(_LINE_END.findall(gap)) if gap.strip(" ") else 0 for gap in gaps]
     closed = _closed(tokens, lines)

@@ -61,14 +61,14 @@ def jsonl(tagger: TextTagger, tagged: Tagged, *, named: bool = False) -> str:
         named: whether the object also says the file that the record is from, as "file".
     """
     several = len(tagger.models) > 1
-    found = [
+    entities = [
         span._asdict() | ({"model": name} if several else {})
         for name, of_model in zip(tagger.names, tagger.entities_by_model(tagged), strict=True)
         for span in of_model
     ]
-    found.sort(key=lambda entity: (entity["start"], entity["end"]))
+    entities.sort(key=lambda entity: (entity["start"], entity["end"]))
     about = ({"file": tagged.record.place.document} if named else {}) | (tagged.record.content or {})
-    return json.dumps(about | {"text": tagged.record.text, "entities": found}, ensure_ascii=False) + "\n"
+    return json.dumps(about | {"text": tagged.record.text, "entities": entities}, ensure_ascii=False) + "\n"
 
 
 def brat() -> Callable[[TextTagger, Tagged], str]:
@@ -80,14 +80,14 @@ def brat() -> Callable[[TextTagger, Tagged], str]:
 
     def write(tagger: TextTagger, tagged: Tagged) -> str:
         at = tagged.record.place.at
-        found = [
+        spans = [
             (span, name)
             for name, of_model in zip(tagger.names, tagger.entities_by_model(tagged), strict=True)
             for span in of_model
         ]
-        found.sort(key=lambda of: (of[0].start, of[0].end))
+        spans.sort(key=lambda of: (of[0].start, of[0].end))
         lines = []
-        for span, name in found:
+        for span, name in spans:
             number = next(numbers)
             lines.append(_annotation(number, span, at))
             if len(tagger.models) > 1:
@@ -123,11 +123,11 @@ def coloured(tagger: TextTagger, tagged: Tagged) -> Text:
     """The text with its entities, their types and scores, coloured by type; of several models a line each, named."""
     kinds = sorted({name[2:] for model in tagger.models for name in model.labels if name != "O"})
     out = Text()
-    for name, found in zip(tagger.names, tagger.entities_by_model(tagged), strict=True):
+    for name, spans in zip(tagger.names, tagger.entities_by_model(tagged), strict=True):
         if len(tagger.models) > 1:
             out.append(f"{name}: ", "dim")
         last = 0
-        for span in found:
+        for span in spans:
             colour = _COLOURS[kinds.index(span.type) % len(_COLOURS)]
             out.append(_plain(tagged.record.text[last : span.start]))
             out.append(f"[{_plain(span.text)} ", f"bold {colour}").append(f"{span.type}", colour)

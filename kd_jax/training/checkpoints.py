@@ -1,4 +1,4 @@
-"""Lanes in the middle of their training, saved so that a run that was killed goes on to the same bits.
+"""Lanes in the middle of their training, saved so that a run that was killed resumes bit for bit.
 
 A checkpoint is everything the lanes are: parameters, moments, step, key and weights, the best epoch's parameters, and
 the position in the data. A step's randomness and an epoch's batches are functions of (seed, position), so nothing else
@@ -34,7 +34,7 @@ class Saved(NamedTuple):
     Attributes:
         position: in the data.
         state: host arrays, [L, ...].
-        best: F1 on devel and epoch of each lane's best epoch, and its parameters, [L, ...]; None where none is sought.
+        best: F1 on devel and epoch of each lane's best epoch, and its parameters, [L, ...]; None where not tracked.
         seconds: that the training took so far.
     """
 
@@ -74,11 +74,11 @@ class Checkpoints:
         folder: of the lane group; made when first needed.
         lanes: identity of each lane's model.
         keep: how many checkpoints stay.
-        log: is told of damaged ones.
+        log: called with a line about each damaged one.
     """
 
     def __init__(self, folder: Path, lanes: Sequence[str], keep: int, log: Callable[[str], None]) -> None:
-        self._folder, self._lanes, self._keep, self._say = folder.absolute(), list(lanes), keep, log
+        self._folder, self._lanes, self._keep, self._log = folder.absolute(), list(lanes), keep, log
         self._writer: ocp.CheckpointManager | None = None
 
     def save(self, saved: Saved, number: int) -> None:
@@ -99,6 +99,7 @@ class Checkpoints:
             f1, epochs, params = saved.best
             content["best"] = params
             about["best"] = {"f1": f1, "epoch": epochs}
+        # Copied now: the device's memory is reused by the next chunk while the writer is still at work.
         content = jax.tree.map(np.array, content)
         about["digest"] = digest_arrays(content)
         about["shapes"] = jax.tree.map(lambda x: [str(x.dtype), *x.shape], content)
@@ -126,10 +127,11 @@ class Checkpoints:
             raise InputError(_refused(self._folder, fault)) from None
 
     def newest(self) -> Saved | None:
-        """The newest whole checkpoint of these lanes, or None; what is damaged is said and passed over.
+        """The newest whole checkpoint of these lanes, or None; damaged ones are logged and ignored.
 
         What a writer that was stopped left half-written is removed.
         """
+        # Orbax writes under this name and renames when done.
         for half in self._folder.glob("*.orbax-checkpoint-tmp"):
             shutil.rmtree(half, ignore_errors=True)
         for number in sorted((int(p.name) for p in self._folder.glob("[0-9]*") if p.name.isdigit()), reverse=True):
@@ -138,7 +140,7 @@ class Checkpoints:
                 return self._read(place)
             except (OSError, ValueError, KeyError, TypeError, IndexError) as fault:
                 reason = str(fault).splitlines()[0][:120] if str(fault) else type(fault).__name__
-                self._say(f"{place}: can't be used ({reason}); going on from an earlier checkpoint, or from the start")
+                self._log(f"{place}: can't be used ({reason}); going on from an earlier checkpoint, or from the start")
                 shutil.rmtree(place, ignore_errors=True)
         return None
 
@@ -146,8 +148,10 @@ class Checkpoints:
         about = json.loads((place / "about" / "metadata").read_text(encoding="utf-8"))
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']}, this version writes {FORMAT}")
+        # Checked before the arrays are: their digest and shapes are in what this sum covers.
         if about.pop("sum") != digest(about):
             raise ValueError("damaged, the checksum of what it says differs")
+        # By name and not by place: the lanes that are left may be fewer than were saved.
         chosen = np.array([about["lanes"].index(lane) for lane in self._lanes])
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(tuple(leaf[1:]), leaf[0]),
@@ -161,7 +165,7 @@ class Checkpoints:
         content = jax.tree.map(lambda x: x[chosen], content)
         raw = content["state"]
         state = TrainState(**raw)._replace(
-            opt_state=(optax.EmptyState(), optax.ScaleByAdamState(**raw["opt_state"])),
+            opt_state=(optax.EmptyState(), optax.ScaleByAdamState(**raw["opt_state"])),  # clipping has no state
             weights=LossWeights(**raw["weights"]),
         )
         position = about["position"]

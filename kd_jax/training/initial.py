@@ -46,7 +46,7 @@ def mean_logits(
         [K] float32.
     """
     mean = np.asarray(logits[tokens.positions(sentences)], np.float32).mean(0)
-    return (mean - mean.mean()).astype(np.float32)
+    return (mean - mean.mean()).astype(np.float32)  # a shift of all logits changes no probability
 
 
 def teachers_words(
@@ -78,6 +78,7 @@ def teachers_parameters(teacher: TrainedModel, task: str, vocabulary: Vocabulary
     """
     rows = [PADDING, UNKNOWN_CHAR, *(teacher.vocabulary.char_ids.get(c, UNKNOWN_CHAR) for c in vocabulary.chars)]
     encoder = dict(teacher.params["encoder"])
+    # Rows of the table are of the teacher's alphabet; the student's is in another order, and holds other characters.
     encoder["chars"] = dict(encoder["chars"]) | {"embedding": np.asarray(encoder["chars"]["embedding"])[rows]}
     number = teacher.tasks.index(task)
     labels = len(teacher.labels[number])

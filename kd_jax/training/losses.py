@@ -1,8 +1,8 @@
 """Loss terms of the paper's equations (1) to (5), their standardised forms, and their weighted sum.
 
 A matching loss is one number a token; `Term.over` sums it over the tokens that a mask names and counts them. Sums and
-counts add over batches and devices, means do not: whoever shards a batch adds up `Terms` first and then asks for their
-`total`, in which every term is a mean over its own tokens.
+counts add over batches and devices, means do not: a caller that shards a batch adds up `Terms` first and then takes
+their `total`, in which every term is a mean over its own tokens.
 """
 
 import math
@@ -91,6 +91,10 @@ def cross_entropy(
 
     Returns:
         Sum in nats, a scalar.
+
+    >>> logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
+    >>> round(float(cross_entropy(logits, jnp.array([0, 2]), jnp.array([True, False]))), 4)  # log 2
+    0.6931
     """
     log_p = jax.nn.log_softmax(logits, -1)
     of_label = jnp.take_along_axis(log_p, labels[..., None], -1)[..., 0]
@@ -112,6 +116,7 @@ def uniform_cross_entropy(
     Returns:
         Sum in nats, a scalar.
     """
+    # Labels that the task lacks have neither a probability nor a share in the mean.
     where = jnp.broadcast_to(valid, logits.shape)
     log_p = jax.nn.log_softmax(logits, -1, where=where)
     return -jnp.where(mask, log_p.mean(-1, where=where), 0.0).sum()
@@ -151,6 +156,10 @@ def divergence(
 
     Returns:
         Nats a token, [...].
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> [round(float(divergence(q, p, which)), 4) for which in ("kl", "reverse-kl", "jensen-shannon")]
+    [0.1438, 0.1308, 0.0338]
     """
     if which == "kl":
         return _kl(teacher, student)
@@ -173,6 +182,9 @@ def centre(logits: Float[Array, "*tokens K"], valid: Bool[Array, "..."]) -> Floa
 
     Returns:
         [..., K], 0 for other labels.
+
+    >>> centre(jnp.array([3.0, 1.0, 7.0]), jnp.array([True, True, False])).tolist()
+    [1.0, -1.0, 0.0]
     """
     valid = jnp.broadcast_to(valid, logits.shape)
     mean = logits.mean(-1, where=valid, keepdims=True)
@@ -191,6 +203,9 @@ def squared_error(
 
     Returns:
         Mean a token, [...]; 0 where student equals teacher.
+
+    >>> float(squared_error(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0])))
+    2.0
     """
     return jnp.square(student - teacher).mean(-1, where=jnp.broadcast_to(valid, student.shape))
 
@@ -207,7 +222,13 @@ def total(terms: Terms, weights: LossWeights) -> Float[Array, ""]:
 
     Returns:
         Scalar.
+
+    >>> gold, logits = Term(jnp.array(6.0), jnp.array(3)), Term(jnp.array(4.0), jnp.array(1))
+    >>> float(total(Terms(gold, logits), LossWeights(alpha=0.5, beta=0.25, gamma=0.0, kappa=0.0, tau=1.0)))
+    2.0
     """
+    # A term is left out where it does not exist, and not where its weight is 0: weights are arrays, on which the
+    # program can't depend.
     loss = weights.alpha * terms.gold.mean
     matched = ((weights.beta, terms.logits), (weights.gamma, terms.task_hidden), (weights.kappa, terms.shared_hidden))
     for weight, term in matched:

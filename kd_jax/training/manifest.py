@@ -87,12 +87,12 @@ class Manifest:
         for name, texts in (("teachers", about["teachers"]), ("corpora", about["corpora"].values())):
             if not all(type(text) is str for text in texts):
                 raise ValueError(f"{name!r}")
-        found = {name: about[name] for name in _FIELDS} | {
+        fields = {name: about[name] for name in _FIELDS} | {
             "weights": LossWeights(**weights),
             "teachers": tuple(about["teachers"]),
             "scores": {name: EntityScores.from_json(score) for name, score in about["scores"].items()},
         }
-        return cls(**found, params_sha256=params_sha256)
+        return cls(**fields, params_sha256=params_sha256)
 
 
 _NUMBER = {int, float}
@@ -112,9 +112,9 @@ def read_manifest(folder: Path) -> Manifest | None:
     Raises:
         InputError: where it is damaged or of another version.
     """
-    found = read_description(folder)
+    description = read_description(folder)
     try:
-        return None if found is None else Manifest.from_json(found["about"], found["params_sha256"])
+        return None if description is None else Manifest.from_json(description["about"], description["params_sha256"])
     except ValueError as fault:
         raise InputError(f"{folder}/model.json: damaged at {fault}; remove {folder} to train it again") from None
 
@@ -122,20 +122,20 @@ def read_manifest(folder: Path) -> Manifest | None:
 def read_description(folder: Path) -> dict[str, Any] | None:
     """All of a model.json, in plain JSON types; None where there is none."""
     try:
-        found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{folder}/model.json: can't be read ({fault}); remove the folder to train it again") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        version = found.get("format") if isinstance(found, dict) else "unknown"
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        version = description.get("format") if isinstance(description, dict) else "unknown"
         raise InputError(
             f"{folder}: format {version!s:.40}, this version of kd_jax reads {FORMAT}; use the version that wrote it,"
             " or remove the folder to train it again"
         )
-    if "sha256" in found and found.pop("sha256") != digest(found):
+    if "sha256" in description and description.pop("sha256") != digest(description):
         raise InputError(f"{folder}/model.json: damaged, its checksum differs; remove {folder} to train it again")
     for name, kind in (("about", dict), ("settings", dict), ("tasks", list), ("labels", list), ("params_sha256", str)):
-        if not isinstance(found.get(name), kind):
+        if not isinstance(description.get(name), kind):
             raise InputError(f"{folder}/model.json: damaged at {name!r}; remove {folder} to train it again")
-    return found
+    return description

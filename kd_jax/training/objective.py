@@ -87,7 +87,7 @@ def loss_terms(
     ) -> Term | None:
         if theirs is None:
             return None
-        error = losses.squared_error(ours, theirs.astype(ours.dtype))
+        error = losses.squared_error(ours, theirs.astype(ours.dtype))  # stored outputs may be of 16 bits
         return Term.over(error / scale if standardised else error, matched)
 
     logits = None
@@ -115,6 +115,7 @@ def _logits(
     if how.match == "mse":
         error = losses.squared_error(losses.centre(student, valid), losses.centre(theirs, valid), valid)
         return error / teacher.scale.logits
+    # From here on distributions are matched: labels that the task lacks must have probability 0 in both.
     ours, theirs = (jnp.where(valid, z, FORBIDDEN) for z in (student, theirs))
     if how.match == "hard":
         likeliest = theirs.argmax(-1)[..., None]

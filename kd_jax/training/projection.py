@@ -30,7 +30,7 @@ def init_projections(key: PRNGKeyArray, student: Outputs, teacher: Outputs) -> d
     lecun = jax.nn.initializers.lecun_normal()
     projections = {}
     for number, name in enumerate(HIDDEN):
-        ours, theirs = getattr(student, name), getattr(teacher, name)
+        ours, theirs = getattr(student, name), getattr(teacher, name)  # equal widths are compared as they are
         if theirs is not None and theirs != ours:
             kernel = lecun(jax.random.fold_in(key, number), (ours, theirs), jnp.float32)
             projections[name] = {"kernel": kernel, "bias": jnp.zeros(theirs)}

@@ -73,7 +73,7 @@ def save_model(folder: Path, model: TrainedModel, counts: Mapping[str, Int[np.nd
     """Write a model's folder, whole or not at all.
 
     Args:
-        folder: where it goes; what stands there is replaced.
+        folder: where it goes; an existing one is replaced.
         model: the model.
         counts: entities by sentence of each scored corpus, [N, 3], saved beside it by the corpora's names.
 
@@ -96,7 +96,7 @@ def save_model(folder: Path, model: TrainedModel, counts: Mapping[str, Int[np.nd
     with whole_folder(folder, OURS) as partial:
         (partial / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
         np.savez(partial / "counts.npz", **{name: np.int32(c) for name, c in counts.items()})  # type: ignore[arg-type]
-        with ocp.StandardCheckpointer() as writer:
+        with ocp.StandardCheckpointer() as writer:  # closing it waits until everything is on disk
             writer.save((partial / "params").absolute(), model.params)
         description["files"] = _digests(partial)
         description["sha256"] = digest(description)
@@ -124,28 +124,28 @@ def load_model(folder: Path) -> TrainedModel:
     Raises:
         InputError: where it is missing, of another version, or damaged.
     """
-    found = read_description(folder)
-    if found is None:
+    description = read_description(folder)
+    if description is None:
         raise InputError(f"{folder}: no model here (no model.json); give the folder of a trained model")
     try:
-        _check_files(folder, found.get("files", {}))  # models of before do not list them
-        settings = from_dict(ModelConfig, found["settings"], "settings.")
-        tasks, labels = tuple(found["tasks"]), tuple(tuple(names) for names in found["labels"])
+        _check_files(folder, description.get("files", {}))  # models of before do not list them
+        settings = from_dict(ModelConfig, description["settings"], "settings.")
+        tasks, labels = tuple(description["tasks"]), tuple(tuple(names) for names in description["labels"])
         words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         vocabulary = Vocabulary(tuple(words["words"]), frozenset(words["singles"]), words["chars"])
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(tuple(leaf[1:]), leaf[0]),
-            found["params_shapes"],
+            description["params_shapes"],
             is_leaf=lambda x: isinstance(x, list),
         )
         with ocp.StandardCheckpointer() as reader:
             params = jax.tree.map(np.asarray, reader.restore((folder / "params").absolute(), shapes))
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, InputError) as fault:
         raise InputError(f"{folder}: damaged ({brief(fault)}); remove it to train it again") from None
-    if digest_arrays(params) != found["params_sha256"]:
+    if digest_arrays(params) != description["params_sha256"]:
         raise InputError(f"{folder}/params: damaged, the checksum differs; remove {folder} to train it again")
     return TrainedModel(
-        about=found["about"],
+        about=description["about"],
         settings=settings,
         tasks=tasks,
         labels=labels,

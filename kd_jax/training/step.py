@@ -56,7 +56,7 @@ class Targets(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over steps, divided once by whoever shows them.
+    """Sums over steps, divided once, where they are shown.
 
     Attributes:
         loss: over tokens.

@@ -11,11 +11,11 @@ what follows what is in its transitions. Two ways to teach it:
 What must be kept of a teacher: its emissions for every token (the logits that are stored anyway) and, once, its
 transitions. A softmax model is the chain whose transitions are all 0. Then less is left to choose: posteriors of a
 softmax teacher are its soft labels, and for a softmax student KL(teacher || student) of chains and of posteriors
-differ by a number that knows nothing of the student.
+differ by a number that does not depend on the student.
 
 Both chains must be over the same labels in the same order, and must rule out the same transitions: where p gives
-weight to a labelling that q forbids, KL(p || q) is near 1e4 nats a step. Whoever constrains the student adds the same
-penalty to its teacher, which is then the teacher among the labellings that are left.
+weight to a labelling that q forbids, KL(p || q) is near 1e4 nats a step. A caller that constrains the student adds the
+same penalty to its teacher, which is then the teacher among the labellings that are left.
 """
 
 from typing import NamedTuple

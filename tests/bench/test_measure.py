@@ -11,7 +11,7 @@ from rich.console import Console
 
 from kd_jax.bench import measure as benchmark
 from kd_jax.bench import peer
-from kd_jax.bench.measure import Asked, measure
+from kd_jax.bench.measure import BenchRequest, measure
 from kd_jax.bench.tables import tables
 from kd_jax.corpora.conll import read_split, write_split
 from kd_jax.cost.timing import Cost, predicted_bytes
@@ -33,7 +33,7 @@ def corpora(tmp_path_factory):
 
 def asked(corpora, **changes):
     wanted = {"data_dir": corpora, "assignments": SIZES, "steps": 2, "repeats": 2, "starts": False}
-    return Asked(**(wanted | changes))
+    return BenchRequest(**(wanted | changes))
 
 
 @pytest.fixture(autouse=True)

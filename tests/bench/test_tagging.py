@@ -10,7 +10,7 @@ from rich.console import Console
 import kd_jax
 from kd_jax.bench import peer
 from kd_jax.bench import tagging as tag_benchmark
-from kd_jax.bench.measure import Asked
+from kd_jax.bench.measure import BenchRequest
 from kd_jax.bench.tagging import compared, measure_tagging, medians, random_model, tagging_table
 from kd_jax.bench.text_speed import text_speed
 from kd_jax.corpora.conll import read_split, write_split
@@ -66,7 +66,7 @@ def test_ours_and_the_peer_in_turn(tmp_path, monkeypatch):
     monkeypatch.setattr(tag_benchmark, "fresh", of_ours)
     monkeypatch.setattr(tag_benchmark, "starts", lambda *_: {"cold": 2.0, "warm": 1.0})
     monkeypatch.setattr(peer.Peer, "tagging", of_peer)
-    found = measure_tagging(Asked(data_dir=tmp_path, assignments=SIZES, repeats=2, peer=True), lambda _: None)
+    found = measure_tagging(BenchRequest(data_dir=tmp_path, assignments=SIZES, repeats=2, peer=True), lambda _: None)
     assert order == ["ours", "packed", "padded"] * 2
     assert found["ratio_to_peer"] == {"tokens_per_s": 2.0, "p50_ms": 2.0, "p95_ms": 3.0}
     assert json.loads(json.dumps(found)) == found

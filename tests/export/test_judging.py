@@ -14,7 +14,7 @@ from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import score
 from kd_jax.evaluation.significance import compare_runs
-from kd_jax.export.judging import Asked, judge
+from kd_jax.export.judging import JudgeRequest, judge
 from kd_jax.export.measures import tagging
 
 
@@ -38,7 +38,7 @@ def place(tmp_path_factory):
 
 def asked(place, **given):
     console, said = Console(file=io.StringIO(), width=100), []
-    judge(Asked(**({"model": [place / "w"], "test": place / "test.tsv"} | given)), console, said.append)
+    judge(JudgeRequest(**({"model": [place / "w"], "test": place / "test.tsv"} | given)), console, said.append)
     return console.file.getvalue(), said
 
 

@@ -80,7 +80,7 @@ def test_faults_are_named(tmp_path, folder, monkeypatch):
     with pytest.raises(InputError, match="--onnx writes float32"):
         ship(folder, tmp_path / "out", "int8", None, None, onnx=True)
     (tmp_path / "there").mkdir()
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         ship(folder, tmp_path / "there", "float32", None, None, onnx=True)
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
     with pytest.raises(InputError, match=r"pip install -e '\.\[onnx\]'"):

@@ -95,7 +95,7 @@ def test_names_and_nests_are_inverse():
 
 
 def test_faults_are_named(tmp_path, folder, shipped):
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         ship(folder, shipped, "float32", None, None)
     with pytest.raises(InputError, match="is shipped already"):
         ship(shipped, tmp_path / "again", "float32", None, None)

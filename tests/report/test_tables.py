@@ -25,7 +25,7 @@ def shown(renderable, width=80):
 def test_cells_hold_mean_deviation_reference_and_delta():
     rows = made_rows(1, ["NCBI", "CRAFT"])
     (table,) = experiment_tables(rows, 1)
-    assert table.title == "Table 1. Students of the softmax teacher's logits"
+    assert table.title == "Table 1. Students distilled from the softmax teacher's logits"
     name, cells = table.rows[1]
     scores = [row.f1 for row in rows if row.corpus == "NCBI" and row.label == "SM a=0.5"]
     cell = cells[table.labels.index("SM a=0.5")]

@@ -9,6 +9,7 @@ from helpers.tiny import tiny_corpus
 
 from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import Vocabulary
+from kd_jax.settings import ModelConfig
 from kd_jax.structs import LossWeights
 from kd_jax.training.initial import log_frequencies, mean_logits, teachers_words
 from kd_jax.training.loop import Lane, initial_states, train
@@ -67,7 +68,7 @@ def test_learning_begins_at_once():
 
 def test_words_of_a_teacher_come_in_the_order_of_the_student():
     teacher = TrainedModel(
-        {}, None, (), (), Vocabulary(("a", "b", "c"), frozenset(), ""), {"words": np.arange(8.0).reshape(4, 2)}
+        {}, ModelConfig(), (), (), Vocabulary(("a", "b", "c"), frozenset(), ""), {"words": np.arange(8.0).reshape(4, 2)}
     )
     table, there = teachers_words(teacher, Vocabulary(("c", "x", "a"), frozenset(), ""))
     np.testing.assert_array_equal(there, [True, True, False, True])
