@@ -53,7 +53,7 @@ def find_models(place: "str | Path") -> "list[FoundModel]":
     return found_below(place)
 
 
-def train(experiment: "str | Experiment" = "recommended", **asked: Any) -> "Results":
+def train(experiment: "str | Experiment" = "recommended", **arguments: Any) -> "Results":
     """Train what is missing of an experiment and give its results; arguments as of `kd_jax.sweep.notebook.train`.
 
     >>> results = kd_jax.train("logits", seeds=2, workdir="runs/sample")  # doctest: +SKIP
@@ -61,4 +61,4 @@ def train(experiment: "str | Experiment" = "recommended", **asked: Any) -> "Resu
     """
     from kd_jax.sweep.notebook import train as run  # noqa: PLC0415 - `import kd_jax` needs no JAX
 
-    return run(experiment, **asked)
+    return run(experiment, **arguments)

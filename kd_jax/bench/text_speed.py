@@ -30,7 +30,9 @@ def text_speed(tagger: TextTagger, texts: Sequence[str]) -> dict[str, Any]:
 
     def tag(some: Sequence[str]) -> int:
         stream = tagger.stream(tagger.read(text) for text in some)
-        return sum(len(prediction.labels) for tagged in stream for of_model in tagged.found for prediction in of_model)
+        return sum(
+            len(prediction.labels) for tagged in stream for of_model in tagged.predictions for prediction in of_model
+        )
 
     def clock(some: Sequence[str]) -> float:
         began = time.perf_counter()

@@ -143,8 +143,8 @@ def input_pipeline(
     lanes = list(zip(seeds, highest or [None] * len(seeds), strict=True))
 
     def rates(seed: int, rate: float | None, epoch: int, updates: int) -> Iterator[float]:
-        own = train if rate is None else replace(train, learning_rate=rate)
-        return iter(learning_rates(own, length.progress(epoch, done[seed], updates)))
+        of_lane = train if rate is None else replace(train, learning_rate=rate)
+        return iter(learning_rates(of_lane, length.progress(epoch, done[seed], updates)))
 
     def prepare(epoch: int) -> list[Batches] | None:
         if length.is_over(epoch, min(done.values())):
@@ -152,11 +152,11 @@ def input_pipeline(
         groups: dict[int, dict[RowShape, list[HostBatch]]] = {}
         left: dict[tuple[int, float | None], Iterator[float]] = {}
         for seed, batches in streams.items():
-            found = [b for of_shape in by_shape(next(batches), epoch).values() for b in of_shape]
-            found = found[: length.left(done[seed])]
-            left |= {lane: rates(*lane, epoch, len(found)) for lane in lanes if lane[0] == seed}
-            groups[seed] = by_shape(found, epoch)
-            done[seed] += len(found)
+            host_batches = [b for of_shape in by_shape(next(batches), epoch).values() for b in of_shape]
+            host_batches = host_batches[: length.left(done[seed])]
+            left |= {lane: rates(*lane, epoch, len(host_batches)) for lane in lanes if lane[0] == seed}
+            groups[seed] = by_shape(host_batches, epoch)
+            done[seed] += len(host_batches)
         out = []
         for rows in _in_turn({rows for group in groups.values() for rows in group}, epoch):
             of_seed = [groups[seed].get(rows, []) for seed in streams]

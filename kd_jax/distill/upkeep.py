@@ -88,7 +88,7 @@ def clean(workdir: Path, what: Collection[str], say: Callable[[str], object], *,
     Args:
         workdir: the work folder.
         what: of `PARTS`.
-        say: is told in lines.
+        say: called with lines for people.
         dry_run: whether nothing is removed.
 
     Returns:

@@ -54,13 +54,13 @@ class Judged:
         name: of the column, and of its folder where two are called alike.
         models: of each seed.
         tags: that each gave, [S][N][n].
-        found: what each got right and wrong.
+        breakdowns: what each got right and wrong.
     """
 
     name: str
     models: tuple[FoundModel, ...]
     tags: tuple[list[list[str]], ...]
-    found: tuple[Breakdown, ...]
+    breakdowns: tuple[Breakdown, ...]
 
 
 def judge(request: JudgeRequest, console: Console, say: Say) -> None:
@@ -185,7 +185,7 @@ def _tables(judged: Sequence[Judged]) -> Iterator[Table]:
     for table in (scores, parts):
         table.add_column("entities", justify="right")
     for one in judged:
-        breakdowns = one.found
+        breakdowns = one.breakdowns
         seeds = f" ({len(one.models)} seeds)" if len(one.models) > 1 else ""
         partial = _percent([f.partial[""].f1 for f in breakdowns], spread=True)
         support = f"{breakdowns[0].partial[''].support:,}"
@@ -211,7 +211,7 @@ def _tables(judged: Sequence[Judged]) -> Iterator[Table]:
 def compared(judged: Sequence[Judged]) -> list[str]:
     """For each pair of columns the difference of F1, its limits and p after Holm, by the test of the runs."""
     pairs = list(combinations(judged, 2))
-    counts = {one.name: np.stack([np.asarray(f.strict.counts) for f in one.found]) for one in judged}
+    counts = {one.name: np.stack([np.asarray(f.strict.counts) for f in one.breakdowns]) for one in judged}
     tests = [compare_runs(counts[one.name], counts[other.name]) for one, other in pairs]
     known = [test.p for test in tests if test.p is not None]
     adjusted = iter(holm(np.array(known))) if known else iter(())
@@ -233,7 +233,7 @@ def errors_text(judged: Sequence[Judged], sentences: Sequence[Sentence]) -> str:
         wrong = [
             (f"{one.name} seed {model.seed}", tags[number], breakdown.wrong[number])
             for one in judged
-            for model, tags, breakdown in zip(one.models, one.tags, one.found, strict=True)
+            for model, tags, breakdown in zip(one.models, one.tags, one.breakdowns, strict=True)
             if breakdown.wrong[number]
         ]
         if wrong:
@@ -265,6 +265,6 @@ def _plain(column: Judged) -> Mapping[str, Any]:
                 "kinds": dict(breakdown.kinds),
                 "parts": {name: part._asdict() for name, part in breakdown.parts.items()},
             }
-            for model, breakdown in zip(column.models, column.found, strict=True)
+            for model, breakdown in zip(column.models, column.breakdowns, strict=True)
         ],
     }

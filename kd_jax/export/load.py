@@ -31,8 +31,8 @@ class LoadedTagger(TextTagger):
 
 def _reopened(opened: Sequence[tuple[str, str, bool]], min_score: float) -> "LoadedTagger":
     enable_compilation_cache()
-    found = [(Path(folder), _open(Path(folder), [corpus], ruled)[0]) for folder, corpus, ruled in opened]
-    return _together(found, min_score)
+    models = [(Path(folder), _open(Path(folder), [corpus], ruled)[0]) for folder, corpus, ruled in opened]
+    return _together(models, min_score)
 
 
 def _together(of_folder: Sequence[tuple[Path, TextModel]], min_score: float) -> LoadedTagger:
@@ -40,8 +40,10 @@ def _together(of_folder: Sequence[tuple[Path, TextModel]], min_score: float) -> 
     paths = {path for path, _ in of_folder}
     last = Counter(path.name for path in {path.resolve() for path in paths})
     names = {path: path.name if last[path.resolve().name] == 1 else str(path) for path in paths}
-    opened = tuple((str(path.absolute()), found.name, found.constrained) for path, found in of_folder)
-    return LoadedTagger(tuple(replace(found, source=names[path]) for path, found in of_folder), min_score, opened)
+    opened = tuple((str(path.absolute()), text_model.name, text_model.constrained) for path, text_model in of_folder)
+    return LoadedTagger(
+        tuple(replace(text_model, source=names[path]) for path, text_model in of_folder), min_score, opened
+    )
 
 
 def load(
@@ -80,8 +82,8 @@ def load(
     of_folder: list[tuple[Path, TextModel]] = []
     for folder in folders:
         for name in corpora:
-            path, own = open_place(Path(folder).expanduser(), name, label, best=best, say=say)
-            wanted = tasks if tasks or own is None else [own]
+            path, chosen_task = open_place(Path(folder).expanduser(), name, label, best=best, say=say)
+            wanted = tasks if tasks or chosen_task is None else [chosen_task]
             of_folder += [(path, text_model) for text_model in _open(path, wanted, constrained)]
     return _together(of_folder, min_score)
 

@@ -21,11 +21,11 @@ def grid_of(matrix: ScoreMatrix) -> tuple[tuple[str, ...], Points]:
     """
     if not matrix.experiment.endswith("-grid"):
         return (), {}
-    found = {
+    points = {
         label: dict(part.split("=") for part in label.split()[1:]) for label in matrix.labels if POINT.fullmatch(label)
     }
-    names = tuple(next(iter(found.values()), {}))
-    return names, {label: tuple(float(at[name]) for name in names) for label, at in found.items()}
+    names = tuple(next(iter(points.values()), {}))
+    return names, {label: tuple(float(at[name]) for name in names) for label, at in points.items()}
 
 
 def grid_figure(matrix: ScoreMatrix) -> Figure:

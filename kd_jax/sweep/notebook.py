@@ -118,8 +118,8 @@ def train(
         assignments=tuple(pairs),
     )
     execute(request, Console(file=display(), quiet=quiet))
-    found = experiment if isinstance(experiment, Experiment) else load_experiment(experiment)
-    names = set(found.parts or [found.name])
+    experiment_run = experiment if isinstance(experiment, Experiment) else load_experiment(experiment)
+    names = set(experiment_run.parts or [experiment_run.name])
     rows = [row for row in read(request.place / "results.csv") if row.experiment in names and row.protocol == protocol]
     return Results(request.place, tuple(rows))
 

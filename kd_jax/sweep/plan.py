@@ -70,11 +70,11 @@ class Plan:
                     known.add(spec.folder)
                     corpora = tuple(self.corpora) if spec.kind == "MTM" else on
                     key = (spec.kind, spec.head, corpora, spec.protocol)
-                    found = self._plain(spec.kind, spec.head, corpora, [spec.seed], spec.protocol)
+                    needed = self._plain(spec.kind, spec.head, corpora, [spec.seed], spec.protocol)
                     # Alike but for the seed: lanes of one program.
                     before = hidden.get(key)
-                    found = found if before is None else replace(before, specs=(*before.specs, *found.specs))
-                    hidden[key] = replace(found, purpose="teach")
+                    needed = needed if before is None else replace(before, specs=(*before.specs, *needed.specs))
+                    hidden[key] = replace(needed, purpose="teach")
         return list(hidden.values())
 
     @cached_property
@@ -91,6 +91,7 @@ class Plan:
                 mine = [student for student in tuned if (_kind_of(student), student.learning_rate) == kind]
                 # A dict and not a set: the same order in every process, and candidates that two grids share once.
                 choices = dict.fromkeys(weights for student in mine for weights in student.choices)
+                # Lanes of one program read one teacher's outputs, so seeds with other teachers are another group.
                 lanes: dict[tuple[ModelSpec, ...], list[tuple[str, int, LossWeights, float | None]]] = {}
                 for seed in self.seeds[:TUNING_SEEDS]:
                     for weights in choices:
@@ -210,6 +211,8 @@ class Plan:
     def _spec(
         self, group: LaneGroup, label: str, seed: int, weights: LossWeights, rate: float | None = None
     ) -> ModelSpec:
+        # The id is a hash of what the trained parameters depend on, and of nothing else: what is left out below either
+        # has no effect on training or is in the id in another form (length, weights of the loss, the vectors' content).
         train = to_dict(group.settings.train)
         rate = None if rate == train["learning_rate"] else rate
         if rate is not None:

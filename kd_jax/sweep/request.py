@@ -111,15 +111,15 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     Raises:
         InputError: for whatever is wrong with the request or the corpora.
     """
-    asked = request.experiment
-    if isinstance(asked, Experiment):
-        check_own(asked)
+    requested = request.experiment
+    if isinstance(requested, Experiment):
+        check_own(requested)
     else:
-        asked = load_experiment(asked)
+        requested = load_experiment(requested)
     if request.grid:
-        asked = with_grid(asked, parse_grid(request.grid))
-        check_experiment(asked, "--grid")
-    experiments = [load_experiment(part) for part in asked.parts] or [asked]
+        requested = with_grid(requested, parse_grid(request.grid))
+        check_experiment(requested, "--grid")
+    experiments = [load_experiment(part) for part in requested.parts] or [requested]
     seeds = parse_seeds(request.seeds)
     data_dir = request.data_dir or sample_corpora()
     base = SMALL if request.data_dir is None else Settings()

@@ -55,11 +55,11 @@ class Tagged(NamedTuple):
 
     Attributes:
         record: the record.
-        found: labels of each sentence, for each model.
+        predictions: labels of each sentence, for each model.
     """
 
     record: Record
-    found: list[list[Prediction]]
+    predictions: list[list[Prediction]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,8 +85,8 @@ class TextTagger:
     def __call__(self, text: str | Iterable[str]) -> list[Span] | list[list[Span]]:
         """Entities of a text, of all models, in the order of the text; of several texts those of each."""
         texts = [text] if isinstance(text, str) else text
-        found = [self.entities(tagged) for tagged in self.stream(map(self.read, texts))]
-        return found[0] if isinstance(text, str) else found
+        of_texts = [self.entities(tagged) for tagged in self.stream(map(self.read, texts))]
+        return of_texts[0] if isinstance(text, str) else of_texts
 
     def __repr__(self) -> str:
         """The models in a line."""
@@ -159,7 +159,7 @@ class TextTagger:
             number: of the sentence.
         """
         of_models = []
-        for model, of_model in zip(self.models, tagged.found, strict=True):
+        for model, of_model in zip(self.models, tagged.predictions, strict=True):
             tags = [model.labels[k] for k in of_model[number].labels]
             for _, first, last in [*runs(tags)] if self.min_score else ():
                 if rounded(of_model[number].probabilities[first:last]) < self.min_score:
@@ -177,7 +177,7 @@ class TextTagger:
                 for span in spans(record.text, tokens, model.labels, prediction)
                 if span.score >= self.min_score
             ]
-            for model, of_model in zip(self.models, tagged.found, strict=True)
+            for model, of_model in zip(self.models, tagged.predictions, strict=True)
         ]
 
     def entities(self, tagged: Tagged) -> list[Span]:

@@ -30,6 +30,6 @@ def test_it_runs(tmp_path, monkeypatch):
     parameters.source += f"\nINSTALL = False\nEXPERIMENT, SEEDS, OPTIONS = {shorter}"
     nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(tmp_path)}}).execute()
     texts = ["".join(out.get("text", "") for out in c.outputs) for c in notebook.cells if c.cell_type == "code"]
-    assert any("verdict: well" in text for text in texts)
+    assert any("verdict: OK" in text for text in texts)
     assert any("labels: O, B-Gene" in text for text in texts)
     assert (tmp_path / "student" / "program.stablehlo").is_file()
