@@ -281,7 +281,7 @@ def _carry_out(plans: Sequence[Plan], sweep_data: SweepData, context: RunContext
     tables = ScoreTables(context.workdir)
     clear_partial(context.workdir)
     if not any(context.status.missing(group) for plan in plans for group in context.status.groups_of(plan)):
-        context.meter.log("every model is already trained: nothing to do")
+        context.meter.log("every model already exists: nothing to train")
     for plan in plans:
         Sweep(plan, sweep_data, context, tables, engine).run()
     return tables
