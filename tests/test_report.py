@@ -334,7 +334,7 @@ def test_a_folder_that_holds_somebody_elses_page_is_refused(workdir, tmp_path, n
     path = tmp_path / "docs" / name
     path.parent.mkdir(parents=True)
     path.write_text("<html>mine</html>")
-    with pytest.raises(InputError, match=r"is there already and no.*--output"):
+    with pytest.raises(InputError, match=r"already exists and is no.*--output"):
         reported(workdir, output=tmp_path / "docs")
     assert [str(p.relative_to(tmp_path / "docs")) for p in (tmp_path / "docs").rglob("*") if p.is_file()] == [name]
     assert path.read_text() == "<html>mine</html>"
