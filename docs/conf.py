@@ -1,5 +1,6 @@
 """The documentation as a site: `sphinx-build -W docs DIR`, or `bash .ci/docs`."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,14 @@ exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 default_role = "code"  # docstrings write `name`
-smartquotes_action = "qe"  # -- begins a flag
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # shapes such as "*tokens K" are no markup
 add_module_names = False
 python_display_short_literal_types = True
 maximum_signature_line_length = 88
@@ -52,7 +54,8 @@ html_copy_source = False
 
 
 def as_written(_: Sphinx, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
-    """Keep napoleon from reading the sentence of a property as a type where it has a colon."""
+    """Show flags as code, and keep napoleon from reading the sentence of a property as a type where it has a colon."""
+    lines[:] = [re.sub(r"(?<![`\w])(--\w[\w=-]*)", r"``\1``", line) for line in lines]
     if what in {"property", "attribute"} and lines:
         lines[0] = lines[0].replace(": ", " – ", 1)
 
