@@ -30,8 +30,8 @@ class Knowledge(NamedTuple):
     scale: Outputs
     transitions: Transitions | None = None
 
-    def at(self, token: Int[Array, "R T"]) -> "Knowledge":
-        """What is known of the tokens of a batch, [R, T], of outputs of all tokens."""
+    def at(self, token: Int[Array, "..."]) -> "Knowledge":
+        """What is known of some tokens, such as a batch's, [R, T], of outputs of all tokens."""
         return self._replace(outputs=Outputs(*(None if x is None else x[token] for x in self.outputs)))
 
 
