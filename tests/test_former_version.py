@@ -15,7 +15,7 @@ from helpers.runs import SIZES, ask
 
 from kd_jax.corpora.conll import read_split
 from kd_jax.distill import store
-from kd_jax.distill.cache import ASKED, reading_job
+from kd_jax.distill.cache import QUERIED, reading_job
 from kd_jax.distill.extract import extract
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
@@ -64,7 +64,7 @@ def test_its_teacher_says_what_it_said(kept):
     teacher = load_model(kept / MTM)
     for place in (kept / "work" / "knowledge" / "48e6aee21eed" / "First").iterdir():
         job, task = reading_job(teacher, "First", read_split(kept / "corpora" / "First" / f"{place.name}.tsv"))
-        for rows, now in extract(job, teacher.params, task, job.tokens.sentences("First", (ASKED,))):
+        for rows, now in extract(job, teacher.params, task, job.tokens.sentences("First", (QUERIED,))):
             for name, values in now._asdict().items():
                 np.testing.assert_allclose(np.load(place / f"{name}.npy")[rows], values, atol=1e-5)
         with pytest.raises(store.StaleError, match=r"First/\w+: format 1, this version writes \d+$"):

@@ -264,7 +264,7 @@ class RayEngine:
             )
         self._context.meter.log(f"{given.unit.title}: its worker or node died ({kind}); another one goes on with it")
         self._context.meter.skip(-given.done)
-        given.attempt, given.done = self._ray.get(self._mailbox.give_up.remote(given.name)), 0
+        given.attempt, given.done = self._answer(self._mailbox.give_up.remote(given.name)), 0
         self._submit(given)
 
     def _see(self, unit: TrainLanes) -> None:
@@ -279,7 +279,7 @@ class RayEngine:
 
     def _hear(self) -> None:
         meter, by_name = self._context.meter, {given.name: given for given in self._given.values()}
-        for name, (kind, *report) in self._ray.get(self._mailbox.take.remote()):
+        for name, (kind, *report) in self._answer(self._mailbox.take.remote()):
             if kind == "log":
                 meter.log(*report)
             elif kind == "record":
@@ -293,10 +293,22 @@ class RayEngine:
                     training = sum(g.done > 0 for g in by_name.values())
                     meter.advance(what, lane_tokens, seconds / training, loss)
 
+    def _answer(self, asked: Any) -> Any:
+        """What the mailbox answers; InputError where it is gone: Ray ends processes of a node short of memory."""
+        try:
+            return self._ray.get(asked)
+        except self._ray.exceptions.RayTaskError:
+            raise  # a fault of the program: with its traceback
+        except self._ray.exceptions.RayError as lost:
+            raise InputError(
+                f"--cluster: the process that units report to is gone ({type(lost).__name__}; where memory runs out,"
+                " Ray ends processes); free some on this node, and the same command goes on"
+            ) from None
+
     def _stop(self, fault: Exception) -> None:
         """Let units that have begun save what they have, and the others not begin."""
         why = (str(fault), fault.exit_status) if isinstance(fault, InterruptedRunError) else ("another unit failed", 1)
-        with suppress(self._ray.exceptions.RayError):
+        with suppress(self._ray.exceptions.RayError, InputError):
             begun = self._ray.get(self._mailbox.stop.remote(*why))
             for answer, given in self._given.items():
                 if given.name not in begun:

@@ -9,6 +9,7 @@ import pytest
 from kd_jax.errors import InputError
 from kd_jax.runtime.interrupt import InterruptedRunError
 from kd_jax.sweep import remote
+from kd_jax.sweep.cluster import RayEngine
 from kd_jax.sweep.needs import needs_of, parse
 from kd_jax.sweep.remote import LostUnitError, Mailbox, Reporter, Setup
 
@@ -168,3 +169,26 @@ def test_nothing_of_ray_is_imported_without_the_flag():
     code = "import sys, kd_jax.sweep.request; print([m for m in sys.modules if m in ('ray', 'kd_jax.sweep.cluster')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_mailbox_that_ray_ended_is_one_line():
+    """Ray ends processes of a node that runs out of memory, this one too."""
+    ray_error, of_task = type("RayError", (Exception,), {}), type("RayTaskError", (Exception,), {})
+    out_of_memory = type("OutOfMemoryError", (ray_error,), {})
+
+    def get(_):
+        raise out_of_memory("a page of advice")
+
+    ray = SimpleNamespace(
+        get=get,
+        wait=lambda answers, **_: ([], answers),
+        remote=lambda **_: lambda function: function,
+        exceptions=SimpleNamespace(RayError=ray_error, RayTaskError=of_task),
+    )
+    gone = SimpleNamespace(remote=lambda *_: None)
+    mailbox = SimpleNamespace(take=gone, stop=gone)
+    needs = needs_of([{"CPU": 1.0}], SETUP, 1, 1, local=True)
+    engine = RayEngine(ray, needs, mailbox, None, SimpleNamespace(meter=None))
+    with pytest.raises(InputError, match=r"^--cluster: .* is gone \(OutOfMemoryError; .*the same command goes on$"):
+        engine._wait()
+    engine._stop(InputError("another"))
