@@ -91,13 +91,13 @@ def sentences_of(job, vocabulary, batches, data, knowledge):
         real = np.flatnonzero(token != loop.NO_TOKEN)
         for part in np.split(real, np.flatnonzero(starts[real])[1:]):
             forms = batches.form[lane, step][batches.form_index[tuple(row)][part]]
-            at = knowledge.at(token[part]).outputs
+            at = knowledge.at(token[part][None]).outputs
             assert len(set(data.labelled[token[part]])) == 1
             yield Taught(
                 tuple(spelled(vocabulary, data.forms.chars[form]) for form in forms),
                 tuple(labels[k] for k in data.label[token[part]]),
                 bool(data.labelled[token[part][0]]),
-                Outputs(*map(np.asarray, at)),
+                Outputs(*(np.asarray(x)[0] for x in at)),
             )
 
 
