@@ -49,9 +49,8 @@ def train(given: Any, _: list[str]) -> None:
         print("\n".join(explain(Settings(), {"bundled sample": SMALL})))
         return
     from absl import logging  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
 
-    from kd_jax.runtime.display import display  # noqa: PLC0415
+    from kd_jax.runtime.display import standard_console  # noqa: PLC0415
     from kd_jax.sweep.request import Request, execute  # noqa: PLC0415
     from kd_jax.training.saved_model import silence_tensorstore_threads  # noqa: PLC0415
 
@@ -62,7 +61,7 @@ def train(given: Any, _: list[str]) -> None:
         assignments=tuple(given.set),
         grid=tuple(given.grid),
     )
-    execute(request, Console(file=display()))
+    execute(request, standard_console())
 
 
 COMMAND = cli.Command(

@@ -368,6 +368,41 @@ def test_faults_of_ours_are_not_hidden(fault):
         cli.leave(work)
 
 
+def test_flags_from_a_file_as_any_editor_writes_it(ran, tmp_path, capsys):
+    (tmp_path / "inner.flags").write_text("--alpha=0.1\n")
+    (tmp_path / "run.flags").write_bytes(
+        f"\ufeff# a comment\r\n\r\n--steps=7\r\n--flagfile={tmp_path / 'inner.flags'}\r\n// another\r\n".encode()
+    )
+    status, (given, _) = ran(f"--flagfile={tmp_path / 'run.flags'}", "--text=a")
+    assert (status, given.steps, given.alpha, given.text) == (0, 7, 0.1, "a")
+    (tmp_path / "loop.flags").write_text(f"--flagfile={tmp_path / 'loop.flags'}\n")
+    for name, says in (("loop.flags", "is named inside itself"), ("missing.flags", "No such file"), ("", "is empty")):
+        status, _ = ran(f"--flagfile={tmp_path / name if name else name}")
+        told = capsys.readouterr().err
+        assert (status, told.count("\n")) == (2, 1)
+        assert says in told
+
+
+def test_what_jax_refuses_to_start_with_is_a_line():
+    program = "from kd_jax import cli\ndef work():\n    import jax\n    jax.numpy.ones(1)\ncli.leave(work)\n"
+    for name, value, says in (
+        ("JAX_PLATFORMS", "nonsense", "error: JAX does not start: Unable to initialize backend 'nonsense'"),
+        ("JAX_ENABLE_COMPILATION_CACHE", "perhaps", "error: JAX does not start: invalid truth value 'perhaps'"),
+    ):
+        call = [sys.executable, "-c", program]
+        done = subprocess.run(call, check=False, capture_output=True, text=True, env=os.environ | {name: value})
+        assert done.returncode == 2
+        assert done.stderr.startswith(says)
+        assert f"{name}={value}" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_what_models_can_not_have_is_left_out_and_said(monkeypatch, capsys):
+    monkeypatch.setenv("JAX_ENABLE_X64", "True")
+    assert ended(cli.leave, lambda: print(os.environ["JAX_ENABLE_X64"])) == 0
+    assert capsys.readouterr() == ("0\n", "JAX_ENABLE_X64 is left out: models are float32\n")
+
+
 def test_a_full_disk_under_the_output_is_a_line():
     program = "import sys\nfrom kd_jax import cli\ncli.leave(lambda: print('x' * int(sys.argv[1])))"
     for size in ("10", "1000000"):

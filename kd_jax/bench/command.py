@@ -11,7 +11,7 @@ from rich.console import Console
 from kd_jax.bench.measure import BenchRequest, measure
 from kd_jax.bench.tables import tables
 from kd_jax.bench.tagging import measure_tagging, tagging_table
-from kd_jax.runtime.display import display
+from kd_jax.runtime.display import standard_console
 from kd_jax.runtime.files import replace_file
 from kd_jax.training.mesh import use_all_cores
 
@@ -26,7 +26,7 @@ def bench(request: BenchRequest, json_file: Path | None) -> None:
     Raises:
         InputError: for whatever is wrong with what was asked, the corpora or the file.
     """
-    console, errors_out = Console(file=display()), Console(stderr=True)
+    console, errors_out = standard_console(), Console(stderr=True)
 
     def log(line: str) -> None:
         errors_out.print(line, highlight=False)

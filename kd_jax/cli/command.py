@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kd_jax.cli.ending import leave
-from kd_jax.cli.flags import Flags
+from kd_jax.cli.flags import Flags, with_flagfiles
 from kd_jax.errors import InputError, nearest
 
 
@@ -57,7 +57,7 @@ def _answer(command: Command, words: Sequence[str], program: str) -> int | None:
     absl.DEFINE_boolean("version", default=False, help="", flag_values=values)
     values.set_gnu_getopt()
     try:
-        rest = values([program, *words])[1:]
+        rest = values([program, *with_flagfiles(words)])[1:]
     except (absl.Error, InputError) as fault:
         if {"-h", "--help"} & set(words):
             print(help_text(command, defined, program))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from kd_jax import end_at_once
 from kd_jax.errors import InputError, InterruptedRunError
 
 _INSTALL = "is this the environment that kd_jax was installed into? (pip install -e . in a checkout)"
+_ADDRESS_SPACE = 3 << 30
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}  # what writing to an open file may meet
 
 
@@ -27,6 +29,7 @@ def leave(work: Callable[[], int | None], interrupted: str = "interrupted") -> N
     for before in (signal.default_int_handler, end_at_once):
         _answer_interrupts(before, _on_interrupt)
     _open_streams()
+    _settle_environment()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a display that can't show a sign is no reason to fail
     try:
@@ -40,18 +43,55 @@ def leave(work: Callable[[], int | None], interrupted: str = "interrupted") -> N
         status = _say(interrupted, 130)
     except BrokenPipeError:
         status = 0
-    except ModuleNotFoundError as missing:
-        if (missing.name or "kd_jax").partition(".")[0] == "kd_jax":
+    except Exception as fault:
+        if (line := _explained(fault)) is None:
             raise
-        status = _say(f"error: {missing.name} is not installed here; {_INSTALL}", 2)
-    except OSError as fault:
-        if fault.filename is not None or fault.errno not in _FULL:
-            raise
-        status = _say(f"error: the output can't be written: {fault.strerror}", 2)
+        status = _say(f"error: {line}", 2)
     if not _writes(sys.stdout):  # so that it is not tried again when the interpreter ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     _answer_interrupts(_on_interrupt, _end_at_once)  # threads that are waited for are no traceback
     sys.exit(status)
+
+
+def _settle_environment() -> None:
+    """Leave out what the environment asks of JAX and models can't have, and say so; to be called before it is imported.
+
+    Programs are compiled in float32, and JAX hangs where its threads get no address space.
+    """
+    if os.environ.get("JAX_ENABLE_X64", "").lower() in {"1", "true", "yes", "on", "t", "y"}:
+        os.environ["JAX_ENABLE_X64"] = "0"
+        _warn("JAX_ENABLE_X64 is left out: models are float32")
+    os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")  # whose fault it is, is seen in the frames
+    bound = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if bound != resource.RLIM_INFINITY and bound < _ADDRESS_SPACE:
+        _warn(
+            f"ulimit -v allows {bound / 2**30:.1f} GiB of addresses; JAX may wait for ever with less than"
+            f" {_ADDRESS_SPACE >> 30} (ulimit -v unlimited)"
+        )
+
+
+def _explained(fault: Exception) -> str | None:
+    """What the machine or the environment lacks, in a line; None where the fault is one of the program's."""
+    if isinstance(fault, ModuleNotFoundError) and (fault.name or "kd_jax").partition(".")[0] != "kd_jax":
+        return f"{fault.name} is not installed here; {_INSTALL}"
+    if isinstance(fault, OSError) and fault.filename is None and fault.errno in _FULL:
+        return f"the output can't be written: {fault.strerror}"
+    trace, places = fault.__traceback__, [""]
+    while trace is not None:
+        places.append(trace.tb_frame.f_code.co_filename)
+        trace = trace.tb_next
+    if places[-1].endswith(("jax/_src/xla_bridge.py", "jax/_src/config.py")):
+        asked = ", ".join(
+            f"{name}={value}" for name, value in os.environ.items() if name.startswith("JAX_") and "TRACE" not in name
+        )
+        why = " ".join(str(fault).split()) or "no such device here"
+        return f"JAX does not start: {why} (set: {asked or 'nothing'}); unset what is wrong, or see kd-jax doctor"
+    return None
+
+
+def _warn(line: str) -> None:
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr)
 
 
 def _open_streams() -> None:

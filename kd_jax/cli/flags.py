@@ -101,6 +101,38 @@ class Flags:
         return Parser()
 
 
+def with_flagfiles(words: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
+    """Words with the lines of a --flagfile=FILE in its place; empty lines and those that begin with # or // are none.
+
+    Args:
+        words: of a command line.
+        inside: the files that these are from.
+
+    Raises:
+        InputError: for a file that can't be read, or is named inside itself.
+    """
+    found: list[str] = []
+    for number, word in enumerate(words):
+        if word == "--":
+            return [*found, *words[number:]]
+        name, equals, value = word.partition("=")
+        if name not in {"--flagfile", "-flagfile"} or not equals:
+            found.append(word)
+            continue
+        file = path(value, "file", "--flagfile=")
+        if str(file.resolve()) in inside:
+            raise InputError(f"--flagfile={value}: is named inside itself")
+        try:
+            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        except (OSError, UnicodeDecodeError) as fault:
+            raise InputError(
+                f"--flagfile={value}: can't be read: {getattr(fault, 'strerror', None) or fault}"
+            ) from None
+        flags = [line for line in lines if line and not line.startswith(("#", "//"))]
+        found += with_flagfiles(flags, (*inside, str(file.resolve())))
+    return found
+
+
 def define_scheme(flags: Flags) -> None:
     """The flag that says in which scheme corpora are written; `kd_jax.corpora.registry.load` reads it."""
     flags.text(

@@ -57,7 +57,8 @@ def shortened(job: Job, steps: int) -> Job:
     rng = np.random.default_rng(0)
     kept = []
     for sentences in job.sentences:
-        order = rng.permutation(sentences[lengths[sentences] <= job.settings.train.row_length])
+        fits = sentences[lengths[sentences] <= job.settings.train.row_length]
+        order = rng.permutation(fits if len(fits) else sentences[[np.argmin(lengths[sentences])]])
         upto = np.cumsum(lengths[order]) <= share * job.tokens.count(sentences)
         kept.append(order[: max(1, int(upto.sum()))])
     return replace(job, sentences=tuple(kept), length=Length(FOREVER))

@@ -202,9 +202,11 @@ def _read(path: Path, kind: type[R]) -> tuple[list[str], list[R]]:
     wanted = [f.name for f in fields(kind)]
     needed = [f.name for f in fields(kind) if f.default is MISSING]
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
             lines = csv.reader(file, strict=True)
             header = next(lines, [])
+            if len(header) == 1 and ";" in header[0]:
+                raise InputError(f"{path}:1: its columns are parted by semicolons; save it with commas")
             if missing := [name for name in needed if name not in header]:
                 raise InputError(f"{path}:1: no column {', '.join(missing)}; the columns are {','.join(wanted)}")
             rows: list[R] = []
@@ -240,11 +242,8 @@ def _read(path: Path, kind: type[R]) -> tuple[list[str], list[R]]:
 def read(path: Path) -> list[Row]:
     """Rows of a results.csv; columns it has beyond those of `Row` are ignored.
 
-    Args:
-        path: the file.
-
     Returns:
-        Its rows in the order of the file.
+        The file's rows in its order.
 
     Raises:
         InputError: with path and line for a missing column, a cell of the wrong type, a number that is no percentage,

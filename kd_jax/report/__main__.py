@@ -25,10 +25,8 @@ def define(flags: cli.Flags) -> None:
 
 def report(given: Any, words: list[str]) -> None:
     """Report as the flags say."""
-    from rich.console import Console  # noqa: PLC0415 - `--help` needs no matplotlib
-
     from kd_jax.report.command import report as write  # noqa: PLC0415
-    from kd_jax.runtime.display import display  # noqa: PLC0415
+    from kd_jax.runtime.display import standard_console  # noqa: PLC0415
 
     write(
         [*given.workdir, *(cli.path(word, "folder") for word in words)],
@@ -36,7 +34,7 @@ def report(given: Any, words: list[str]) -> None:
         output=given.output,
         alpha=given.alpha,
         method=given.posthoc,
-        console=Console(file=display()),
+        console=standard_console(),
     )
 
 

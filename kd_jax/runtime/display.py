@@ -7,6 +7,8 @@ from typing import Any, TextIO, cast
 
 from rich.console import Console
 
+NARROWEST = 40
+
 
 class Display:
     """A stream that people read: where it can't be written any more, what is done goes on without it.
@@ -61,9 +63,11 @@ class Coloured(Console):
         raise BrokenPipeError
 
 
-def display() -> TextIO:
-    """Standard output as a display."""
-    return cast(TextIO, Display(sys.stdout))
+def standard_console(*, quiet: bool = False) -> Console:
+    """A console on standard output as a display; on a terminal too narrow for tables, as one of `NARROWEST` columns."""
+    found = Console(file=cast(TextIO, Display(sys.stdout)), quiet=quiet)
+    found.width = max(found.width, NARROWEST)
+    return found
 
 
 def _forget(stream: TextIO) -> None:

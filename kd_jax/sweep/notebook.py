@@ -9,14 +9,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from rich.console import Console
-
 from kd_jax import cli
 from kd_jax.evaluation.results import Row, read
 from kd_jax.experiment import Experiment, load_experiment
 from kd_jax.export.found import FoundModel, find_models
 from kd_jax.export.load import load
-from kd_jax.runtime.display import display
+from kd_jax.runtime.display import standard_console
 from kd_jax.sweep.request import Request, execute
 from kd_jax.tagging.tagger import TextTagger
 
@@ -117,7 +115,7 @@ def train(
         protocol=protocol,
         assignments=tuple(pairs),
     )
-    execute(request, Console(file=display(), quiet=quiet))
+    execute(request, standard_console(quiet=quiet))
     experiment_run = experiment if isinstance(experiment, Experiment) else load_experiment(experiment)
     names = set(experiment_run.parts or [experiment_run.name])
     rows = [row for row in read(request.place / "results.csv") if row.experiment in names and row.protocol == protocol]

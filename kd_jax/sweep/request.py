@@ -31,11 +31,14 @@ from kd_jax.sweep.forecast import CostModel, plan_table
 from kd_jax.sweep.grid import parse_grid, with_grid
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
+from kd_jax.sweep.material import check_material
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.runner import Engine, InProcess, Sweep, open_workdir
 from kd_jax.sweep.status import Status
 from kd_jax.sweep.totals import shares, totals_table
 from kd_jax.training.mesh import use_all_cores
+
+MOST_SEEDS = 1000  # of a count; more was meant as a seed
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         numbers = tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
         numbers = ()
+    if len(numbers) == 1 and "," not in text and numbers[0] > MOST_SEEDS:
+        raise InputError(f"--seeds={text}: counts {numbers[0]:,} seeds; for one of that number write --seeds={text},")
     seeds = tuple(range(1, numbers[0] + 1)) if len(numbers) == 1 and "," not in text else numbers
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds) or max(seeds) >= 2**31:
         raise InputError(f"--seeds={text}: give a count of at least 1 (--seeds=5) or different seeds (--seeds=3,5,8)")
@@ -135,6 +140,7 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     ]
     for plan in plans:
         _check(plan)
+    check_material(plans, corpora)
     if "devel" not in request.protocol or any(plan.tuning for plan in plans):
         for corpus in corpora:
             needed = "devel" not in request.protocol or corpus.name in targets

@@ -32,6 +32,17 @@ def test_what_is_written_is_read_back_exactly(tmp_path):
     assert results.read_types(tmp_path / "types.csv") == [TYPE]
 
 
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path):
+    path = tmp_path / "results.csv"
+    results.append(path, [ROW, LOST], Row)
+    as_written = path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + as_written.replace(b"\n", b"\r\n"))
+    assert results.read(path) == [ROW, LOST]
+    path.write_bytes(as_written.replace(b",", b";"))
+    with pytest.raises(InputError, match=r"results.csv:1: its columns are parted by semicolons; save it with commas"):
+        results.read(path)
+
+
 def test_a_second_row_of_a_lane_goes_to_the_end_and_the_first_goes(tmp_path):
     path = tmp_path / "results.csv"
     results.append(path, [ROW, LOST], Row)

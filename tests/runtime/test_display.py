@@ -65,8 +65,8 @@ def test_what_is_not_writing_is_the_streams_own():
 
 def test_a_process_goes_on_without_its_reader_and_ends_quietly(tmp_path):
     program = (
-        "import sys\nfrom kd_jax import cli\nfrom kd_jax.runtime.display import Console, display\n"
-        "def work():\n    console = Console(file=display())\n"
+        "import sys\nfrom kd_jax import cli\nfrom kd_jax.runtime.display import standard_console\n"
+        "def work():\n    console = standard_console()\n"
         "    for _ in range(1000):\n        console.print('x' * 99)\n"
         "    open(sys.argv[1], 'w').close()\ncli.leave(work)\n"
     )
