@@ -70,7 +70,7 @@ def workdir(tmp_path):
 
 def test_a_work_folder_becomes_a_page_tables_and_pictures(workdir):
     shown = reported(workdir)
-    assert "Table 1. Students of the softmax teacher's logits" in shown
+    assert "Table 1. Students distilled from the softmax teacher's logits" in shown
     assert "Tests over 3 corpora" in shown
     assert "Within each corpus" in shown
     assert str(workdir / "report" / "index.html") in shown

@@ -42,11 +42,15 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number, status):
 
 
 def test_a_closed_terminal_asks_for_the_end_too():
-    with Interrupt() as stop:
-        assert stop.end is None
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert stop.end.exit_status == 129
-        assert "stopped by SIGHUP; everything is saved" in str(stop.end)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests may run under nohup themselves
+    try:
+        with Interrupt() as stop:
+            assert stop.end is None
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.end.exit_status == 129
+            assert "stopped by SIGHUP; everything is saved" in str(stop.end)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_under_nohup_a_closed_terminal_changes_nothing():
