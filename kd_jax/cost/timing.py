@@ -16,7 +16,8 @@ from kd_jax.data.pipeline import CHUNK, Length
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.settings import Head, Settings
 from kd_jax.structs import Corpus, LossWeights
-from kd_jax.training.loop import Job, Lane, label_tokens, lowered, train
+from kd_jax.training.loop import Job, Lane, label_tokens, train
+from kd_jax.training.tracing import lowered
 
 GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 FOREVER = 1_000_000  # epochs: a timing stops when it has seen enough

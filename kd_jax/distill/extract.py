@@ -13,8 +13,10 @@ from kd_jax.data.dataset import Sentences
 from kd_jax.data.packing import NO_TOKEN, Batches
 from kd_jax.models.tagger import Tagger
 from kd_jax.structs import Outputs
+from kd_jax.training import mesh as meshes
 from kd_jax.training.loop import Job, reading_batches, token_data
 from kd_jax.training.step import TokenData, apply
+from kd_jax.training.tracing import state_shapes
 
 
 # Cached, so that splits of one model share one compiled program.
@@ -47,6 +49,16 @@ def extract(job: Job, params: Any, task: int, sentences: Sentences) -> Iterator[
         real = batches.token != NO_TOKEN
         flat = Outputs(*(np.asarray(x)[real] for x in outputs))
         yield np.searchsorted(positions, batches.token[real]), flat._replace(logits=flat.logits[:, :labels])
+
+
+def traced_reading(job: Job, mesh: Any) -> Any:
+    """The program that reads the outputs of a job's first lane, on one device of a mesh; as `traced` of training."""
+    one = jax.sharding.Mesh(mesh.devices[:1], mesh.axis_names)
+    states = state_shapes(job, job.lanes[:1], one).params
+    params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
+    batches = next(reading_batches(job, 0, job.sentences[0]))
+    read: Any = _reader(job.tagger)
+    return read.trace(*meshes.shapes((params, batches, token_data(job)), one, meshes.EVERYWHERE))
 
 
 def widths(job: Job, task: int) -> Outputs:

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Float, Int, PRNGKeyArray, Shaped
 
 from kd_jax.data.vocab import PADDING
@@ -48,7 +49,10 @@ class CharEncoder(nn.Module):
         """
         width, dim, units = self.settings.width, self.settings.dim, self.settings.units
         kernel, bias = Filters(width * dim, units, name="filters")()
-        return highest(jnp.einsum("ad,kdf->kaf", table, kernel.reshape(width, dim, units)), chars) + bias[None]
+        responses = lax.platform_dependent(
+            table, kernel.reshape(width, dim, units), cpu=_responses, default=_responses_apart
+        )
+        return highest(responses, chars) + bias[None]
 
     def _last_states(self, table: Float[Array, "A D"], chars: Int[Array, "U C"]) -> Float[Array, "U units"]:
         """The state after the last character, forward, and after the first, backward."""
@@ -78,6 +82,18 @@ class Filters(nn.Module):
         """kernel [inputs, units] and bias [units]."""
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (self.inputs, self.units))
         return kernel, self.param("bias", nn.initializers.zeros, (self.units,))
+
+
+def _responses(table: Float[Array, "A D"], kernel: Float[Array, "window D units"]) -> Float[Array, "window A units"]:
+    """Of filters to characters, as one product."""
+    return jnp.einsum("ad,kdf->kaf", table, kernel)
+
+
+def _responses_apart(
+    table: Float[Array, "A D"], kernel: Float[Array, "window D units"]
+) -> Float[Array, "window A units"]:
+    """The same, a product for each place: XLA for GPUs finds no tiles for all of them in one."""
+    return jnp.stack([table @ of_place for of_place in kernel])
 
 
 @jax.custom_vjp

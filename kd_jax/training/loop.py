@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
@@ -163,7 +162,9 @@ class Job:
 
 # Cached, so that jobs of equal sizes share one compiled program; jax.jit would compile a new function again.
 @lru_cache
-def _trainer(tagger: Tagger, settings: Settings, mesh: Any) -> Callable[..., tuple[TrainState, Sums]]:
+def trainer(tagger: Tagger, settings: Settings, mesh: Any) -> Callable[..., tuple[TrainState, Sums]]:
+    """`train_steps` of every lane."""
+
     def run(
         state: TrainState, batches: Batches, shared: tuple[TokenData, Knowledge | None, Any]
     ) -> tuple[TrainState, Sums]:
@@ -173,7 +174,9 @@ def _trainer(tagger: Tagger, settings: Settings, mesh: Any) -> Callable[..., tup
 
 
 @lru_cache
-def _labeller(tagger: Tagger, mesh: Any) -> Callable[..., Any]:
+def labeller(tagger: Tagger, mesh: Any) -> Callable[..., Any]:
+    """`tag_steps` of every lane."""
+
     def run(params: Any, _: tuple[()], shared: tuple[Batches, TokenData]) -> Any:
         return tag_steps(tagger, params, *shared)
 
@@ -187,7 +190,7 @@ def token_data(job: Job) -> TokenData:
     return TokenData(tokens.forms, tokens.label, tokens.labelled, tokens.valid, ruled_out)
 
 
-def _train_words_now(job: Job, epoch: int) -> np.bool_ | None:
+def train_words_now(job: Job, epoch: int) -> np.bool_ | None:
     """Whether word vectors are trained in an epoch, counted from 0; None where that is the same in all."""
     after = job.settings.model.words.train_after
     return np.bool_(epoch >= after) if after else None
@@ -207,19 +210,19 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up(job.lanes, mesh)
     wanted = len(job.lanes)  # the others only fill up the devices
-    run = _trainer(job.tagger, job.settings, mesh)
+    run = trainer(job.tagger, job.settings, mesh)
     shared = meshes.replicate((token_data(job), job.knowledge), mesh)
     position = Position.first(wanted)
     if start is None:
         state = initial_states(job, lanes, mesh)
     else:
         position, state = start
-    epochs = _batches_of(job, lanes, position.epoch)
+    epochs = batches_of(job, lanes, position.epoch)
     for epoch, chunks in enumerate(epochs, start=position.epoch):
-        train_words_now = meshes.replicate(_train_words_now(job, epoch), mesh)
+        words_now = meshes.replicate(train_words_now(job, epoch), mesh)
         for number in range(position.chunk, len(chunks)):
             began = time.monotonic()
-            state, sums = run(state, meshes.shard(chunks[number], mesh), (*shared, train_words_now))
+            state, sums = run(state, meshes.shard(chunks[number], mesh), (*shared, words_now))
             # Reading the sums waits for the device, so that the time below is the chunk's. Summed over an epoch in
             # float64: float32 counts tokens exactly only to 2^24.
             loss = position.loss + np.asarray(sums.loss, np.float64)[:wanted]
@@ -242,7 +245,8 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
             )
 
 
-def _batches_of(job: Job, lanes: Sequence[Lane], first: int = 0) -> Iterator[list[Batches]]:
+def batches_of(job: Job, lanes: Sequence[Lane], first: int = 0) -> Iterator[list[Batches]]:
+    """Epochs of batches as `kd_jax.data.pipeline.input_pipeline` gives them to a job's lanes."""
     return input_pipeline(
         job.tokens, job.sentences, job.settings.train, [lane.seed for lane in lanes], job.length, first,
         unlabelled=job.unlabelled, stream=job.stream, highest=[lane.learning_rate for lane in lanes],
@@ -269,17 +273,6 @@ def effective_weights(job: Job) -> list[LossWeights]:
             epoch = next(epochs_of_batches(job.tokens, job.sentences, job.settings.train, seed, job.unlabelled))
             gold[lane.seed] = float(np.mean([labelled[batch.token[batch.token != NO_TOKEN]].any() for batch in epoch]))
     return [lane.weights._replace(alpha=lane.weights.alpha * gold[lane.seed]) for lane in job.lanes]
-
-
-def lowered(job: Job) -> Any:
-    """The program that trains a job's first chunk, lowered and not compiled: what it would cost can be read off it."""
-    mesh = meshes.lane_mesh(len(job.lanes))
-    lanes = meshes.fill_up(job.lanes, mesh)
-    chunk = next(_batches_of(job, lanes))[0]
-    shared = meshes.replicate((token_data(job), job.knowledge, _train_words_now(job, 0)), mesh)
-    states = jax.eval_shape(lambda: initial_states(job, lanes, mesh))
-    run: Any = _trainer(job.tagger, job.settings, mesh)
-    return run.lower(states, meshes.shard(chunk, mesh), shared)
 
 
 def place(job: Job, state: TrainState) -> TrainState:
@@ -319,7 +312,7 @@ def label_tokens(job: Job, params: Any, task: int, sentences: Int[np.ndarray, "_
         Labels over all N token positions, 0 outside of these sentences, [L, N].
     """
     mesh = meshes.lane_mesh(len(job.lanes))
-    run = _labeller(job.tagger, mesh)
+    run = labeller(job.tagger, mesh)
     data = token_data(job)
     labels = np.zeros((len(job.lanes), len(job.tokens.label)), np.int32)
     for batches in reading_batches(job, task, sentences):

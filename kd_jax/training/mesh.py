@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Shaped
 
 LANE = PartitionSpec("lane")
+EVERYWHERE = PartitionSpec()
 
 
 def use_all_cores() -> None:
@@ -40,6 +41,16 @@ def shard(tree: Any, mesh: Mesh) -> Any:
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Arrays that all lanes read, onto every device of the mesh."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def shapes(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:
+    """Host arrays, or shapes, as shapes on a mesh: enough to compile for devices that are not here."""
+    where = NamedSharding(mesh, spec)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), _dtype(x), sharding=where), tree)
+
+
+def _dtype(x: Any) -> Any:
+    return jax.dtypes.canonicalize_dtype(x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype)
 
 
 def fill_up(lanes: Sequence[Any], mesh: Mesh) -> list[Any]:

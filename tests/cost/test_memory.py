@@ -11,7 +11,7 @@ from kd_jax.cost.memory import parameters
 from kd_jax.cost.timing import compiled_bytes, extent, predicted_bytes, timing_job
 from kd_jax.settings import override
 from kd_jax.structs import Outputs
-from kd_jax.training import loop
+from kd_jax.training import loop, tracing
 from kd_jax.training.loop import initial_states
 from kd_jax.training.mesh import lane_mesh
 from kd_jax.training.objective import Knowledge
@@ -43,7 +43,7 @@ def job_of(changes, lanes, head="softmax", known=False, corpora=1):
 
 def measured(job):
     """Of the compiled program, whose buffers do not depend on how hard LLVM tries."""
-    compiled = loop.lowered(job).compile({"xla_backend_optimization_level": 0})
+    compiled = tracing.lowered(job).compile({"xla_backend_optimization_level": 0})
     return compiled_bytes(compiled) * min(len(job.lanes), jax.local_device_count())
 
 
@@ -84,12 +84,12 @@ def test_lanes_at_the_same_time_have_activations_of_their_own(monkeypatch):
 
         return jax.jit(run, donate_argnums=(0,) if donate else ())
 
-    loop._trainer.cache_clear()
+    loop.trainer.cache_clear()
     monkeypatch.setattr(loop.meshes, "over_lanes", at_once)
     monkeypatch.setattr(loop.meshes, "lane_mesh", lambda _: lane_mesh(1))
     monkeypatch.setattr(jax, "local_device_count", lambda: 1)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     job = job_of(MEDIUM, 4)
     found, predicted = measured(job), predicted_bytes(job)
-    loop._trainer.cache_clear()
+    loop.trainer.cache_clear()
     assert predicted == pytest.approx(found, rel=0.2)

@@ -10,7 +10,7 @@ from kd_jax.cost.timing import StepTimer, timing_job
 from kd_jax.models import recurrence
 from kd_jax.models.precision import dense, dot_general, product
 from kd_jax.settings import Settings, from_dict, override, to_dict
-from kd_jax.training import loop
+from kd_jax.training import loop, tracing
 
 
 def rounded(x):
@@ -68,7 +68,7 @@ def test_a_tagger_in_bfloat16_learns_and_keeps_float32():
     job = timing_job([tiny_corpus()], override(tiny_settings(), ["compute=bfloat16", "learning_rate=0.01"]), 1, 4)
     shapes = jax.eval_shape(lambda: loop.initial_states(job, job.lanes, loop.meshes.lane_mesh(1)))
     assert {x.dtype for x in jax.tree.leaves((shapes.params, shapes.opt_state[1].mu))} == {jnp.dtype(jnp.float32)}
-    text = str(loop.lowered(job).as_text())
+    text = str(tracing.lowered(job).as_text())
     assert "bf16" in text
     timing, losses = StepTimer(job), []
     for _ in range(8):

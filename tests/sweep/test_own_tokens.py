@@ -109,7 +109,7 @@ def run(request, corpora, tmp_path_factory):
     (folder / "own.py").write_text(EXPERIMENT.format(head=head))
     asked: list[Any] = []
     found: list[Read] = []
-    make_job, trainer = groups.make_job, loop._trainer
+    make_job, trainer = groups.make_job, loop.trainer
 
     def spy_on_job(sweep_data, group, specs, knowledge):
         job, vocabulary = made = make_job(sweep_data, group, specs, knowledge)
@@ -135,7 +135,7 @@ def run(request, corpora, tmp_path_factory):
     corpora_folder, _ = corpora
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups, "make_job", spy_on_job)
-        patch.setattr(loop, "_trainer", spy_on_step)
+        patch.setattr(loop, "trainer", spy_on_step)
         asked_for = Request(
             str(folder / "own.py"),
             seeds="1",

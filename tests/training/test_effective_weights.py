@@ -50,11 +50,11 @@ def test_updates_without_a_labelled_token_are_counted():
 
 def test_it_is_what_the_steps_count():
     """The share of updates with labelled tokens, counted from what a run's pipeline gives its devices."""
-    from kd_jax.training.loop import _batches_of
+    from kd_jax.training.loop import batches_of
 
     job = job_beside([sentence(4)] * 5 + [sentence(40)] * 20)
     (weights, _) = effective_weights(job)
-    chunks = next(_batches_of(job, job.lanes))
+    chunks = next(batches_of(job, job.lanes))
     labelled = [
         job.tokens.labelled[token[token >= 0]].any()
         for chunk in chunks

@@ -210,8 +210,8 @@ def test_later_epochs_compile_nothing():
     with jax.log_compiles(False):
         counts = []
         job = make_job([Lane(1, GOLD), Lane(2, GOLD)], epochs=4)
-        loop._trainer.cache_clear()
-        run = loop._trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
+        loop.trainer.cache_clear()
+        run = loop.trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
         counts += [run._cache_size() for progress in train(job) if progress.ends_epoch]
     assert counts == [counts[0]] * 4
 

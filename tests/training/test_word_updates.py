@@ -27,8 +27,8 @@ def job(monkeypatch):
 
 
 def test_words_stay_until_their_epoch_and_move_from_there_on_without_a_new_program(job):
-    loop._trainer.cache_clear()
-    run = loop._trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
+    loop.trainer.cache_clear()
+    run = loop.trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
     start = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start).params
     programs, saved = [], []
     for progress in train(job):

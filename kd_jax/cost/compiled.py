@@ -1,0 +1,201 @@
+"""What a program would cost on a device that is not here, as that device's own compiler says."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kd_jax.cost import hlo, schedules
+from kd_jax.cost.operations import products
+from kd_jax.cost.targets import Target
+
+SHOWN = 12  # costliest operations
+
+
+class Traced(NamedTuple):
+    """A program that is ready to be compiled.
+
+    Attributes:
+        name: "train", "teacher", "tag" or "knowledge".
+        lanes: computed at the same time, on all devices together.
+        steps: batches of one call.
+        predicted: bytes on one device, by shapes; None where nothing is predicted.
+        trace: gives the traced program.
+    """
+
+    name: str
+    lanes: int
+    steps: int
+    predicted: int | None
+    trace: Callable[[], Any]
+
+
+@dataclass
+class CompiledCost:
+    """A compiled program's cost; flops, bytes_moved, kernels and cycles are one step's: a batch with all lanes.
+
+    Attributes:
+        device: as in `kd_jax.cost.targets`.
+        program: "train", "teacher", "tag" or "knowledge".
+        lanes: computed at the same time.
+        compile_s: seconds.
+        argument_bytes: what is handed in, on one device.
+        temporary_bytes: what is held on the way, on one device.
+        device_bytes: what the device has.
+        predicted_bytes: what was predicted by shapes before anything was compiled; None where nothing was.
+        flops: of matrix products.
+        bytes_moved: between the chip and its memory.
+        kernels: launched.
+        cycles: of a TPU: for each operation the larger of its schedule and its bytes over the memory's bandwidth, one
+            after the other, with `unestimated` at their bounds; None for a GPU.
+        estimated_cycles: the compiler's own estimates alone, of the operations that have one.
+        schedule_cycles: of our own kernels, from their schedules.
+        kernels_a_time_step: of the loops over time, the most of any; None where there is none.
+        unestimated: operations without an estimate or schedule, and bounds of their cycles from above.
+        costliest: operations by the line that they come from: cycles on a TPU, bytes on a GPU.
+    """
+
+    device: str
+    program: str
+    lanes: int
+    compile_s: float
+    argument_bytes: int
+    temporary_bytes: int
+    device_bytes: int
+    predicted_bytes: int | None
+    flops: int
+    bytes_moved: int
+    kernels: int
+    cycles: int | None = None
+    estimated_cycles: int | None = None
+    schedule_cycles: int | None = None
+    kernels_a_time_step: int | None = None
+    unestimated: list[dict[str, Any]] = field(default_factory=list)
+    costliest: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+def compile_program(target: Target, program: Traced, dump: Path, keep: Path | None) -> CompiledCost:
+    """Compile a program for a device and read off what it costs.
+
+    Args:
+        target: the device; the process has its environment.
+        program: what to compile.
+        dump: where the compiler writes schedules; those of other programs are gone afterwards.
+        keep: folder that gets the program's text and its kernels' schedules; None for none.
+    """
+    for path in dump.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    began = time.perf_counter()
+    traced = program.trace()
+    compiled = traced.lower().compile()
+    seconds = time.perf_counter() - began
+    text, memory = hlo.unbroken(compiled.as_text()), compiled.memory_analysis()
+    read = hlo.read(text)
+    ops = list(hlo.walk(read, hlo.step_of(read)))
+    found = CompiledCost(
+        device=target.name,
+        program=program.name,
+        lanes=program.lanes,
+        compile_s=seconds,
+        argument_bytes=int(memory.argument_size_in_bytes),
+        temporary_bytes=int(memory.temp_size_in_bytes),
+        device_bytes=target.bytes,
+        predicted_bytes=program.predicted,
+        flops=products(traced.jaxpr) // program.steps,
+        bytes_moved=sum(one.times * one.bytes for one in ops),
+        kernels=sum(one.times for one in ops),
+        kernels_a_time_step=_most_in_a_loop(ops),
+    )
+    written = schedules.find_schedules(dump)
+    weights = [float(one.times * one.bytes) for one in ops]
+    if target.platform == "tpu":
+        weights = _count_cycles(found, ops, written, target)
+    found.costliest = _by_line(read, ops, weights)
+    if keep is not None:
+        _keep(
+            keep, f"{program.name}-{target.name.replace(':', '-')}", text, {one.op.name for one in ops}, written, dump
+        )
+    return found
+
+
+def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str, Path], target: Target) -> list[float]:
+    """Fill in a TPU's cycles; the cycles of each operation, times its runs."""
+    weights, estimated, scheduled = [], 0, 0
+    for one in ops:
+        by_memory = one.bytes / target.bytes_a_cycle
+        estimate = one.op.estimate
+        if estimate is not None:
+            estimated += one.times * estimate
+        elif one.op.name in written and one.op.kind in {"custom-call", "fusion", "gather", "scatter", "sort"}:
+            counted = schedules.bundles(written[one.op.name].read_text(encoding="utf-8", errors="replace"))
+            trips = schedules.kernel_trips(one.op.text)
+            if trips:
+                estimate = schedules.kernel_cycles(counted, trips)
+                scheduled += one.times * estimate
+            else:
+                estimate = schedules.row_bound(counted, rows_of(one.op))
+                found.unestimated.append(_bound(one, max(estimate, by_memory)))
+        elif one.op.kind in {"fusion", "gather", "scatter", "sort"}:
+            found.unestimated.append(_bound(one, by_memory))
+        weights.append(one.times * max(estimate or 0, by_memory))
+    found.cycles, found.estimated_cycles, found.schedule_cycles = round(sum(weights)), estimated, scheduled
+    return weights
+
+
+def rows_of(op: hlo.Op) -> int:
+    """Rows that a gather or scatter handles, at most: all of its result but the minor dimension; at least 1."""
+    sizes = re.search(r"\[([\d,]*)\]", op.shape)
+    rows = 1
+    for size in sizes[1].split(",")[:-1] if sizes else []:
+        rows *= int(size or 1)
+    return rows
+
+
+def _bound(one: hlo.Counted, cycles: float) -> dict[str, Any]:
+    return {
+        "name": one.op.name,
+        "kind": one.op.kind,
+        "from": one.op.source,
+        "times": one.times,
+        "at_most_cycles": round(one.times * cycles),
+    }
+
+
+def _most_in_a_loop(ops: list[hlo.Counted]) -> int | None:
+    """Operations in one pass of the fullest loop inside the step; None where it has no loop."""
+    passes: Counter[str] = Counter(one.computation for one in ops if one.times > 1)
+    return max(passes.values(), default=None)
+
+
+def _by_line(program: hlo.Program, ops: list[hlo.Counted], weights: list[float]) -> list[dict[str, Any]]:
+    """The costliest operations, summed over those of one line of ours."""
+    total: Counter[str] = Counter()
+    number: Counter[str] = Counter()
+    for one, weight in zip(ops, weights, strict=True):
+        frame = re.search(r"stack_frame_id=(\d+)", one.op.text)
+        line = program.frames.get(frame[1], "") if frame else ""
+        short = line[line.find("kd_jax/") :] if "kd_jax/" in line else ""
+        what = one.op.source.split("closed_call/")[-1] or f"{one.op.kind} {one.op.shape.split('{')[0]}"
+        total[f"{short or '(compiler)'} {what}"] += round(weight)
+        number[f"{short or '(compiler)'} {what}"] += one.times
+    return [{"from": line, "cost": cost, "operations": number[line]} for line, cost in total.most_common(SHOWN)]
+
+
+def _keep(folder: Path, name: str, text: str, names: set[str], written: dict[str, Path], dump: Path) -> None:
+    """The program as text, and beside it the schedules or the assembly of its kernels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    for kernel, path in written.items():
+        if kernel in names and kernel.startswith(("lstm_", "read_rows", "write_rows", "gather", "scatter", "sort")):
+            (folder / f"{name}-{kernel}.bundles").write_bytes(path.read_bytes())
+    for path in sorted(dump.glob("*.ptx")):
+        if entry := re.search(r"\.entry (lstm_\w+)", path.read_text(encoding="utf-8", errors="replace")):
+            (folder / f"{name}-{entry[1]}.ptx").write_bytes(path.read_bytes())

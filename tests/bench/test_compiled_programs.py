@@ -1,0 +1,34 @@
+"""Programs compiled for a TPU v5e and an H100 that are not here, held to what they took when this was written."""
+
+import pytest
+
+from kd_jax.bench.compile_for import CompileRequest, compile_for
+from kd_jax.cost.targets import target_named
+from kd_jax.errors import InputError
+
+
+def compiled(device, folder):
+    try:
+        target_named(device)
+    except InputError as missing:
+        pytest.skip(str(missing))
+    request = CompileRequest(device, (15,), "bfloat16", "softmax", "", (), "", (), str(folder))
+    found = {one["program"]: one for one in compile_for([request], print)}
+    assert found.keys() == {"train", "teacher", "tag", "knowledge"}
+    assert {f"{program}-{device}.txt" for program in found} <= {path.name for path in folder.iterdir()}
+    return found
+
+
+@pytest.mark.slow
+def test_a_v5e(tmp_path):
+    step = compiled("v5e", tmp_path)["train"]
+    assert step["estimated_cycles"] <= 70e6
+    assert step["cycles"] >= step["estimated_cycles"]
+
+
+@pytest.mark.slow
+def test_an_h100(tmp_path):
+    step = compiled("h100", tmp_path)["train"]
+    assert step["kernels"] <= 4700
+    taken = step["argument_bytes"] + step["temporary_bytes"]
+    assert step["predicted_bytes"] == pytest.approx(taken, rel=0.2)
