@@ -138,6 +138,16 @@ def test_teachers_of_numbered_seeds_are_the_same_whatever_seeds_are_run():
     assert specs(first, "MTM") == specs(all_three, "MTM")
 
 
+def test_the_comparison_on_all_corpora_shows_the_recommended_student_itself():
+    """Its recipe stands in two files, which must not drift apart."""
+    ids = [
+        {spec.model_id for spec in specs(plan(name), "SM") if spec.label == "SM recommended"}
+        for name in ("recommended", "reproduction")
+    ]
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == len(SEEDS) * len(CORPORA)
+
+
 def recipes(a_plan):
     found = {}
     for group in Status().groups_of(a_plan):
