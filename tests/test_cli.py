@@ -297,7 +297,7 @@ def test_every_flag_that_takes_a_path_is_one_of_the_shared_type():
         ("ship", "--out"), ("ship", "--test"), ("card", "--workdir"), ("card", "--model"),
          ("card", "--data_dir"), ("report", "--workdir"),
         ("report", "--output"), ("corpora", "--data_dir"), ("corpora", "--out"), ("bench", "--data_dir"),
-        ("bench", "--json"),
+        ("bench", "--json"), ("bench", "--hlo"),
         ("evaluation", "--model"), ("evaluation", "--test"), ("evaluation", "--train"), ("evaluation", "--errors"),
         ("evaluation", "--json"), ("vectors", "--data_dir"), ("vectors", "--text"),
         ("vectors", "--words"), ("vectors", "--out"),
