@@ -146,8 +146,9 @@ def _examine_file(
 def suspicions(lines: Lines) -> Iterator[tuple[int, str]]:
     """Line and description of what spreadsheets, csv writers and concatenation do to corpora."""
     tokens = set(chain.from_iterable(lines.tokens))
-    counted = [int(t) for sentence in lines.tokens for t in sentence] if all(map(_is_count, tokens)) else []
-    if len(counted) >= _ENOUGH and all(b in {a + 1, counted[0], 0, 1} for a, b in pairwise(counted)):
+    # Within a sentence only: a count may begin again with every sentence, or go on over the empty lines too.
+    steps = [pair for s in lines.tokens for pair in pairwise(map(int, s))] if all(map(_is_count, tokens)) else []
+    if len(steps) >= _ENOUGH // 2 and all(later == earlier + 1 for earlier, later in steps):
         yield lines.first[0], "the first column only counts; remove it, for tokens are read from the first column"
     if len(lines.tokens) >= _ENOUGH and all(len(sentence) == 1 for sentence in lines.tokens):
         yield lines.first[0], "every sentence is one token; remove the empty lines between the tokens of a sentence"

@@ -100,6 +100,7 @@ def test_the_real_files_are_the_published_ones(real_corpora):
         ("".join(f"{i}\tw\tO\n" for i in range(12)), "train.tsv:1: the first column only counts"),
         ("".join(f"{i}\tw\tO\n" + "\n" * (i % 4 == 3) for i in range(12)), "train.tsv:1: the first column only counts"),
         ("1\tw\tO\n2\tw\tO\n3\tw\tO\n\n" * 5, "train.tsv:1: the first column only counts"),
+        ("".join(f"{i}\tw\tO\n" if i % 4 else "\n" for i in range(1, 20)), "train.tsv:1: the first column only counts"),
         ("a\tO\nb\tO\n\n\ufeffc\tO\n", "train.tsv:4: a byte order mark in mid-file"),
         ('a\tO\n""""\tO\n', "train.tsv:2: quotes doubled by a csv writer"),
         ('a\tO\n"say ""x"""\tO\n', "train.tsv:2: quotes doubled by a csv writer"),
