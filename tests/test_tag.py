@@ -255,6 +255,17 @@ def two_models(tmp_path):
     return [tmp_path / "one", tmp_path / "two"]
 
 
+def test_a_text_that_names_a_file_is_tagged_as_a_text_and_said(ask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "XGene1").write_text("aken\n")
+    said = []
+    monkeypatch.setattr(tag_files, "warn", said.append)
+    assert json.loads(ask(text="XGene1", format="jsonl"))["text"] == "XGene1"
+    assert said == ["XGene1: tagged as a text, though it is a file; to tag that, leave out --text"]
+    ask(text="XGene2", format="jsonl")
+    assert len(said) == 1
+
+
 def test_two_models_of_one_corpus_are_told_apart_in_every_format(ask, tmp_path):
     models = two_models(tmp_path)
     text = " ".join(f"XGene{i} aken ul." for i in range(20))

@@ -90,7 +90,7 @@ def load_vectors(
     with open_vectors(path) as opened:
         if dim is not None and opened.dim != dim:
             raise InputError(
-                f"{path}: vectors of {opened.dim} numbers, but {dim} are wanted; set the size to {opened.dim}"
+                f"{path}: vectors of {opened.dim} numbers, but {dim} are wanted; see --set=words.dim={opened.dim}"
             )
         matrix = np.zeros((len(vocabulary), opened.dim), np.float32)
         level = np.full(len(vocabulary), _MISSING)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import TextIOWrapper
 from itertools import groupby
+from os.path import exists
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,6 +65,8 @@ def tag_files(request: TagRequest) -> None:
         say=warn,
     )
     if request.text is not None:
+        if " " not in request.text and exists(request.text):
+            warn(f"{request.text}: tagged as a text, though it is a file; to tag that, leave out --text")
         stream = tagger.stream([tagger.read(request.text)])
     else:
         stream = tagger.stream(record for document in inputs for record in records(tagger, document, request.record))
