@@ -15,6 +15,7 @@ COMMANDS = {
     "models": "kd_jax.list_models",
     "tag": "kd_jax.tag",
     "ship": "kd_jax.ship",
+    "teach": "kd_jax.teach",
     "vectors": "kd_jax.vectors",
     "evaluate": "kd_jax.evaluation.__main__",
     "card": "kd_jax.card",

@@ -34,11 +34,14 @@ class Teacher:
         seeds: "own" teaches students by the teacher of their own seed, "first" all of them by that of the first seed,
             "every" by the mean of the teachers of all seeds, numbers by that of the teachers of these seeds, whatever
             seeds are run; "" as the setting distill.teacher says.
+        external: the name under which `kd-jax teach` stored what a model of another kind says; it has neither head,
+            model nor seeds, and no BiLSTM whose states could be matched.
     """
 
     head: Head = "softmax"
     model: Literal["MTM", "STM"] = "MTM"
     seeds: Literal["", "own", "first", "every"] | tuple[int, ...] = ""
+    external: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ def check_experiment(experiment: Experiment, where: str) -> None:
     _check_columns(experiment, where)
     for student in experiment.students:
         _check_student(student, where)
+        _check_match(student, experiment.teachers if student.teachers is None else student.teachers, where)
     for teacher in (*experiment.teachers, *(t for s in experiment.students for t in s.teachers or ())):
         _check_teacher(teacher, where)
 
@@ -197,9 +201,33 @@ def _check_student(student: Student, where: str) -> None:
         raise InputError(f"{where}: {student.label}: start={student.start!r}; {nearest(str(student.start), known)}")
 
 
+def _check_match(student: Student, teachers: tuple[Teacher, ...], where: str) -> None:
+    """Refuse what a teacher that is none of ours does not have."""
+    names = [teacher.external for teacher in teachers if isinstance(teacher, Teacher) and teacher.external]
+    if not names:
+        return
+    if any(weights.gamma or weights.kappa for weights in student.choices):
+        raise InputError(
+            f"{where}: {student.label}: external teacher {names[0]!r} gives logits and no BiLSTM states;"
+            " set gamma and kappa to 0"
+        )
+    if student.start != "random":
+        raise InputError(
+            f"{where}: {student.label}: external teacher {names[0]!r} has no {student.start} to start from;"
+            ' write start="random"'
+        )
+
+
 def _check_teacher(teacher: Teacher, where: str) -> None:
     if not isinstance(teacher, Teacher):
         raise InputError(f"{where}: teachers has {teacher!r:.60}; write Teacher(head=...)")
+    if teacher.external:
+        if not isinstance(teacher.external, str):
+            raise InputError(f"{where}: Teacher(external={teacher.external!r:.60}); write a name of kd-jax teach")
+        if teacher != Teacher(external=teacher.external):
+            raise InputError(
+                f"{where}: Teacher(external={teacher.external!r}) has no head, model or seeds; leave them out"
+            )
     _check_kind(teacher, where)
     value, known = teacher.seeds, ("own", "first", "every")
     if isinstance(value, tuple):

@@ -14,7 +14,7 @@ FLOORS = [
     {"models", "report"},
     {"training", "tagging"},
     {"distill", "cost", "export"},
-    {"sweep", "bench", "tag", "ship", "card", "doctor", "vectors", "list_models", "clean"},
+    {"sweep", "bench", "tag", "ship", "card", "doctor", "teach", "vectors", "list_models", "clean"},
     {"main"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -300,7 +300,7 @@ def test_every_flag_that_takes_a_path_is_one_of_the_shared_type():
         ("bench", "--json"), ("bench", "--hlo"),
         ("evaluation", "--model"), ("evaluation", "--test"), ("evaluation", "--train"), ("evaluation", "--errors"),
         ("evaluation", "--json"), ("vectors", "--data_dir"), ("vectors", "--text"),
-        ("vectors", "--words"), ("vectors", "--out"),
+        ("vectors", "--words"), ("vectors", "--out"), ("teach", "--data_dir"), ("teach", "--workdir"),
     }  # fmt: skip
 
 

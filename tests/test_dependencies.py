@@ -25,6 +25,7 @@ INDIRECT = {"flatbuffers"}  # jax.export imports it, and jax does not declare it
 LAZY = {
     "curves.py",
     "encoder.py",
+    "token_classifier.py",
     "remote.py",
     "cluster.py",
 }  # imported by functions alone, where an extra is asked for

@@ -74,10 +74,7 @@ class Encoder:
 
     def pieces(self, ids: Sequence[int], advance: Callable[[int], None] = lambda _: None) -> Float32[np.ndarray, "P H"]:
         """Pieces of the tokenizer, each encoded alone as a word is, [P, H]; errors as for `words`."""
-        letter = self.tokenizer(" a", return_special_tokens_mask=True)
-        marks = letter["special_tokens_mask"]
-        start = letter["input_ids"][: marks.index(0)]
-        end = letter["input_ids"][len(marks) - marks[::-1].index(0) :]
+        start, end = edges(self.tokenizer)
         whole = [[*start, i, *end] for i in ids]
         used = [[False] * len(start) + [True] + [False] * len(end)] * len(whole)
         return self._means(whole, used, advance)[0]
@@ -126,6 +123,13 @@ class Encoder:
         return means, known
 
 
+def edges(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer puts before a text and after it, such as [CLS] and [SEP]."""
+    letter = tokenizer(" a", return_special_tokens_mask=True)
+    marks = letter["special_tokens_mask"]
+    return letter["input_ids"][: marks.index(0)], letter["input_ids"][len(marks) - marks[::-1].index(0) :]
+
+
 def open_encoder(path: Path) -> Encoder:
     """An encoder from its folder; nothing is fetched from anywhere, no pickle is read, no code of the folder is run.
 
@@ -135,6 +139,26 @@ def open_encoder(path: Path) -> Encoder:
     Raises:
         InputError: where transformers or torch is not installed, or the folder lacks one of these or holds another
             kind of model.
+    """
+    tokenizer, model, missing = open_pretrained(path, "AutoModel")
+    # Weights that are missing would be drawn at random; the pooler's are not used.
+    if missing:
+        raise InputError(f"{path}: its weights lack {len(missing)} arrays, such as {missing[0]}; get it anew")
+    return Encoder(path, int(model.config.hidden_size), tokenizer, model)
+
+
+def open_pretrained(path: Path, kind: str) -> tuple[Any, Any, list[str]]:
+    """A model of transformers and its tokenizer, from their folder.
+
+    Args:
+        path: the folder.
+        kind: the class of transformers that reads it, such as "AutoModel".
+
+    Returns:
+        Tokenizer; model, in float32 on the CPU, for reading; names of arrays that the folder lacks, the pooler's aside.
+
+    Raises:
+        InputError: as of `open_encoder`.
     """
     _check(path)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -148,19 +172,18 @@ def open_encoder(path: Path) -> Encoder:
     transformers.logging.disable_progress_bar()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model, report = transformers.AutoModel.from_pretrained(
+        if getattr(tokenizer, "add_prefix_space", True) is False:  # byte-level: a word is spelt as within a text
+            tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, add_prefix_space=True)
+        model, report = getattr(transformers, kind).from_pretrained(
             path, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as fault:
         raise InputError(f"{path}: transformers can't read it: {brief(fault)}") from None
     except Exception as fault:  # safetensors and tokenizers raise kinds of their own, which derive from Exception only
         raise InputError(f"{path}: damaged: {brief(fault)}; get it anew") from None
-    # Weights that are missing would be drawn at random; the pooler's are not used.
-    if missing := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
-        raise InputError(f"{path}: its weights lack {len(missing)} arrays, such as {missing[0]}; get it anew")
     if model.config.is_encoder_decoder or "input_ids" not in inspect.signature(model.forward).parameters:
         raise InputError(f"{path}: a {model.config.model_type}, no encoder of text; give one such as a BERT")
-    return Encoder(path, int(model.config.hidden_size), tokenizer, model.eval())
+    return tokenizer, model.eval(), sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
 
 
 def _check(path: Path) -> None:

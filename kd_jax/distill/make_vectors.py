@@ -1,15 +1,11 @@
 """The command that distils word vectors: whose words, by which encoder, into which file."""
 
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kd_jax.corpora.overlap import TRAINING
 from kd_jax.corpora.registry import load
@@ -17,7 +13,7 @@ from kd_jax.distill.distilled_words import distill_words, named, write_words
 from kd_jax.distill.encoder import open_encoder
 from kd_jax.distill.word_lists import corpus_forms, listed_forms, spellings, styles_of, text_forms
 from kd_jax.errors import InputError, nearest
-from kd_jax.runtime.progress import PLAIN_EVERY, clock
+from kd_jax.runtime.progress import counting
 from kd_jax.settings import WordConfig
 
 
@@ -67,7 +63,7 @@ def make_vectors(request: VectorsRequest, console: Console) -> str:
     keys = spellings(forms, request.spelling)
     encoder = open_encoder(folder)
     pieces = encoder.word_pieces()
-    with _progress(console, len(keys) + (len(pieces[0]) if pieces else 0)) as advance:
+    with counting(console, len(keys) + (len(pieces[0]) if pieces else 0), "encoding", "words and pieces") as advance:
         distilled = distill_words(encoder, keys, request.dim, advance)
     spelling = {"lowercase": request.spelling.lowercase, "zero_digits": request.spelling.zero_digits}
     about = {"encoder": folder.resolve().name, "words of": sources, "upper_bound": request.upper_bound}
@@ -116,27 +112,3 @@ def _words(request: VectorsRequest) -> tuple[Counter[str], list[str]]:
         forms += listed_forms(request.words)
         sources.append(str(request.words))
     return forms, sources
-
-
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[Any]:
-    """A bar with ETA on a terminal, plain lines elsewhere; yields a function to call with how many more are done."""
-    columns = (TextColumn("encoding"), BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"))
-    times = (TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
-    live = console.is_terminal and console.file.isatty()
-    began = last_line = time.monotonic()
-    done = 0
-    with Progress(*columns, *times, console=console, transient=True, disable=not live) as bar:
-        task = bar.add_task("encoding", total=total)
-
-        def advance(count: int) -> None:
-            nonlocal done, last_line
-            done += count
-            bar.advance(task, count)
-            now = time.monotonic()
-            if not live and now - last_line > PLAIN_EVERY:
-                last_line = now
-                left = clock((now - began) * (total - done) / max(done, 1))
-                console.print(f"{done / total:4.0%}  {done:,} of {total:,} words and pieces  ETA {left}")
-
-        yield advance

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 
 from kd_jax.errors import InputError
 from kd_jax.structs import Array, Outputs
@@ -34,22 +34,24 @@ class Moments(NamedTuple):
     square: float
 
 
-def moments(values: Float[Array, "N D"], *, centred: bool) -> Moments:
+def moments(values: Float[Array, "N D"], known: Bool[np.ndarray, "N"] | None = None, *, centred: bool) -> Moments:
     """Those of a teacher's output.
 
     Args:
         values: of every token that is matched; of logits, of the labels that the task has and of no others, [N, D].
+        known: tokens that the teacher says something of; None for all.
         centred: whether a token's mean over its columns is taken off first: of logits it is, since a softmax or a CRF
             knows nothing of a shift.
     """
     # In two passes, mean first: the difference of the mean square and the squared mean would lose the digits of a small
     # variance about a large mean.
     n, width = values.shape
+    n = n if known is None else int(known.sum())
     mean, square = np.zeros(width), 0.0
-    for chunk in _chunks(values, centred=centred):
-        mean += chunk.sum(0) / n
+    for chunk in _chunks(values, known, centred=centred):
+        mean += chunk.sum(0) / max(n, 1)
         square += float(np.square(chunk).sum())
-    spread = sum(float(np.square(chunk - mean).sum()) for chunk in _chunks(values, centred=centred))
+    spread = sum(float(np.square(chunk - mean).sum()) for chunk in _chunks(values, known, centred=centred))
     return Moments(n, mean, spread, square)
 
 
@@ -89,12 +91,12 @@ def hidden_scale(states: Float[Array, "N H"]) -> float:
     return variance(moments(states, centred=False))
 
 
-def moments_of(outputs: Outputs) -> Outputs:
-    """Moments of every field, [N, ...]; None for a field that is None."""
+def moments_of(outputs: Outputs, known: Bool[np.ndarray, "N"] | None = None) -> Outputs:
+    """Moments of every field, [N, ...]; None for a field that is None. Tokens that are not known do not count."""
     logits, *hidden = outputs
     return Outputs(
-        None if logits is None else moments(logits, centred=True),
-        *(None if x is None else moments(x, centred=False) for x in hidden),
+        None if logits is None else moments(logits, known, centred=True),
+        *(None if x is None else moments(x, known, centred=False) for x in hidden),
     )
 
 
@@ -103,7 +105,11 @@ def scales(of: Outputs) -> Outputs:
     return Outputs(*(None if x is None else variance(x) for x in of))
 
 
-def _chunks(values: Float[Array, "N D"], *, centred: bool) -> Iterator[Float64[np.ndarray, "_ D"]]:
+def _chunks(
+    values: Float[Array, "N D"], known: Bool[np.ndarray, "N"] | None, *, centred: bool
+) -> Iterator[Float64[np.ndarray, "_ D"]]:
     for first in range(0, len(values), ROWS):
         chunk = np.asarray(values[first : first + ROWS]).astype(np.float64)
+        if known is not None:
+            chunk = chunk[known[first : first + ROWS]]
         yield chunk - chunk.mean(1, keepdims=True) if centred else chunk

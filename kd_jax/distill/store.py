@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from kd_jax.distill.scale import Moments, moments_of, together
 from kd_jax.errors import InputError, brief
@@ -36,10 +36,12 @@ class Stored(NamedTuple):
     Attributes:
         outputs: fields [N, width], or None.
         moments: `Moments` of each field, or None.
+        known: tokens that the teacher says something of, [N]; the others' rows are 0. None for all.
     """
 
     outputs: Outputs
     moments: Outputs
+    known: Bool[np.ndarray, "N"] | None = None
 
 
 class StaleError(Exception):
@@ -58,28 +60,32 @@ def write(
     Args:
         folder: where it goes.
         source: what it was made from, in plain JSON types; reading asks for the same.
-        shape: number of tokens N, and the width of each field.
+        shape: number of tokens N, and the width of each field; 0 for one that the teacher does not have.
         dtype: "float32", "bfloat16" or "float16".
-        chunks: rows, [n] of 0 .. N - 1, and their outputs, [n, width].
+        chunks: rows, [n] of 0 .. N - 1, and their outputs, [n, width]. Rows that never come are tokens that the teacher
+            says nothing of: they are kept as such, and no student hears of them.
 
     Raises:
         InputError: where the disk refuses; nothing is then left behind.
     """
     count, widths = shape
+    known = np.zeros(count, bool)
     with whole_folder(folder, (MANIFEST, "*.npy")) as partial:
         arrays = {
             name: _allocated(partial / f"{name}.npy", _ON_DISK[dtype], (count, width))
             for name, width in widths._asdict().items()
         }
         for rows, outputs in chunks:
+            known[rows] = True
             for name, values in outputs._asdict().items():
                 narrow = np.asarray(values).astype(jnp.dtype(dtype))  # numpy alone knows no bfloat16
                 arrays[name][rows] = narrow.view(_ON_DISK[dtype])
         for array in arrays.values():
             array.flush()
-        of_fields = moments_of(Outputs(**{name: array.view(jnp.dtype(dtype)) for name, array in arrays.items()}))
-        del arrays
-        manifest = {
+        fields = Outputs(**{name: array.view(jnp.dtype(dtype)) for name, array in arrays.items()})
+        of_fields = moments_of(fields, None if known.all() else known)
+        del arrays, fields
+        manifest: dict[str, Any] = {
             "format": FORMAT,
             "source": source,
             "dtype": dtype,
@@ -90,6 +96,8 @@ def write(
             },
             "moments": {name: of._asdict() | {"mean": of.mean.tolist()} for name, of in of_fields._asdict().items()},
         }
+        if not known.all():
+            manifest["unknown"] = np.flatnonzero(~known).tolist()
         manifest["sha256"] = digest(manifest)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
@@ -100,6 +108,29 @@ def _allocated(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> Any:
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
+
+
+def source(folder: Path) -> dict[str, Any]:
+    """What stored knowledge was made from, as its manifest says.
+
+    Raises:
+        StaleError: where there is none, or it is damaged.
+    """
+    try:
+        return dict(_manifest(folder)["source"])
+    except FileNotFoundError as missing:
+        raise StaleError(f"{missing.filename}: missing") from None
+    except (*DAMAGED_ARRAYS, AttributeError) as fault:
+        raise StaleError(f"{folder}: can't be read ({brief(fault)})") from None
+
+
+def _manifest(folder: Path) -> Any:
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if manifest["format"] != FORMAT:
+        raise StaleError(f"{folder}: format {manifest['format']!s:.40}, this version writes {FORMAT}")
+    if manifest.pop("sha256", None) != digest(manifest):
+        raise StaleError(f"{folder / MANIFEST}: damaged, its checksum differs")
+    return manifest
 
 
 def read(folder: Path, source: dict[str, Any]) -> Stored:
@@ -116,15 +147,11 @@ def read(folder: Path, source: dict[str, Any]) -> Stored:
         StaleError: where there is none, it is of another source or version, or it is damaged.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise StaleError(f"{folder}: format {manifest['format']!s:.40}, this version writes {FORMAT}")
-        if manifest.pop("sha256", None) != digest(manifest):
-            raise StaleError(f"{folder / MANIFEST}: damaged, its checksum differs")
+        manifest = _manifest(folder)
         if manifest["source"] != source:
             wrong = [key for key in source if manifest["source"].get(key) != source[key]]
             raise StaleError(f"{folder}: made from another {' and '.join(wrong) or 'source'}")
-        dtype = manifest["dtype"]
+        dtype, known = manifest["dtype"], _known(manifest)
         fields, of_fields = {}, {}
         for name in Outputs._fields:
             path, expected = folder / f"{name}.npy", manifest["arrays"][name]
@@ -136,12 +163,31 @@ def read(folder: Path, source: dict[str, Any]) -> Stored:
             if array.dtype != _ON_DISK[dtype]:
                 raise StaleError(f"{path}: holds {array.dtype}, which is not how {dtype} is stored")
             fields[name] = array.view(jnp.dtype(dtype))
-            of_fields[name] = _moments(manifest["moments"][name], array.shape)
+            if known is not None and len(known) != len(array):
+                raise StaleError(f"{folder / MANIFEST}: damaged, it knows of other tokens")
+            count = len(array) if known is None else int(known.sum())
+            of_fields[name] = _moments(manifest["moments"][name], (count, array.shape[1]))
     except FileNotFoundError as missing:
         raise StaleError(f"{missing.filename}: missing") from None
     except (*DAMAGED_ARRAYS, AttributeError) as fault:
         raise StaleError(f"{folder}: can't be read ({brief(fault)})") from None
-    return Stored(Outputs(**fields), Outputs(**of_fields))
+    return Stored(Outputs(**fields), Outputs(**of_fields), known)
+
+
+def _known(manifest: dict[str, Any]) -> Bool[np.ndarray, "N"] | None:
+    """Tokens that are known, as a manifest has them.
+
+    Raises:
+        ValueError: where it has something else.
+    """
+    if "unknown" not in manifest:
+        return None
+    rows, count = manifest["unknown"], manifest["tokens"]
+    if type(count) is not int or not all(type(row) is int and 0 <= row < count for row in rows):
+        raise ValueError("unknown tokens that are none")
+    known = np.ones(count, bool)
+    known[rows] = False
+    return known
 
 
 def _moments(kept: Any, shape: tuple[int, ...]) -> Moments:
@@ -167,15 +213,21 @@ def join(parts: Iterable[Stored], wanted: Outputs) -> Stored:
 
     Returns:
         Host arrays [N_1 + N_2 + ..., width]; None for a field that is not read.
+
+    Raises:
+        InputError: where there is no knowledge at all, or none of a field that is read.
     """
     every = list(parts)
     if not every:
         raise InputError("no knowledge to join")
-    columns, of_columns = (
-        zip(*(part.outputs for part in every), strict=True),
-        zip(*(p.moments for p in every), strict=True),
-    )
+    columns = [*zip(*(part.outputs for part in every), strict=True)]
+    of_columns = [*zip(*(part.moments for part in every), strict=True)]
+    for name, use, column in zip(Outputs._fields, wanted, columns, strict=True):
+        if use and not column[0].shape[1]:
+            raise InputError(f"a teacher that gives no {name} can't be matched in it: give that term the weight 0")
+    tokens = [np.ones(len(p.outputs.logits), bool) if p.known is None else p.known for p in every]
     return Stored(
         Outputs(*(np.concatenate(column) if use else None for column, use in zip(columns, wanted, strict=True))),
         Outputs(*(together(column) if use else None for column, use in zip(of_columns, wanted, strict=True))),
+        None if all(part.known is None for part in every) else np.concatenate(tokens),
     )

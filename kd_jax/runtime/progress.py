@@ -3,6 +3,8 @@
 import json
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -136,6 +138,40 @@ class ProgressMeter:
         if self._curves is not None:
             self._curves.add(fields)
         _append(self._metrics, (json.dumps({"time": round(time.time(), 3), **fields}) + "\n").encode())
+
+
+@contextmanager
+def counting(console: Console, total: int, what: str, units: str) -> Iterator[Callable[[int], None]]:
+    """A bar with ETA on a terminal, plain lines elsewhere, for work that is no training.
+
+    Args:
+        console: where it is shown.
+        total: how many units there are.
+        what: is done, such as "encoding".
+        units: for people, such as "words".
+
+    Yields:
+        A function to call with how many more are done.
+    """
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"))
+    times = (TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+    live = console.is_terminal and console.file.isatty()
+    began = last_line = time.monotonic()
+    done = 0
+    with Progress(*columns, *times, console=console, transient=True, disable=not live) as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(count: int) -> None:
+            nonlocal done, last_line
+            done += count
+            bar.advance(task, count)
+            now = time.monotonic()
+            if not live and now - last_line > PLAIN_EVERY:
+                last_line = now
+                left = clock((now - began) * (total - done) / max(done, 1))
+                console.print(f"{done / max(total, 1):4.0%}  {done:,} of {total:,} {units}  ETA {left}")
+
+        yield advance
 
 
 def _append(metrics: Path, lines: bytes) -> None:

@@ -16,7 +16,8 @@ class ModelSpec:
     """One model to train: a lane of a lane group.
 
     Attributes:
-        kind: single-task model, multi-task model or student.
+        kind: single-task model, multi-task model or student; "external" for a teacher that is none of ours, which has
+            no seed, weights or parameters, and whose folder has what it said.
         label: the table's column.
         head: its output layer.
         corpora: what it is trained on.
@@ -29,7 +30,7 @@ class ModelSpec:
         learning_rate: of this lane; None for the run's.
     """
 
-    kind: Kind
+    kind: Kind | Literal["external"]
     label: str
     head: Head
     corpora: tuple[str, ...]

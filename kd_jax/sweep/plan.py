@@ -1,12 +1,13 @@
 """What an experiment has to train: its models, each with an id, in lane groups that are one program each."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from kd_jax.data.pipeline import Length
+from kd_jax.distill.external import folder_of
 from kd_jax.experiment import Experiment, Student
 from kd_jax.runtime.files import digest
 from kd_jax.settings import DistillConfig, Head, Settings, override, to_dict
@@ -37,6 +38,7 @@ class Plan:
         workdir: where models go.
         targets: the corpora that single-task models and students are trained for; teachers learn from all.
         vectors: hash of the file of pretrained word vectors; "" without.
+        externals: hash of what teachers that are none of ours said, by (name, corpus).
     """
 
     experiment: Experiment
@@ -47,6 +49,7 @@ class Plan:
     workdir: Path
     targets: tuple[str, ...]
     vectors: str = ""
+    externals: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @cached_property
     def fixed(self) -> tuple[LaneGroup, ...]:
@@ -66,7 +69,7 @@ class Plan:
         hidden: dict[tuple[str, Head, tuple[str, ...], str], LaneGroup] = {}
         for on, specs in wanted:
             for spec in specs:
-                if spec.folder not in known:
+                if spec.kind != "external" and spec.folder not in known:
                     known.add(spec.folder)
                     corpora = tuple(self.corpora) if spec.kind == "MTM" else on
                     key = (spec.kind, spec.head, corpora, spec.protocol)
@@ -131,18 +134,28 @@ class Plan:
 
     def _own_teachers(self, student: Student) -> bool:
         kinds = self.experiment.teachers if student.teachers is None else student.teachers
-        return all((teacher.seeds or self.settings.distill.teacher) == "own" for teacher in kinds)
+        ours = [teacher for teacher in kinds if not teacher.external]
+        return bool(ours) and all((teacher.seeds or self.settings.distill.teacher) == "own" for teacher in ours)
 
     def _teachers(self, student: Student, seed: int, name: str, protocol: str) -> tuple[ModelSpec, ...]:
         """Who teaches a student of a seed on a corpus."""
         specs: list[ModelSpec] = []
         for teacher in self.experiment.teachers if student.teachers is None else student.teachers:
+            if teacher.external:
+                specs.append(self._external(teacher.external, name, protocol))
+                continue
             which = teacher.seeds or self.settings.distill.teacher
             named = {"own": (seed,), "first": self.seeds[:1], "every": self.seeds}
             seeds = which if isinstance(which, tuple) else named[which]
             corpora = tuple(self.corpora) if teacher.model == "MTM" else (name,)
             specs += self._plain(teacher.model, teacher.head, corpora, seeds, protocol).specs
         return tuple(specs)
+
+    def _external(self, teacher: str, name: str, protocol: str) -> ModelSpec:
+        folder, of_outputs = folder_of(self.workdir, teacher), self.externals[teacher, name]
+        return ModelSpec(
+            "external", teacher, "softmax", (name,), protocol, 0, GOLD_ONLY, folder, of_outputs, of_outputs
+        )
 
     def plain(self, kind: Kind, head: Head, name: str) -> LaneGroup:
         """The single-task models of a corpus, or the multi-task ones that know it, one of every seed."""

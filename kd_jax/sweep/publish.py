@@ -74,7 +74,7 @@ def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, manifest: M
     return Row(
         experiment=plan.experiment.name,
         corpus=corpus,
-        model=spec.kind,
+        model=group.kind,
         head=group.head,
         **manifest.weights._asdict(),
         seed=spec.seed,

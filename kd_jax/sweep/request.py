@@ -27,6 +27,7 @@ from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.settings import SMALL, Settings, WordConfig, override
 from kd_jax.structs import Corpus
 from kd_jax.sweep.disk import add_rows, disk, short_of
+from kd_jax.sweep.externals import external_ids
 from kd_jax.sweep.forecast import CostModel, plan_table
 from kd_jax.sweep.grid import parse_grid, with_grid
 from kd_jax.sweep.group import RunContext
@@ -135,9 +136,12 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     hashes = {corpus.name: corpus_hash(corpus) for corpus in corpora}
     vectors, of_vectors = _read_vectors(settings[0].model.words, corpora)
     plans = [
-        Plan(experiment, of_experiment, hashes, seeds, request.protocol, request.place, targets, of_vectors)
+        Plan(
+            experiment, of_experiment, hashes, seeds, request.protocol, request.place, targets, of_vectors,
+            external_ids(experiment, {c.name: c for c in corpora}, hashes, targets, request.protocol, request.place),
+        )
         for experiment, of_experiment in zip(experiments, settings, strict=True)
-    ]
+    ]  # fmt: skip
     for plan in plans:
         _check(plan)
     check_material(plans, corpora)
@@ -171,6 +175,11 @@ def _check(plan: Plan) -> None:
         raise InputError(
             "distill.ensemble=devel weighs teachers by their F1 on devel, which they would be trained on;"
             " use --protocol=train, or distill.ensemble=uniform"
+        )
+    if teachers > 1 and plan.settings.distill.ensemble == "devel" and plan.externals:
+        raise InputError(
+            "distill.ensemble=devel weighs teachers by their F1 on devel, which external ones do not have;"
+            " use distill.ensemble=uniform"
         )
 
 

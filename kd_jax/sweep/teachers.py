@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from kd_jax.distill import cache as library
 from kd_jax.distill import store
 from kd_jax.distill.ensemble import mean_logits
+from kd_jax.distill.external import read_external
 from kd_jax.distill.scale import moments_of, scales, variance
 from kd_jax.distill.upkeep import KNOWLEDGE, make_room
 from kd_jax.errors import InputError
@@ -44,7 +46,28 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     units = [variance(teacher.moments.logits) for teacher in of_each] if scaled else None
     outputs = mean_logits([teacher.outputs for teacher in of_each], weights, units)
     transitions = mean_transitions(group.teachers, group.corpora[0], weights)
-    return Knowledge(outputs, scales(moments_of(outputs) if several else of_each[0].moments), transitions)
+    known = _known_tokens(sweep_data, group, queries, [teacher.known for teacher in of_each])
+    moments = moments_of(outputs, known) if several else of_each[0].moments
+    return Knowledge(outputs, scales(moments), transitions, known)
+
+
+def _known_tokens(
+    sweep_data: SweepData,
+    group: LaneGroup,
+    queries: Sequence[library.TeacherQuery],
+    of_each: Sequence[Bool[np.ndarray, "N"] | None],
+) -> Bool[np.ndarray, "N"] | None:
+    """Tokens of which every teacher says something; None for all."""
+    masks = [known for known in of_each if known is not None]
+    if not masks:
+        return None
+    known = np.logical_and.reduce(masks)
+    if group.settings.distill.match in {"posteriors", "structure"}:
+        # A chain is matched as a whole or not at all: a hole in it would join what does not stand together.
+        lengths = [len(sentence.tokens) for query in queries for sentence in _sentences(sweep_data, query)]
+        starts = np.cumsum([0, *lengths[:-1]])
+        known = np.repeat(np.logical_and.reduceat(known, starts), lengths)
+    return known
 
 
 def mean_transitions(
@@ -123,18 +146,41 @@ def _known(
     query: library.TeacherQuery,
     context: RunContext,
 ) -> store.Stored:
+    if teacher.kind == "external":
+        return _external(sweep_data, teacher, query, context)
+
     def sentences() -> list[Sentence]:
-        of_split = sweep_data.corpora[query.corpus].splits[query.split]
-        return list(of_split if query.chosen is None else (of_split[i] for i in query.chosen))
+        return _sentences(sweep_data, query)
 
     def place_of(spec: ModelSpec, of_query: library.TeacherQuery) -> Path:
         return context.workdir / KNOWLEDGE / spec.model_id / of_query.name
 
     def room(needed: int) -> None:
-        together = {place_of(spec, of_query) for spec in group.teachers for of_query in _queries(sweep_data, group)}
+        together = {place_of(spec, of_query) for spec in ours for of_query in _queries(sweep_data, group)}
         make_room(context.workdir, needed, plan.settings.saving.knowledge_gb, together, context.meter.log)
 
+    ours = [spec for spec in group.teachers if spec.kind != "external"]
     dtype = plan.settings.distill.dtype
     parameters = checksum(teacher, context.status)
     place, log = place_of(teacher, query), context.meter.log
     return library.load_or_compute(teacher.folder, parameters, place, query, dtype, sentences, log, room)
+
+
+def _external(
+    sweep_data: SweepData, teacher: ModelSpec, query: library.TeacherQuery, context: RunContext
+) -> store.Stored:
+    """What a teacher that is none of ours said of some sentences of a split, of which all of it is stored."""
+    stored = read_external(context.workdir, teacher.label, query)
+    if query.chosen is None:
+        return stored
+    lengths = [len(sentence.tokens) for sentence in sweep_data.corpora[query.corpus].splits[query.split]]
+    ends = np.cumsum(lengths)
+    rows = np.concatenate([np.arange(0), *(np.arange(ends[i] - lengths[i], ends[i]) for i in query.chosen)])
+    outputs = Outputs(*(x[rows] for x in stored.outputs))
+    known = None if stored.known is None else stored.known[rows]
+    return store.Stored(outputs, moments_of(outputs, known), known)
+
+
+def _sentences(sweep_data: SweepData, query: library.TeacherQuery) -> list[Sentence]:
+    of_split = sweep_data.corpora[query.corpus].splits[query.split]
+    return list(of_split if query.chosen is None else (of_split[i] for i in query.chosen))

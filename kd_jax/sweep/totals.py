@@ -108,7 +108,7 @@ def knowledge_bytes(plan: Plan, sweep_data: SweepData) -> Iterator[tuple[tuple[s
         if group.foreign:
             foreign = out_of_corpus_sentences(sweep_data, group)
             tokens_of |= {place: chosen_tokens(sweep_data, {place: indices}) for place, indices in foreign.items()}
-        for teacher in group.teachers:
+        for teacher in (spec for spec in group.teachers if spec.kind != "external"):
             for (name, split), tokens in tokens_of.items():
                 yield (teacher.model_id, corpus_of_student.name, name, split), tokens * width * size
 

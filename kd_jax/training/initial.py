@@ -33,7 +33,10 @@ def log_frequencies(tokens: Tokens, sentences: Int[np.ndarray, "N"], task: int) 
 
 
 def mean_logits(
-    logits: Float[np.ndarray, "tokens K"], tokens: Tokens, sentences: Int[np.ndarray, "N"]
+    logits: Float[np.ndarray, "tokens K"],
+    tokens: Tokens,
+    sentences: Int[np.ndarray, "N"],
+    known: Bool[np.ndarray, "tokens"] | None = None,
 ) -> Float[np.ndarray, "K"]:
     """A teacher's mean logits over some sentences' tokens, centred over labels: the constant student of lowest error.
 
@@ -41,11 +44,13 @@ def mean_logits(
         logits: the teacher's, of all tokens, [N, K].
         tokens: of the student.
         sentences: indices.
+        known: tokens that the teacher says something of; None for all.
 
     Returns:
         [K] float32.
     """
-    mean = np.asarray(logits[tokens.positions(sentences)], np.float32).mean(0)
+    positions = tokens.positions(sentences)
+    mean = np.asarray(logits[positions if known is None else positions[known[positions]]], np.float32).mean(0)
     return (mean - mean.mean()).astype(np.float32)  # a shift of all logits changes no probability
 
 

@@ -119,12 +119,12 @@ class Job:
     def start(self) -> Start:
         """What the lanes start from: output biases from labels and from the teacher, word vectors, transitions."""
         tokens, teacher = self.tokens, self.knowledge
-        logits = None if teacher is None else teacher.outputs.logits
+        logits, known = (None, None) if teacher is None else (teacher.outputs.logits, teacher.known)
         return Start(
             label_bias=np.stack(
                 [log_frequencies(tokens, of_task, task) for task, of_task in enumerate(self.sentences)]
             ),
-            teacher_bias=None if logits is None else mean_logits(logits, tokens, self.sentences[0]),
+            teacher_bias=None if logits is None else mean_logits(logits, tokens, self.sentences[0], known),
             transitions=None if teacher is None or self.head == "softmax" else teacher.transitions,
             vectors=self.vectors,
             parameters=self.parameters,

@@ -24,15 +24,18 @@ class Knowledge(NamedTuple):
             them; read by standardised errors only.
         transitions: of its CRF, what it rules out included; None for a softmax teacher. Read by `posteriors` and
             `structure` only.
+        known: tokens that the teacher says something of, [R, T] or [N]; the others are not matched. None for all.
     """
 
     outputs: Outputs
     scale: Outputs
     transitions: Transitions | None = None
+    known: Bool[Array, "*tokens"] | None = None
 
     def at(self, token: Int[Array, "..."]) -> "Knowledge":
         """What is known of some tokens, such as a batch's, [R, T], of outputs of all tokens."""
-        return self._replace(outputs=Outputs(*(None if x is None else x[token] for x in self.outputs)))
+        outputs = Outputs(*(None if x is None else x[token] for x in self.outputs))
+        return self._replace(outputs=outputs, known=None if self.known is None else self.known[token])
 
 
 class Sentences(NamedTuple):

@@ -134,7 +134,9 @@ def batch_loss(
     if settings.train.label_smoothing:
         smoothed = losses.uniform_cross_entropy(student.logits, targets.valid, targets.labelled)
         gold += settings.train.label_smoothing * (smoothed - gold)
-    where = Sentences(inputs.mask, inputs.starts, jnp.expand_dims(targets.valid, (0, 1)))
+    known = None if targets.teacher is None else targets.teacher.known
+    matched = inputs.mask if known is None else inputs.mask & known
+    where = Sentences(matched, inputs.starts, jnp.expand_dims(targets.valid, (0, 1)))
     gold_term = losses.Term(gold, targets.labelled.sum())
     terms = loss_terms(gold_term, student, transitions, targets.teacher, where, weights.tau, settings.distill)
     return losses.total(terms, weights)

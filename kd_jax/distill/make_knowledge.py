@@ -1,0 +1,197 @@
+"""The command that asks a teacher that is none of ours: about which text, in whose labels, kept where."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+from rich.console import Console
+
+from kd_jax import cli
+from kd_jax.corpora.overlap import TRAINING
+from kd_jax.corpora.registry import corpus_hash, find, load
+from kd_jax.distill import store
+from kd_jax.distill.cache import TeacherQuery
+from kd_jax.distill.external import DTYPE, folder_of, source_of
+from kd_jax.distill.given_outputs import SUFFIXES, GivenOutputs, read_outputs
+from kd_jax.distill.label_names import LabelMap, map_labels
+from kd_jax.distill.token_classifier import TokenClassifier, open_classifier
+from kd_jax.errors import InputError, nearest
+from kd_jax.evaluation.scores import score
+from kd_jax.experiment import sample_corpora
+from kd_jax.runtime.files import locked
+from kd_jax.runtime.progress import counting
+from kd_jax.structs import Corpus, Outputs, Sentence
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class TeachRequest:
+    """What to ask, unchecked; fields as the flags of kd_jax.teach.
+
+    Attributes:
+        teacher: what --from says.
+    """
+
+    teacher: str | None = None
+    name: str | None = None
+    data_dir: Path | None = None
+    datasets: Sequence[str] | None = None
+    scheme: str | None = None
+    entity_type: str | None = None
+    splits: Sequence[str] = TRAINING
+    on: Sequence[str] = ()
+    test: bool = False
+    workdir: Path | None = None
+
+
+class _Read(NamedTuple):
+    """A split that the teacher is asked about.
+
+    Attributes:
+        query: what names it.
+        labels: the corpus's in whose labels it answers.
+        sentences: of the split.
+        speaker: who answers, with a method `logits`.
+        to_corpus: its labels as these.
+        keep: whether the answer is stored.
+    """
+
+    query: TeacherQuery
+    labels: tuple[str, ...]
+    sentences: Sequence[Sentence]
+    speaker: Any
+    to_corpus: LabelMap
+    keep: bool
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        where = f"{self.query.corpus} {self.query.split}"
+        return where if self.query.branch == self.query.corpus else f"{where}, in {self.query.branch}'s labels"
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(sentence.tokens) for sentence in self.sentences)
+
+
+def make_knowledge(request: TeachRequest, console: Console) -> str:
+    """Ask a teacher about corpora and store what it says.
+
+    Args:
+        request: what is wanted.
+        console: where progress goes.
+
+    Returns:
+        What was done, in a few lines.
+
+    Raises:
+        InputError: for whatever is wrong with the teacher or the corpora. Labels, and a file's tokens and numbers, are
+            looked at before anything is written.
+    """
+    data_dir = request.data_dir or sample_corpora()
+    workdir = request.workdir or Path("runs") / data_dir.resolve().name
+    for split in request.splits:
+        if split not in TRAINING:
+            raise InputError(f"--splits={split}: {nearest(split, TRAINING)} How well it does on test: --test")
+    path, is_file = _path(request.teacher)
+    name = path.stem if request.name is None else request.name
+    folder = folder_of(workdir, name)
+    corpora = load(data_dir, request.datasets or None, request.scheme, request.entity_type)
+    others = _others(request, data_dir, corpora)
+    teacher = read_outputs(path) if is_file else open_classifier(path)
+    reads = [*_reads(request, corpora, others, teacher)]
+    if isinstance(teacher, GivenOutputs):
+        teacher.end()
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f"{folder}: what {teacher.title} says"]
+    with locked(folder), counting(console, sum(read.tokens for read in reads), "asking", "tokens") as advance:
+        lines += [
+            _ask(read, folder, source_of(teacher.title, teacher.parameters, read.query), advance) for read in reads
+        ]
+    lines.append(f'an experiment names it: Teacher(external="{name}"), run with --workdir={workdir}')
+    return "\n".join(lines)
+
+
+def _path(teacher: str | None) -> tuple[Path, bool]:
+    """Where the teacher is, and whether it is a file of what it said."""
+    if not teacher:
+        raise InputError(f"--from=hf:FOLDER, or a file that ends in {', '.join(SUFFIXES)}, is needed: the teacher")
+    kind, colon, path = teacher.partition(":")
+    if colon and kind == "hf":
+        return cli.path(path, "folder", "--from=hf:"), False
+    source = cli.path(teacher, "any", "--from=")
+    if source.is_dir():
+        raise InputError(
+            f"--from={teacher}: is a folder; for a model of the Hugging Face library write --from=hf:{teacher}"
+        )
+    return source, True
+
+
+def _others(request: TeachRequest, data_dir: Path, corpora: Sequence[Corpus]) -> list[Corpus]:
+    """The corpora whose sentences are read in the labels of every one of `corpora`."""
+    if not request.on:
+        return []
+    names = [*find(data_dir, request.on)]
+    loaded = {corpus.name: corpus for corpus in corpora}
+    more = [name for name in names if name not in loaded]
+    loaded |= {c.name: c for c in (load(data_dir, more, request.scheme, request.entity_type) if more else ())}
+    return [loaded[name] for name in names]
+
+
+def _reads(
+    request: TeachRequest, corpora: Sequence[Corpus], others: Sequence[Corpus], teacher: GivenOutputs | TokenClassifier
+) -> Iterator[_Read]:
+    for corpus in corpora:
+        names = teacher.names(corpus.labels) if isinstance(teacher, GivenOutputs) else teacher.names
+        to_corpus = map_labels(names, corpus.labels, f"{teacher.title} for {corpus.name}")
+        asked = [(corpus, split) for split in (*request.splits, *["test"] * request.test)]
+        asked += [(other, split) for other in others if other.name != corpus.name for split in request.splits]
+        for of, split in asked:
+            if split in of.splits:
+                sentences, query = of.splits[split], TeacherQuery(corpus.name, of.name, corpus_hash(of), split)
+                speaker: Any = teacher
+                if isinstance(teacher, GivenOutputs):
+                    speaker = teacher.part(sentences, corpus.labels, f"{of.name} {split}")
+                yield _Read(query, corpus.labels, sentences, speaker, to_corpus, split != "test")
+
+
+def _ask(read: _Read, folder: Path, source: dict[str, Any], advance: Advance) -> str:
+    """Store what a teacher says of a split, and say how well it does there."""
+    place, tokens, widths = folder / read.query.name, read.tokens, Outputs(len(read.labels), 0, 0)
+    likeliest = np.zeros(tokens, np.int64)  # O, where it says nothing
+    known = 0
+
+    def answers() -> Iterator[tuple[Int[np.ndarray, "n"], Outputs]]:
+        nonlocal known
+        for rows, logits in read.speaker.logits(read.sentences, advance):
+            mapped = read.to_corpus(logits).astype(np.float32)
+            likeliest[rows] = mapped.argmax(1)
+            known += len(rows)
+            none = np.zeros((len(rows), 0), np.float32)
+            yield rows, Outputs(mapped, none, none)
+
+    if read.keep:
+        store.write(place, source, (tokens, widths), DTYPE, answers())
+    else:
+        for _ in answers():
+            pass
+    lacks = f", {tokens - known:,} of which it says nothing (masked)" if known < tokens else ""
+    parts = [f"{read.title}: {len(read.sentences):,} sentences, {tokens:,} tokens{lacks}"]
+    if read.query.branch == read.query.corpus:
+        parts.append(_scores(read, likeliest))
+    if read.to_corpus.others:
+        parts.append(f"{', '.join(read.to_corpus.others[:6])} count as O")
+    return "; ".join(parts)
+
+
+def _scores(read: _Read, likeliest: Int[np.ndarray, "N"]) -> str:
+    tags, at = [], 0
+    for sentence in read.sentences:
+        tags.append([read.labels[k] for k in likeliest[at : at + len(sentence.tokens)]])
+        at += len(sentence.tokens)
+    of = score([list(sentence.tags) for sentence in read.sentences], tags)
+    return f"F1 {of.f1:.2f} (precision {of.precision:.2f}, recall {of.recall:.2f})"
