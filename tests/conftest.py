@@ -34,6 +34,7 @@ install_import_hook(
 from helpers.runs import corpora  # noqa: E402, F401 - a fixture
 
 from kd_jax.corpora.registry import load  # noqa: E402
+from kd_jax.runtime.device import forget_programs  # noqa: E402
 from kd_jax.structs import Corpus  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -54,6 +55,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # How long an example takes says how busy the machine is, not whether the property holds.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_memory_maps() -> Iterator[None]:
+    """Programs of one test file at a time: those of hundreds of tests hold more memory maps than a process may have."""
+    yield
+    forget_programs()
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,29 @@ def copy_rate(size: int | None = None, repeats: int = 5) -> float:
     return 2 * size / statistics.median(seconds)
 
 
+def forget_programs(share: float = 0.5) -> bool:
+    """Drop compiled programs from memory, if they hold more than a share of the memory maps that a process may have.
+
+    Each program of a CPU takes hundreds of maps, of which Linux allows 65,530: a sweep over many corpora would end
+    with "Cannot allocate memory" though most of the memory is free. What is needed again comes from the cache on disk.
+
+    Args:
+        share: of the maps allowed, 0 to 1, up to which programs are kept.
+
+    Returns:
+        Whether they were dropped; False where the system doesn't say how many there are.
+    """
+    try:
+        held = Path("/proc/self/maps").read_bytes().count(b"\n")
+        allowed = int(Path("/proc/sys/vm/max_map_count").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return False
+    if held <= share * allowed:
+        return False
+    jax.clear_caches()
+    return True
+
+
 def peak_bytes() -> tuple[int, str]:
     """The most memory used so far, and what it is of.
 

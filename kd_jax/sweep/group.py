@@ -14,6 +14,7 @@ from kd_jax.data.dataset import Tokens, gold_tags
 from kd_jax.data.pipeline import stack_lanes
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
+from kd_jax.runtime.device import forget_programs
 from kd_jax.runtime.interrupt import InterruptedRunError, Stop
 from kd_jax.runtime.progress import Meter, clock, counted
 from kd_jax.settings import to_dict
@@ -147,6 +148,7 @@ def train_group(
     meter.log(
         f"{group.title}: {counted(len(specs), 'lane')} in {clock(seconds)}, {rate:,.0f} lane-tokens/s, scoring included"
     )
+    forget_programs()
 
 
 def _settings_of(group: LaneGroup, spec: ModelSpec) -> dict[str, Any]:

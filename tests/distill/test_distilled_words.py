@@ -105,7 +105,7 @@ def test_each_word_is_read_alone(tmp_path):
 
 
 def test_a_word_is_the_mean_of_its_own_pieces(tmp_path):
-    import torch
+    torch = pytest.importorskip("torch")
 
     encoder = open_encoder(tiny_encoder(tmp_path / "bert"))
     cut = encoder.tokenizer("unknown-γ", return_tensors="pt")  # [CLS] un ##known - [UNK] [SEP]

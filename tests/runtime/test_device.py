@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import jax
 
 from kd_jax.runtime import device
 
@@ -48,3 +51,13 @@ def test_rates_and_memory_are_measured():
     peak, of = device.peak_bytes()
     assert 0 < device.forget_peak() <= peak * 1.05
     assert of in {"process", "device"}
+
+
+def test_programs_are_forgotten_only_where_they_hold_many_memory_maps():
+    triple = jax.jit(lambda x: 3 * x)
+    assert triple(2) == 6
+    assert not device.forget_programs(share=1.0)
+    assert triple._cache_size() == 1
+    assert device.forget_programs(share=0.0) == Path("/proc/self/maps").exists()
+    assert triple._cache_size() == (0 if Path("/proc/self/maps").exists() else 1)
+    assert triple(2) == 6
