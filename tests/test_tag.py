@@ -440,3 +440,10 @@ def test_standard_input_as_a_process(folder):
     done = subprocess.run([*command, "nowhere.txt"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("error: nowhere.txt")
+
+
+def test_a_text_beyond_ascii_in_a_locale_that_knows_ascii_only(folder):
+    command = [sys.executable, "-m", "kd_jax.tag", f"--model={folder}", "--format=jsonl", "--text=naïve β XGene1"]
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, env=environment)
+    assert json.loads(done.stdout)["text"] == "naïve β XGene1"

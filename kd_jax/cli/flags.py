@@ -1,5 +1,7 @@
 """The flags of a command while they are defined, and those that several commands share."""
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,8 +26,12 @@ class Flags:
         self.lines: list[tuple[str, str]] = []
 
     def text(self, name: str, default: str | None, about: str, shown: str = "TEXT") -> None:
-        """A text."""
-        self._define(name, default, about, shown, str)
+        """A text; of a locale that knows only ASCII, where Python leaves what is beyond it as surrogates, as UTF-8."""
+
+        def convert(text: str) -> str:
+            return text if text.isascii() else os.fsencode(text).decode(errors="replace")
+
+        self._define(name, default, about, shown, convert if sys.getfilesystemencoding() == "ascii" else str)
 
     def whole(self, name: str, default: int | None, about: str) -> None:
         """A whole number."""
