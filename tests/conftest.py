@@ -22,7 +22,22 @@ CHECKED = (
     *("data.dataset", "data.packing", "data.pieces", "data.pipeline", "data.vectors", "data.vocab", "models"),
     *(
         f"training.{name}"
-        for name in ["initial", "loop", "losses", "mesh", "objective", "projection", "state", "step", "structure"]
+        for name in [
+            *(
+                "execution",
+                "initial",
+                "known",
+                "loop",
+                "losses",
+                "mesh",
+                "objective",
+                "parts",
+                "projection",
+                "state",
+                "step",
+            ),
+            "structure",
+        ]
     ),
     *(f"distill.{name}" for name in ["distilled_words", "encoder", "ensemble", "extract", "piece_fit", "scale"]),
     *("tagging.program", "tagging.rows", "tagging.spans", "evaluation.scores", "evaluation.significance"),

@@ -68,7 +68,7 @@ def undescribed(annotation):
 @pytest.mark.parametrize("room", ROOMS)
 def test_signatures_say_the_axes_of_their_arrays(room):
     bare = []
-    for path in sorted((ROOT / room).glob("*.py")):
+    for path in sorted((ROOT / room).rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
         methods = [node for of in tree.body if isinstance(of, ast.ClassDef) for node in of.body]
         for node in [*tree.body, *methods]:

@@ -21,7 +21,9 @@ from kd_jax.errors import InputError, nearest
 from kd_jax.runtime import device
 from kd_jax.settings import Compute, Settings, override, to_dict
 from kd_jax.structs import Corpus
+from kd_jax.training.execution import choose
 from kd_jax.training.loop import Job
+from kd_jax.training.mesh import lane_mesh
 
 ROWS_TRIED = (1, 2, 4)  # times the rows of a batch, in search of our own best
 
@@ -51,6 +53,8 @@ class Entrant:
     """
 
     def __init__(self, job: Job, dtype: str) -> None:
+        chosen = choose(job.settings, len(job.lanes), lane_mesh(len(job.lanes)))
+        job = replace(job, recurrence=chosen.recurrence)
         self.job, self.dtype, self.lanes = job, dtype, len(job.lanes)
         self.cost = compile_cost(job)
         self.timing = StepTimer(job)

@@ -44,6 +44,8 @@ def programs(request: CompileRequest) -> Iterator[Traced]:
     for lanes in request.lanes:
         job = timing_job(corpora[:1], settings, lanes, STEPS, request.head)
         teacher = timing_job(of_teacher, settings, lanes, STEPS, request.head)
+        if settings.runtime.recurrence == "auto":  # what a run finds to be fastest, unless something is wrong with it
+            job, teacher = (replace(x, recurrence="fused") for x in (job, teacher))
         predicted = [_predicted(x, target) for x in (job, teacher)]
         yield Traced("train", lanes, _steps(job), predicted[0], partial(traced, job, mesh))
         yield Traced("teacher", lanes, _steps(teacher), predicted[1], partial(traced, teacher, mesh))
@@ -54,7 +56,7 @@ def programs(request: CompileRequest) -> Iterator[Traced]:
 def _predicted(job: Job, target: Target) -> int:
     """Bytes on one device that training a job is predicted to take."""
     own = -(-len(job.lanes) // target.chips)
-    return program_bytes(job.settings, extent(job), job.head, own, in_turn=False)
+    return program_bytes(job.settings, extent(job), job.head, own, in_turn=False, tiles=target.platform == "tpu")
 
 
 def _steps(job: Job) -> int:

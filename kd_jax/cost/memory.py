@@ -48,6 +48,7 @@ class Kept(NamedTuple):
 
 
 KEPT = Kept(shared=13.0, task=17.6, inputs=5.1, hidden=0.7, characters=10.9, touched=1.85, branches=3.4)
+TILE = 128  # numbers in a row of a TPU's tile
 AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
 
 
@@ -115,7 +116,9 @@ def activation_bytes(settings: Settings, extent: ProblemSize, head: Head) -> int
     return round(4 * numbers)
 
 
-def program_bytes(settings: Settings, extent: ProblemSize, head: Head, lanes: int, in_turn: bool) -> int:
+def program_bytes(
+    settings: Settings, extent: ProblemSize, head: Head, lanes: int, in_turn: bool, *, tiles: bool = False
+) -> int:
     """What a device holds while it trains: arguments, results and everything on the way, donated memory once.
 
     Args:
@@ -125,6 +128,7 @@ def program_bytes(settings: Settings, extent: ProblemSize, head: Head, lanes: in
         lanes: of this device.
         in_turn: whether the lanes run one after the other, with one lane's activations but a second copy of all
             states, or at the same time, each with activations of its own.
+        tiles: whether word tables are laid out anew for a program, in whole tiles, as on a TPU.
     """
     state, activations = state_bytes(settings, extent, head), activation_bytes(settings, extent, head)
     chunk = extent.steps * (
@@ -135,6 +139,8 @@ def program_bytes(settings: Settings, extent: ProblemSize, head: Head, lanes: in
     on_the_way: float = activations
     if lanes > 1:
         on_the_way = (lanes + 1) * state + activations if in_turn else AT_ONCE * lanes * activations
+    if tiles:
+        on_the_way += lanes * 3 * 4 * extent.word_rows * round_up(settings.model.words.dim, TILE)
     return lanes * (state + chunk) + shared + round(on_the_way)
 
 

@@ -171,8 +171,9 @@ def predicted_bytes(job: Job) -> int:
 def taken(settings: Settings, size: ProblemSize, head: Head, lanes: int) -> int:
     """Bytes of the arrays of some lanes on all local devices, by their shapes."""
     devices = min(lanes, jax.local_device_count())
-    in_turn = jax.default_backend() == "cpu"
-    return devices * program_bytes(settings, size, head, -(-lanes // devices), in_turn)
+    backend = jax.default_backend()
+    own = -(-lanes // devices)
+    return devices * program_bytes(settings, size, head, own, backend == "cpu", tiles=backend == "tpu")
 
 
 def extent(job: Job) -> ProblemSize:

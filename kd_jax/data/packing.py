@@ -16,6 +16,22 @@ from kd_jax.structs import Array
 NO_TOKEN = -1
 
 
+class Known(NamedTuple):
+    """What flat tables say of a batch's tokens and forms; a TPU looks it up row by row, the host while it waits.
+
+    Attributes:
+        chars: characters of the distinct forms, U last, which fills registers, [S, C, U].
+        single: whether a form's word occurs once in training, [S, U].
+        label: gold label of each token, anything on padding, [S, R, T].
+        labelled: whether it is known, anything on padding, [S, R, T].
+    """
+
+    chars: Int32[Array, "*S C U"]
+    single: Bool[Array, "*S U"]
+    label: Int32[Array, "*S R T"]
+    labelled: Bool[Array, "*S R T"]
+
+
 class Batches(NamedTuple):
     """S batches of one shape.
 
@@ -29,6 +45,7 @@ class Batches(NamedTuple):
             exist, so that a scatter drops it, [S, V].
         task: index of the corpus that the batch is from, [S].
         learning_rate: 0 for a batch that only fills up the shape, [S].
+        known: what the flat tables say of these tokens and forms, where the host looked it up; else None.
     """
 
     token: Int32[Array, "*S R T"]
@@ -39,6 +56,20 @@ class Batches(NamedTuple):
     word: Int32[Array, "*S V"]
     task: Int32[Array, "*S"]
     learning_rate: Float32[Array, "*S"]
+    known: Known | None = None
+
+
+def look_up(
+    batches: Batches,
+    chars: Int32[np.ndarray, "F C"],
+    single: Bool[np.ndarray, "F"],
+    label: Int32[np.ndarray, "N"],
+    labelled: Bool[np.ndarray, "N"],
+) -> Batches:
+    """Batches, with any leading axes, and with them what the flat tables, host arrays, say of them."""
+    token = np.maximum(batches.token, 0)
+    of_forms = chars[batches.form].swapaxes(-1, -2), single[batches.form]
+    return batches._replace(known=Known(*of_forms, label[token], labelled[token]))
 
 
 def pack(lengths: Sequence[int], row_length: int, order: Sequence[int], window: int = 16) -> list[list[int]]:

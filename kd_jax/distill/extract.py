@@ -14,6 +14,7 @@ from kd_jax.data.packing import NO_TOKEN, Batches
 from kd_jax.models.tagger import Tagger
 from kd_jax.structs import Outputs
 from kd_jax.training import mesh as meshes
+from kd_jax.training.known import known_to
 from kd_jax.training.loop import Job, reading_batches, token_data
 from kd_jax.training.step import TokenData, apply
 from kd_jax.training.tracing import state_shapes
@@ -43,9 +44,10 @@ def extract(job: Job, params: Any, task: int, sentences: Sentences) -> Iterator[
     """
     positions = job.tokens.positions(sentences)
     labels = len(job.tokens.labels[task])
-    data = token_data(job)
+    mesh = meshes.lane_mesh(1)
+    data, read = token_data(job), _reader(job.tagger_on(mesh))
     for batches in reading_batches(job, task, sentences):
-        outputs = _reader(job.tagger)(params, batches, data)
+        outputs = read(params, known_to(mesh, job.tokens, batches), data)
         real = batches.token != NO_TOKEN
         flat = Outputs(*(np.asarray(x)[real] for x in outputs))
         yield np.searchsorted(positions, batches.token[real]), flat._replace(logits=flat.logits[:, :labels])
@@ -56,8 +58,8 @@ def traced_reading(job: Job, mesh: Any) -> Any:
     one = jax.sharding.Mesh(mesh.devices[:1], mesh.axis_names)
     states = state_shapes(job, job.lanes[:1], one).params
     params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
-    batches = next(reading_batches(job, 0, job.sentences[0]))
-    read: Any = _reader(job.tagger)
+    batches = known_to(one, job.tokens, next(reading_batches(job, 0, job.sentences[0])))
+    read: Any = _reader(job.tagger_on(one))
     return read.trace(*meshes.shapes((params, batches, token_data(job)), one, meshes.EVERYWHERE))
 
 

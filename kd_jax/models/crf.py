@@ -35,6 +35,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from kd_jax.models.lookups import pick
 from kd_jax.structs import Array
 
 
@@ -110,7 +111,7 @@ def token_scores(
     continues, ends = _bounds(starts, mask)
     y = jnp.where(mask, labels, 0).T
     before = jnp.roll(y, 1, axis=0)  # row's first token gets its last one's, and `continues` hides it
-    emitted = jnp.take_along_axis(_time_first(emissions, mask), y[..., None], -1)[..., 0]
+    emitted = pick(_time_first(emissions, mask), y)
     entered = jnp.where(continues, transitions.pairs[before, y], transitions.start[y])
     return jnp.where(mask, (emitted + entered + jnp.where(ends, transitions.stop[y], 0.0)).T, 0.0)
 

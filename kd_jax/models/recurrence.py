@@ -123,7 +123,7 @@ def _forward_scan(
         z, kept = x
         z = z + product(h * kept, recurrent, compute)
         # Without the barrier XLA fuses tanh into every reader of a slice of it. On a CPU a layer then took between 6 ms
-        # less and 19 ms more (docs/performance.md).
+        # less and 19 ms more (docs/notes/performance.md).
         a = _gates(lax.optimization_barrier(z))
         i, f, o, g = jnp.split(a, 4, -1)
         c = f * (c * kept) + i * g

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Bool, Float, Int, PRNGKeyArray, UInt32
 
 from kd_jax.data.vocab import UNKNOWN, Forms
 from kd_jax.models.bilstm import BiLSTM
+from kd_jax.models.execution import Execution
 from kd_jax.models.features import CharEncoder
+from kd_jax.models.lookups import rows_of
 from kd_jax.models.precision import dot_general
 from kd_jax.settings import ModelConfig
 from kd_jax.structs import Array, Outputs
@@ -60,9 +62,13 @@ def dropout(key: PRNGKeyArray | None, x: Float[Array, "*tokens D"], rate: float)
     if key is None or kept == 256:
         return x
     tokens = x.size // x.shape[-1]
-    words = jax.random.bits(key, (-(-tokens // 4), x.shape[-1]), jnp.uint32)  # asking for 8 bits costs a word each
-    planes = jnp.concatenate([(words >> shift) & 255 for shift in (0, 8, 16, 24)])
-    return jnp.where(planes[:tokens].reshape(x.shape) < kept, x * (256 / kept), 0.0)
+    return jnp.where(dropout_planes(key, tokens, x.shape[-1]).reshape(x.shape) < kept, x * (256 / kept), 0.0)
+
+
+def dropout_planes(key: PRNGKeyArray, tokens: int, width: int) -> UInt32[Array, "tokens width"]:
+    """A number from 0 to 255 for each unit of each token."""
+    words = jax.random.bits(key, (-(-tokens // 4), width), jnp.uint32)  # asking for 8 bits costs a word each
+    return jnp.concatenate([(words >> shift) & 255 for shift in (0, 8, 16, 24)])[:tokens]
 
 
 class Encoder(nn.Module):
@@ -71,10 +77,12 @@ class Encoder(nn.Module):
     Attributes:
         settings: sizes.
         alphabet: distinct characters, padding and unknown included.
+        how: it is computed.
     """
 
     settings: ModelConfig
     alphabet: int
+    how: Execution = Execution()
 
     @nn.compact
     def __call__(self, batch: Batch, words: Float[Array, "V D"], key: PRNGKeyArray | None) -> Float[Array, "R T H"]:
@@ -89,10 +97,11 @@ class Encoder(nn.Module):
             [R, T, H].
         """
         # A form that occurs in the batch many times is read from its characters once, and then gathered.
-        chars = CharEncoder(self.settings.chars, self.alphabet, self.settings.compute, name="chars")(batch.forms.chars)
-        forms = jnp.concatenate([words[batch.form_to_word], chars], -1)
-        x = forms[batch.form_index] * batch.mask[..., None]
-        shared = BiLSTM(self.settings.shared_units, self.settings.compute, name="shared")
+        compute = self.settings.compute
+        chars = CharEncoder(self.settings.chars, self.alphabet, compute, self.how, name="chars")(batch.forms.chars)
+        forms = jnp.concatenate([rows_of(words, batch.form_to_word, compute, self.how), chars], -1)
+        x = rows_of(forms, batch.form_index, compute, self.how) * batch.mask[..., None]
+        shared = BiLSTM(self.settings.shared_units, compute, self.how, name="shared")
         return shared(dropout(key, x, self.settings.dropout), batch.starts)
 
 
@@ -102,10 +111,12 @@ class Branch(nn.Module):
     Attributes:
         settings: sizes.
         labels: number of labels, K; of several tasks the most.
+        how: it is computed.
     """
 
     settings: ModelConfig
     labels: int
+    how: Execution = Execution()
 
     @nn.compact
     def __call__(
@@ -125,7 +136,8 @@ class Branch(nn.Module):
         rate = self.settings.dropout
         compute = self.settings.compute
         dot = dot_general(compute)
-        h = BiLSTM(self.settings.task_units, compute, name="task")(dropout(keys[0], shared, rate), starts)
+        bilstm = BiLSTM(self.settings.task_units, compute, self.how, name="task")
+        h = bilstm(dropout(keys[0], shared, rate), starts)
         z = jnp.tanh(nn.Dense(self.settings.hidden_units, dot_general=dot, name="hidden")(dropout(keys[1], h, rate)))
         return nn.Dense(self.labels, dot_general=dot, name="logits")(z), h
 
@@ -137,11 +149,13 @@ class Tagger(nn.Module):
         settings: sizes.
         alphabet: distinct characters, padding and unknown included.
         labels: number of labels, K.
+        how: it is computed.
     """
 
     settings: ModelConfig
     alphabet: int
     labels: int
+    how: Execution = Execution()
 
     @nn.compact
     def __call__(self, batch: Batch, words: Float[Array, "V D"], key: PRNGKeyArray | None = None) -> Outputs:
@@ -156,8 +170,8 @@ class Tagger(nn.Module):
             logits [R, T, K], task_hidden [R, T, H], shared_hidden [R, T, H]; meaningless on padding.
         """
         keys = (None, None) if key is None else jax.random.split(key)
-        shared = Encoder(self.settings, self.alphabet, name="encoder")(batch, words, keys[0])
-        logits, task = Branch(self.settings, self.labels, name="branch")(shared, batch.starts, keys[1])
+        shared = Encoder(self.settings, self.alphabet, self.how, name="encoder")(batch, words, keys[0])
+        logits, task = Branch(self.settings, self.labels, self.how, name="branch")(shared, batch.starts, keys[1])
         return Outputs(logits, task, shared)
 
 

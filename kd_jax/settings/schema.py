@@ -172,6 +172,19 @@ class LaneConfig:
 
 
 @dataclass(frozen=True)
+class RuntimeConfig:
+    """How programs compute what the model says; they do not affect the model.
+
+    Attributes:
+        recurrence: of the BiLSTMs: "nn.scan" (a linen cell under flax's nn.scan), "scan" (over time, with a backward
+            pass of its own), "fused" (kernels for TPUs and NVIDIA GPUs, all time steps in one launch), or "auto": the
+            fastest that gives the scan's values and gradients on the device, and on a CPU the scan.
+    """
+
+    recurrence: Literal["auto", "nn.scan", "scan", "fused"] = "auto"
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that can be set with --set, as dotted names: --set train.epochs=30."""
 
@@ -180,6 +193,7 @@ class Settings:
     distill: DistillConfig = DistillConfig()
     saving: SavingConfig = SavingConfig()
     lanes: LaneConfig = LaneConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
 
 
 SMALL = Settings(

@@ -22,6 +22,7 @@ from kd_jax.structs import LossWeights
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.plan import needs_teacher
+from kd_jax.sweep.recurrence import recurrence_of
 from kd_jax.sweep.status import Status, checkpoint_folder
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
@@ -209,6 +210,8 @@ def _train(
         context.meter.skip(int(saved.position.trained.sum()))
         if best is not None and saved.best is not None:
             best.restore(saved.best)
+    form = recurrence_of(job, None if saved is None else saved.recurrence, context.workdir, context.meter.log)
+    job = replace(job, recurrence=form)
     seconds = 0.0 if saved is None else saved.seconds
     began = saved_at = time.monotonic()
     state = None if start is None else start[1]
@@ -235,7 +238,7 @@ def _train(
             number = progress.position.epoch * 1_000_000 + progress.position.chunk  # rises, as orbax wants it
             so_far = seconds + time.monotonic() - began
             kept = None if best is None else best.saved(of_lanes.params)
-            checkpoints.save(Saved(progress.position, of_lanes, kept, so_far), number)
+            checkpoints.save(Saved(progress.position, of_lanes, kept, so_far, form), number)
             saved_at = time.monotonic()
         if end is not None:
             checkpoints.wait()  # writing goes on in a thread; the process ends after this

@@ -19,6 +19,7 @@ import optax
 import orbax.checkpoint as ocp
 
 from kd_jax.errors import InputError
+from kd_jax.models.execution import Recurrence
 from kd_jax.runtime.files import digest, replace_file
 from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Position
@@ -36,12 +37,14 @@ class Saved(NamedTuple):
         state: host arrays, [L, ...].
         best: F1 on devel and epoch of each lane's best epoch, and its parameters, [L, ...]; None where not tracked.
         seconds: that the training took so far.
+        recurrence: the form that it ran in.
     """
 
     position: Position
     state: TrainState
     best: tuple[list[float], list[int], Any] | None
     seconds: float = 0.0
+    recurrence: Recurrence = "scan"
 
 
 def started_together(folder: Path, lanes: Sequence[str], missing: Sequence[str]) -> list[str]:
@@ -94,7 +97,7 @@ class Checkpoints:
         content = {"state": saved.state._asdict() | {"opt_state": saved.state.opt_state[1]._asdict()}}
         content["state"]["weights"] = saved.state.weights._asdict()
         about: dict[str, Any] = {"format": FORMAT, "lanes": self._lanes, "position": _plain(saved.position)}
-        about["seconds"] = saved.seconds
+        about["seconds"], about["recurrence"] = saved.seconds, saved.recurrence
         if saved.best is not None:
             f1, epochs, params = saved.best
             content["best"] = params
@@ -177,7 +180,8 @@ class Checkpoints:
                 content["best"],
             )
         sums = [np.array(position[name])[chosen] for name in ("loss", "tokens", "trained")]
-        return Saved(Position(position["epoch"], position["chunk"], *sums), state, best, about["seconds"])
+        at = Position(position["epoch"], position["chunk"], *sums)
+        return Saved(at, state, best, about["seconds"], about.get("recurrence", "scan"))
 
     def remove(self) -> None:
         """Throw the checkpoints away, since the models they led to are saved."""

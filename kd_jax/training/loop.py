@@ -13,11 +13,14 @@ from kd_jax.data.dataset import Tokens, epochs_of_batches, labelled_rows, make_b
 from kd_jax.data.packing import NO_TOKEN, Batches, stack
 from kd_jax.data.pipeline import Length, ShapeCache, by_shape, input_pipeline, stack_lanes
 from kd_jax.models.constraint import penalties
+from kd_jax.models.execution import Recurrence
 from kd_jax.models.tagger import Tagger
 from kd_jax.settings import Head, Settings
 from kd_jax.structs import LossWeights
 from kd_jax.training import mesh as meshes
+from kd_jax.training.execution import execution
 from kd_jax.training.initial import log_frequencies, mean_logits
+from kd_jax.training.known import known_to
 from kd_jax.training.objective import Knowledge
 from kd_jax.training.state import FINITE, Start, TrainState, init_state
 from kd_jax.training.step import Sums, TokenData, tag_steps, train_steps
@@ -100,6 +103,7 @@ class Job:
         unlabelled: sentences of task 0 that only the teacher labels; None for none.
         parameters: an encoder and a branch to start from; None for random ones.
         stream: of random numbers: a teacher and a student of one seed have nothing in common.
+        recurrence: its form; None for what the settings say.
     """
 
     settings: Settings
@@ -114,6 +118,7 @@ class Job:
     unlabelled: Int[np.ndarray, "_"] | None = None
     parameters: Any = None
     stream: int = 0
+    recurrence: Recurrence | None = None
 
     @cached_property
     def start(self) -> Start:
@@ -135,6 +140,11 @@ class Job:
     def tagger(self) -> Tagger:
         """The module of every lane."""
         return Tagger(self.settings.model, self.alphabet, self.tokens.most_labels)
+
+    def tagger_on(self, mesh: Any) -> Tagger:
+        """The module as a mesh's devices compute it: the same parameters and, to rounding, the same results."""
+        how = execution(meshes.platform_of(mesh), self.settings, self.recurrence)
+        return self.tagger.clone(how=how) if how != self.tagger.how else self.tagger
 
     @property
     def lane_tokens(self) -> int:
@@ -210,7 +220,7 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up(job.lanes, mesh)
     wanted = len(job.lanes)  # the others only fill up the devices
-    run = trainer(job.tagger, job.settings, mesh)
+    run = trainer(job.tagger_on(mesh), job.settings, mesh)
     shared = meshes.replicate((token_data(job), job.knowledge), mesh)
     position = Position.first(wanted)
     if start is None:
@@ -222,7 +232,8 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
         words_now = meshes.replicate(train_words_now(job, epoch), mesh)
         for number in range(position.chunk, len(chunks)):
             began = time.monotonic()
-            state, sums = run(state, meshes.shard(chunks[number], mesh), (*shared, words_now))
+            chunk = known_to(mesh, job.tokens, chunks[number])
+            state, sums = run(state, meshes.shard(chunk, mesh), (*shared, words_now))
             # Reading the sums waits for the device, so that the time below is the chunk's. Summed over an epoch in
             # float64: float32 counts tokens exactly only to 2^24.
             loss = position.loss + np.asarray(sums.loss, np.float64)[:wanted]
@@ -312,11 +323,12 @@ def label_tokens(job: Job, params: Any, task: int, sentences: Int[np.ndarray, "_
         Labels over all N token positions, 0 outside of these sentences, [L, N].
     """
     mesh = meshes.lane_mesh(len(job.lanes))
-    run = labeller(job.tagger, mesh)
+    run = labeller(job.tagger_on(mesh), mesh)
     data = token_data(job)
     labels = np.zeros((len(job.lanes), len(job.tokens.label)), np.int32)
     for batches in reading_batches(job, task, sentences):
-        of_batches = np.asarray(run(params, (), meshes.replicate((batches, data), mesh)))[: len(job.lanes)]
+        given = meshes.replicate((known_to(mesh, job.tokens, batches), data), mesh)
+        of_batches = np.asarray(run(params, (), given))[: len(job.lanes)]
         real = batches.token != NO_TOKEN
         labels[:, batches.token[real]] = of_batches[:, real]
     return labels

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from kd_jax.models.lookups import pick
 from kd_jax.settings import Divergence
 from kd_jax.structs import Array, LossWeights
 
@@ -97,8 +98,7 @@ def cross_entropy(
     0.6931
     """
     log_p = jax.nn.log_softmax(logits, -1)
-    of_label = jnp.take_along_axis(log_p, labels[..., None], -1)[..., 0]
-    return -jnp.where(mask, of_label, 0.0).sum()
+    return -jnp.where(mask, pick(log_p, labels), 0.0).sum()
 
 
 def uniform_cross_entropy(

@@ -53,6 +53,11 @@ def _dtype(x: Any) -> Any:
     return jax.dtypes.canonicalize_dtype(x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype)
 
 
+def platform_of(mesh: Mesh) -> str:
+    """The platform of a mesh's devices, as JAX names it."""
+    return str(mesh.devices.flat[0].platform)
+
+
 def fill_up(lanes: Sequence[Any], mesh: Mesh) -> list[Any]:
     """Lanes, the last repeated until every device has as many; the results of the repeated ones are thrown away."""
     missing = -len(lanes) % mesh.size
@@ -77,7 +82,7 @@ def over_lanes(function: Callable[..., Any], mesh: Mesh, donate: bool = False) -
             return function(*state_and_lane, shared)
 
         # lax.map compiles the one-lane step once and loops; vmap would batch matmuls that already fill a core.
-        in_turn = mesh.devices.flat[0].platform == "cpu"
+        in_turn = platform_of(mesh) == "cpu"
         return lax.map(one, (states, lanes)) if in_turn else jax.vmap(one)((states, lanes))
 
     # Unchecked: nothing is exchanged between devices, and with the check every scan that starts from zeros would have

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from kd_jax.models.crf import Transitions
+from kd_jax.models.lookups import pick
 from kd_jax.models.tagger import FORBIDDEN
 from kd_jax.settings import DistillConfig
 from kd_jax.structs import Array, Outputs
@@ -121,8 +122,8 @@ def _logits(
     # From here on distributions are matched: labels that the task lacks must have probability 0 in both.
     ours, theirs = (jnp.where(valid, z, FORBIDDEN) for z in (student, theirs))
     if how.match == "hard":
-        likeliest = theirs.argmax(-1)[..., None]
-        return -jnp.take_along_axis(jax.nn.log_softmax(ours, -1), likeliest, -1)[..., 0]
+        likeliest = theirs.argmax(-1)
+        return -pick(jax.nn.log_softmax(ours, -1), likeliest)
     if how.equations == "printed":
         return losses.soft_cross_entropy(ours, theirs, tau)
     token_by_token = how.match == "soft"  # which are the posteriors of a head without transitions

@@ -1,4 +1,4 @@
-"""What a lane is: parameters, optimiser, random key. How it begins, and the part of it that a batch touches."""
+"""What a lane is: parameters, optimiser, random key. How it begins."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Bool, Float, Int, Int32, UInt32
 
-from kd_jax.data.packing import Batches
 from kd_jax.models.crf import Transitions
 from kd_jax.models.tagger import Tagger, init_params
 from kd_jax.settings import Head, Settings
@@ -116,34 +115,3 @@ def init_state(
         weights=weights,
         diverged_at=jnp.full((), FINITE, jnp.int32),
     )
-
-
-def take(tree: Any, batch: Batches) -> Any:
-    """The part of a parameter-shaped tree that a batch touches: its words, the encoder, what its task has."""
-    of_task = {name: jax.tree.map(lambda x: x[batch.task], tree[name]) for name in tree.keys() & {"branch", "crf"}}
-    # The list of words is padded with a row that the table does not have: zeros here, dropped by `put`.
-    words = tree["words"].at[batch.word].get(mode="fill", fill_value=0.0)
-    return {"words": words, "encoder": tree["encoder"], **of_task}
-
-
-def put(tree: Any, touched: Any, batch: Batches, frozen_words: bool) -> Any:
-    """The tree with that part replaced; rows that do not exist are dropped."""
-    of_task = {
-        name: jax.tree.map(lambda x, y: x.at[batch.task].set(y), tree[name], touched[name])
-        for name in tree.keys() & {"branch", "crf"}
-    }
-    words = tree["words"] if frozen_words else tree["words"].at[batch.word].set(touched["words"], mode="drop")
-    return {"words": words, "encoder": touched["encoder"], **of_task}
-
-
-def take_moments(opt_state: OptState, batch: Batches) -> OptState:
-    """The optimiser's state of what a batch touches: moments are cut as the parameters are."""
-    clip, adam = opt_state
-    return clip, adam._replace(mu=take(adam.mu, batch), nu=take(adam.nu, batch))
-
-
-def put_moments(opt_state: OptState, touched: OptState, batch: Batches, frozen_words: bool) -> OptState:
-    """The optimiser's state with that part replaced."""
-    (_, old), (clip, new) = opt_state, touched
-    mu, nu = put(old.mu, new.mu, batch, frozen_words), put(old.nu, new.nu, batch, frozen_words)
-    return clip, new._replace(mu=mu, nu=nu)

@@ -1,5 +1,6 @@
 """One lane's train step, many steps in one scan, and tagging. Nothing here knows how many lanes there are."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -10,15 +11,17 @@ from jaxtyping import Bool, Float, Int, Int32, PRNGKeyArray
 
 from kd_jax.data.packing import NO_TOKEN, Batches
 from kd_jax.data.vocab import Forms
-from kd_jax.models import crf
+from kd_jax.models import crf, tiled
 from kd_jax.models.crf import Transitions
 from kd_jax.models.decode import decode
+from kd_jax.models.execution import Execution
 from kd_jax.models.tagger import Batch, Tagger, mask_labels, replace_singles
 from kd_jax.settings import Settings
 from kd_jax.structs import Array, LossWeights, Outputs
 from kd_jax.training import losses
 from kd_jax.training.objective import Knowledge, Sentences, loss_terms
-from kd_jax.training.state import FINITE, TrainState, optimizer, put, put_moments, take, take_moments
+from kd_jax.training.parts import at_task, put_touched, take, take_touched
+from kd_jax.training.state import FINITE, TrainState, optimizer
 
 
 class TokenData(NamedTuple):
@@ -74,18 +77,24 @@ def read_batch(batch: Batches, data: TokenData) -> Batch:
         starts=batch.starts,
         form_index=batch.form_index,
         form_to_word=batch.form_to_word,
-        forms=jax.tree.map(lambda table: table[batch.form], data.forms),
+        forms=_forms(batch, data),
     )
 
 
-def read_targets(batch: Batches, data: TokenData, knowledge: Knowledge | None) -> Targets:
+def _forms(batch: Batches, data: TokenData) -> Forms:
+    if batch.known is None:
+        return jax.tree.map(lambda table: table[batch.form], data.forms)
+    return Forms(batch.form_to_word, batch.known.chars.T, batch.known.single)
+
+
+def read_targets(batch: Batches, data: TokenData, knowledge: Knowledge | None, how: Execution) -> Targets:
     """What the outputs of one batch are compared with; padding reads token 0, and is masked wherever it would count."""
-    token = jnp.maximum(batch.token, 0)
+    token, known = jnp.maximum(batch.token, 0), batch.known
     return Targets(
-        label=data.label[token],
-        labelled=(batch.token != NO_TOKEN) & data.labelled[token],
+        label=data.label[token] if known is None else known.label,
+        labelled=(batch.token != NO_TOKEN) & (data.labelled[token] if known is None else known.labelled),
         teacher=None if knowledge is None else knowledge.at(token),
-        valid=data.valid[batch.task],
+        valid=at_task(data.valid, batch, how),
     )
 
 
@@ -169,11 +178,11 @@ def train_step(
     Returns:
         The next state and the batch's sums.
     """
-    inputs, targets = read_batch(batch, data), read_targets(batch, data, knowledge)
+    inputs, targets = read_batch(batch, data), read_targets(batch, data, knowledge, tagger.how)
     # Randomness is a function of (key, step) and no key is carried on, so a run that resumes draws what it would have.
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
-    params, opt_state = take(state.params, batch), take_moments(state.opt_state, batch)
+    params, opt_state = take_touched(state, batch, tagger.how)
     loss, grads = jax.value_and_grad(batch_loss)(params, tagger, settings, inputs, targets, state.weights, key)
     if train_words_now is not None:  # Adam leaves rows without any gradient so far exactly as they are
         grads["words"] = jnp.where(train_words_now, grads["words"], 0.0)
@@ -189,10 +198,8 @@ def train_step(
         lambda new, old: jnp.where(apply_update, new, old), (new_params, new_opt_state), (params, opt_state)
     )
     frozen_words = settings.model.words.update == "frozen"
-    new_state = state._replace(
+    new_state = put_touched(state, new_params, new_opt_state, batch, frozen_words, tagger.how)._replace(
         step=state.step + apply_update,
-        params=put(state.params, new_params, batch, frozen_words),
-        opt_state=put_moments(state.opt_state, new_opt_state, batch, frozen_words),
         diverged_at=jnp.where(wanted & ~finite, state.step, state.diverged_at),
     )
     tokens = inputs.mask.sum()
@@ -213,8 +220,24 @@ def train_steps(
     def body(carry: TrainState, batch: Batches) -> tuple[TrainState, Sums]:
         return train_step(tagger, settings, carry, batch, data, knowledge, train_words_now)
 
-    state, sums = lax.scan(body, state, batches)
-    return state, jax.tree.map(lambda x: x.sum(0), sums)
+    if not is_tiled(tagger):
+        state, sums = lax.scan(body, state, batches)
+        return state, jax.tree.map(lambda x: x.sum(0), sums)
+    last, sums = lax.scan(body, _mapped(tiled.tile, state), batches)
+    return _mapped(tiled.untile, last, state), jax.tree.map(lambda x: x.sum(0), sums)
+
+
+def is_tiled(tagger: Tagger) -> bool:
+    """Whether a program holds its parameters padded while it runs, as `kd_jax.models.tiled` has them."""
+    return tagger.how.platform == "tpu" and tagger.how.recurrence == "fused"
+
+
+def _mapped(change: Callable[..., Any], *states: TrainState) -> TrainState:
+    """A state whose trees of the parameters' shapes are changed."""
+    (clip, adam), first = states[0].opt_state, states[0]
+    params = change(*(state.params for state in states))
+    mu, nu = (change(*(getattr(state.opt_state[1], name) for state in states)) for name in ("mu", "nu"))
+    return first._replace(params=params, opt_state=(clip, adam._replace(mu=mu, nu=nu)))
 
 
 def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) -> Int32[Array, "S R T"]:
@@ -231,19 +254,27 @@ def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) ->
     """
 
     def one(batch: Batches) -> Array:
-        emissions = mask_labels(apply(tagger, params, batch, data).logits, data.valid[batch.task])
-        transitions, penalty = _transitions(take(params, batch)), _penalty(data, batch.task)
-        return decode(emissions, transitions, penalty, batch.starts, batch.token != NO_TOKEN)
+        emissions = mask_labels(_outputs(tagger, params, batch, data).logits, data.valid[batch.task])
+        (touched,), penalty = take([params], batch, tagger.how), _penalty(data, batch.task)
+        return decode(emissions, _transitions(touched), penalty, batch.starts, batch.token != NO_TOKEN)
 
+    params = tiled.tile(params) if is_tiled(tagger) else params
     return lax.map(one, batches)
 
 
 def apply(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Outputs:
     """A lane's outputs for one batch, dropout off."""
-    touched = take(params, batch)
+    return _outputs(tagger, tiled.tile(params) if is_tiled(tagger) else params, batch, data)
+
+
+def _outputs(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Outputs:
+    """`apply` of parameters that are tiled, where the program has them so."""
+    (touched,) = take([params], batch, tagger.how)
     return _run(tagger, touched, read_batch(batch, data), touched["words"], None)
 
 
 def _run(tagger: Tagger, params: Any, batch: Batch, words: Float[Array, "V D"], key: PRNGKeyArray | None) -> Outputs:
+    if is_tiled(tagger):
+        return tiled.outputs(tagger, params, batch, words, key)
     outputs = tagger.apply({"params": {name: params[name] for name in ("encoder", "branch")}}, batch, words, key)
     return cast(Outputs, outputs)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from kd_jax.training import mesh as meshes
+from kd_jax.training.known import known_to
 from kd_jax.training.loop import (
     Job,
     Lane,
@@ -28,9 +29,9 @@ def traced(job: Job, mesh: Any) -> Any:
         mesh: of the devices that it is for.
     """
     lanes = meshes.fill_up(job.lanes, mesh)
-    chunk = next(batches_of(job, lanes))[0]
+    chunk = known_to(mesh, job.tokens, next(batches_of(job, lanes))[0])
     shared = meshes.shapes((token_data(job), job.knowledge, train_words_now(job, 0)), mesh, meshes.EVERYWHERE)
-    run: Any = trainer(job.tagger, job.settings, mesh)
+    run: Any = trainer(job.tagger_on(mesh), job.settings, mesh)
     return run.trace(state_shapes(job, lanes, mesh), meshes.shapes(chunk, mesh, meshes.LANE), shared)
 
 
@@ -41,9 +42,9 @@ def lowered(job: Job) -> Any:
 
 def traced_tagging(job: Job, mesh: Any) -> Any:
     """The program that tags the first batches of a job's first task with every lane; as `traced`."""
-    batches = next(reading_batches(job, 0, job.sentences[0]))
+    batches = known_to(mesh, job.tokens, next(reading_batches(job, 0, job.sentences[0])))
     params = state_shapes(job, meshes.fill_up(job.lanes, mesh), mesh).params
-    run: Any = labeller(job.tagger, mesh)
+    run: Any = labeller(job.tagger_on(mesh), mesh)
     return run.trace(params, (), meshes.shapes((batches, token_data(job)), mesh, meshes.EVERYWHERE))
 
 

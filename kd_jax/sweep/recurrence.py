@@ -1,0 +1,72 @@
+"""Which form of the recurrence a run has: compared once on its device, recorded, and followed by all who work on it."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import get_args
+
+from kd_jax.errors import InputError
+from kd_jax.models.execution import Recurrence
+from kd_jax.runtime import device
+from kd_jax.runtime.files import digest, replace_file
+from kd_jax.settings import to_dict
+from kd_jax.training import mesh as meshes
+from kd_jax.training.execution import Choice, choose
+from kd_jax.training.loop import Job
+
+
+def recurrence_of(job: Job, saved: Recurrence | None, workdir: Path, log: Callable[[str], None]) -> Recurrence:
+    """The form to run a job in.
+
+    Args:
+        job: what is trained.
+        saved: the form of the checkpoint that it goes on from; None for none.
+        workdir: whose recurrence folder tells what was chosen before, here or on another node.
+        log: is told of a new choice.
+
+    Raises:
+        InputError: for fused kernels where there are none, or where the disk refuses.
+    """
+    mesh = meshes.lane_mesh(len(job.lanes))
+    if job.settings.runtime.recurrence != "auto" or meshes.platform_of(mesh) == "cpu":
+        return choose(job.settings, len(job.lanes), mesh).recurrence
+    if saved is not None:
+        return saved
+    model, train = to_dict(job.settings.model), job.settings.train
+    shapes = [device.devices(), model, train.rows, train.row_length, -(-len(job.lanes) // mesh.size)]
+    file = workdir / "recurrence" / f"{digest(shapes)[:12]}.json"
+    if (known := _read(file)) is not None:
+        return known
+    found = choose(job.settings, len(job.lanes), mesh)
+    first = _write_first(file, found)
+    if first is None:
+        log(found.why)
+    return first or found.recurrence
+
+
+def _read(file: Path) -> Recurrence | None:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(file.read_text(encoding="utf-8"))["recurrence"]
+        if found in get_args(Recurrence):
+            form: Recurrence = found
+            return form
+    return None
+
+
+def _write_first(file: Path, found: Choice) -> Recurrence | None:
+    """Record a choice; where another node was faster, what it chose."""
+    own = file.with_name(f"{file.stem}.{os.getpid()}")
+    try:
+        file.parent.mkdir(exist_ok=True)
+        replace_file(own, json.dumps(found._asdict()).encode())
+        try:
+            os.link(own, file)
+        except FileExistsError:
+            return _read(file)
+        finally:
+            own.unlink()
+    except OSError as fault:
+        raise InputError(f"{file}: can't be written ({fault.strerror}); make room or another --workdir") from None
+    return None
