@@ -33,6 +33,10 @@ class Traced(NamedTuple):
     trace: Callable[[], Any]
 
 
+OF_INTEREST = ("lstm_", "filters_", "read_rows", "write_rows", "gather", "scatter", "sort")
+"""Operations, by the beginning of their names, whose schedules are kept beside a program."""
+
+
 @dataclass
 class CompiledCost:
     """A compiled program's cost; flops, bytes_moved, kernels and cycles are one step's: a batch with all lanes.
@@ -194,7 +198,7 @@ def _keep(folder: Path, name: str, text: str, names: set[str], written: dict[str
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.txt").write_text(text, encoding="utf-8")
     for kernel, path in written.items():
-        if kernel in names and kernel.startswith(("lstm_", "read_rows", "write_rows", "gather", "scatter", "sort")):
+        if kernel in names and kernel.startswith(OF_INTEREST):
             (folder / f"{name}-{kernel}.bundles").write_bytes(path.read_bytes())
     for path in sorted(dump.glob("*.ptx")):
         if entry := re.search(r"\.entry (lstm_\w+)", path.read_text(encoding="utf-8", errors="replace")):

@@ -1,7 +1,5 @@
 """Distinct forms of a batch to vectors: a row of the word table beside what an encoder reads from the characters."""
 
-from functools import partial
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,7 +10,6 @@ from kd_jax.data.vocab import PADDING
 from kd_jax.models.bilstm import BiLSTM
 from kd_jax.models.execution import Execution
 from kd_jax.models.lookups import rows_of
-from kd_jax.models.precision import product
 from kd_jax.settings import CharConfig, Compute
 from kd_jax.structs import Array
 
@@ -60,7 +57,9 @@ class CharEncoder(nn.Module):
             table, kernel.reshape(width, dim, units), cpu=_responses, default=_responses_apart
         )
         if self.how.platform == "tpu":
-            return highest_of_products(responses, chars, self.compute) + bias[None]
+            from kd_jax.models.fused import filters  # noqa: PLC0415 - Pallas takes a while to import
+
+            return filters.highest(responses, chars, self.compute, self.how.interpret) + bias[None]
         return highest(responses, chars) + bias[None]
 
     def _last_states(self, table: Float[Array, "A D"], chars: Int[Array, "U C"]) -> Float[Array, "U units"]:
@@ -150,67 +149,6 @@ def _highest_backward(
 
 
 highest.defvjp(_highest_forward, _highest_backward)
-
-
-def highest_of_products(
-    responses: Float[Array, "window A units"], chars: Int[Array, "U C"], compute: Compute
-) -> Float[Array, "U units"]:
-    """`highest` for a matrix unit: responses to a window are a product with its characters, one-hot and side by side.
-
-    Args:
-        responses: as of `highest`.
-        chars: as of `highest`.
-        compute: of the product.
-    """
-    return _best_window(responses.reshape(-1, responses.shape[-1]).T, chars.T, responses.shape[0], compute).T
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _best_window(
-    responses: Float[Array, "units windowed"], chars: Int[Array, "C U"], window: int, compute: Compute
-) -> Float[Array, "units U"]:
-    """Words are last, so that they fill a register's lanes; windowed is window * A."""
-    return _best_window_forward(responses, chars, window, compute)[0]
-
-
-def _windows(
-    chars: Int[Array, "C U"], window: int, alphabet: int, compute: Compute
-) -> Shaped[Array, "windowed all_characters"]:
-    """One-hot characters around every character, [window * A, C * U]."""
-    padded = jnp.pad(chars, ((window // 2, window // 2), (0, 0)), constant_values=PADDING)
-    letters = jnp.arange(alphabet)[:, None, None]
-    hot = [padded[None, k : k + len(chars)] == letters for k in range(window)]
-    flat = jnp.concatenate(hot).reshape(window * alphabet, -1)
-    return flat.astype(jnp.bfloat16 if compute == "bfloat16" else jnp.float32)
-
-
-def _best_window_forward(
-    responses: Float[Array, "units windowed"], chars: Int[Array, "C U"], window: int, compute: Compute
-) -> tuple[Float[Array, "units U"], tuple[Shaped[Array, "..."], ...]]:
-    hot = _windows(chars, window, responses.shape[1] // window, compute)
-    response = _exact(responses, hot, compute).reshape(-1, *chars.shape)
-    response = jnp.where((chars != PADDING)[None], response, -1e9)
-    return response.max(1), (responses, chars, response.argmax(1))
-
-
-def _best_window_backward(
-    window: int, compute: Compute, residuals: tuple[Shaped[Array, "..."], ...], bar: Float[Array, "units U"]
-) -> tuple[Float[Array, "units windowed"], None]:
-    responses, chars, winner = residuals
-    hot = _windows(chars, window, responses.shape[1] // window, compute)
-    here = winner[:, None] == jnp.arange(len(chars))[None, :, None]
-    gradient = jnp.where(here, bar[:, None], 0.0).reshape(len(bar), -1)
-    return _exact(gradient, hot.T, compute), None
-
-
-_best_window.defvjp(_best_window_forward, _best_window_backward)
-
-
-def _exact(
-    x: Float[Array, "units inputs"], hot: Shaped[Array, "inputs outputs"], compute: Compute
-) -> Float[Array, "units outputs"]:
-    """A product with one-hot columns: of bfloat16 it rounds x, of float32 nothing."""
-    return product(x, hot, compute) if compute == "bfloat16" else jnp.matmul(x, hot, precision="highest")
 
 
 def _centred(key: PRNGKeyArray, shape: tuple[int, int]) -> Float[Array, "A D"]:

@@ -15,6 +15,16 @@ from kd_jax.settings import Compute
 from kd_jax.structs import Array
 
 
+def factor_dtype(compute: Compute) -> Any:
+    """The type of a product's factors."""
+    return jnp.bfloat16 if compute == "bfloat16" else jnp.float32
+
+
+def rounded(x: Float[Array, "*axes"], compute: Compute) -> Float[Array, "*axes"]:
+    """A factor as a product takes it."""
+    return x.astype(jnp.bfloat16) if compute == "bfloat16" else x
+
+
 def product(
     x: Float[Array, "*groups R inputs"], kernel: Float[Array, "*groups_or_none inputs outputs"], compute: Compute
 ) -> Float[Array, "*groups R outputs"]:

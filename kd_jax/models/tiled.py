@@ -154,12 +154,14 @@ class _Places(NamedTuple):
             return x
         tokens, width = self.rows * self.steps, x.shape[-1] if units == 1 else 2 * units
         stays = (dropout_planes(key, tokens, width) < kept).astype(jnp.bfloat16)
-        if units > 1:
-            stays = resized(stays, -1, 2, x.shape[-1] // 2)
         order = self.time_first(jnp.arange(tokens).reshape(self.rows, self.steps)).reshape(-1)
         hot = jax.nn.one_hot(order, tokens, dtype=jnp.bfloat16)  # a transpose of 7 rows would shuffle every register
-        here = jnp.matmul(hot, stays, preferred_element_type=jnp.float32)
-        return x * (here * (256 / kept))
+        here = jnp.matmul(hot, stays, preferred_element_type=jnp.bfloat16)  # of zeros and ones: exact
+        if units > 1:  # so would a pad be
+            places = resized(jnp.eye(width, dtype=jnp.bfloat16), -1, 2, x.shape[-1] // 2)
+            here = jnp.matmul(here, places, preferred_element_type=jnp.bfloat16)
+        here = jax.lax.optimization_barrier(here)  # else the product is done once for x and again for its gradient
+        return x * (here.astype(x.dtype) * (256 / kept))
 
     def bilstm(
         self,

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from kd_jax.models.fused import gpu, tpu
 from kd_jax.models.groups import over_groups
-from kd_jax.models.precision import product
+from kd_jax.models.precision import product, rounded
 from kd_jax.settings import Compute
 from kd_jax.structs import Array
 
@@ -113,7 +113,7 @@ def project(
 def _project_forward(
     x: Float[Array, "all D"], kernel: Float[Array, "D both_gates"], bias: Float[Array, "both_gates"], compute: Compute
 ) -> tuple[Float[Array, "all both_gates"], tuple[Float[Array, "all D"], Float[Array, "D both_gates"]]]:
-    return product(x, kernel, compute) + bias[None], (_narrow(x, compute), kernel)
+    return product(x, kernel, compute) + bias[None], (rounded(x, compute), kernel)
 
 
 def _project_backward(
@@ -159,17 +159,16 @@ def _lstm_forward(
     how: Kernels,
 ) -> tuple[Float[Array, "T R H"], tuple[Any, ...]]:
     steps = z.shape[0]
-    # Behind a barrier the transpose that the backward kernel takes has no say in how parameters are laid out.
-    u, kept = jax.lax.optimization_barrier(_narrow(recurrent, how.compute)), _longer(keep, 1, how)
-    h, *left = _forward(how)(*(x[None] for x in (_longer(z, 0, how), kept, u)))
-    return h[0, :steps], (kept, u, [x[0] for x in left], keep)
+    kept = _longer(keep, 1, how)
+    h, *left = _forward(how)(*(x[None] for x in (_longer(z, 0, how), kept, recurrent)))
+    return h[0, :steps], (kept, recurrent, [x[0] for x in left], keep)
 
 
 def _lstm_backward(
     how: Kernels, residuals: tuple[Any, ...], h_bar: Float[Array, "T R H"]
 ) -> tuple[Float[Array, "T R both_gates"], Float[Array, "2 units gates"], Float[Array, "2 T R 1"]]:
-    kept, u, left, keep = residuals
-    dz, du = _backward(how)(*(x[None] for x in (_longer(h_bar, 0, how), kept, u, *left)))
+    kept, recurrent, left, keep = residuals
+    dz, du = _backward(how)(*(x[None] for x in (_longer(h_bar, 0, how), kept, recurrent, *left)))
     return dz[0, : len(h_bar)].astype(h_bar.dtype), du[0], jnp.zeros_like(keep)
 
 
@@ -182,10 +181,6 @@ def _longer(x: Float[Array, "..."], axis: int, how: Kernels) -> Float[Array, "..
     return jnp.pad(x, [(0, missing) if a == axis else (0, 0) for a in range(x.ndim)])
 
 
-def _narrow(x: Float[Array, "*axes"], compute: Compute) -> Float[Array, "*axes"]:
-    return x.astype(jnp.bfloat16) if compute == "bfloat16" else x
-
-
 def _wider(x: Float[Array, "*axes gates"], wanted: int) -> Float[Array, "*axes padded_gates"]:
     """[..., 4 * H] as [..., 4 * wanted], every gate followed by zeros."""
     split = x.reshape(*x.shape[:-1], 4, -1)
@@ -195,9 +190,9 @@ def _wider(x: Float[Array, "*axes gates"], wanted: int) -> Float[Array, "*axes p
 
 @lru_cache
 def _forward(how: Kernels) -> Any:
-    return over_groups(partial(KERNELS[how.platform].forward, interpret=how.interpret))
+    return over_groups(partial(KERNELS[how.platform].forward, compute=how.compute, interpret=how.interpret))
 
 
 @lru_cache
 def _backward(how: Kernels) -> Any:
-    return over_groups(partial(KERNELS[how.platform].backward, interpret=how.interpret))
+    return over_groups(partial(KERNELS[how.platform].backward, compute=how.compute, interpret=how.interpret))

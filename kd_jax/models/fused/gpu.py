@@ -14,6 +14,8 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 from jaxtyping import Bool, Float, Int
 
+from kd_jax.models.precision import rounded
+from kd_jax.settings import Compute
 from kd_jax.structs import Array
 
 ROWS, TIME = 16, 1
@@ -70,6 +72,7 @@ def forward(
     z: Float[Array, "L T R both_gates"],
     keep: Float[Array, "L 2 T R 1"],
     recurrent: Float[Array, "L 2 units gates"],
+    compute: Compute,
     interpret: bool,
 ) -> tuple[Float[Array, "L T R _"], ...]:
     """Hidden states, and what the backward pass needs.
@@ -77,13 +80,15 @@ def forward(
     Args:
         z: pre-activations without the recurrent part, [L, T, R, 2 * 4H], padded.
         keep: 0 where the state is forgotten before a step, else 1, [L, 2, T, R, 1].
-        recurrent: kernels [L, 2, H, 4H], of the type that products are computed in.
+        recurrent: kernels [L, 2, H, 4H].
+        compute: of the products.
         interpret: whether to run as plain JAX.
 
     Returns:
         h, [L, T, R, 2H] float32; then the gates' activations; what was multiplied with the kernels, h a step before,
         kept and rounded; and the cells.
     """
+    recurrent = rounded(recurrent, compute)
     lanes, steps, rows, width = z.shape
     width, units = width // 2, width // 8
 
@@ -150,22 +155,25 @@ def backward(
     a: Float[Array, "L T R both_gates"],
     before: Float[Array, "L T R H"],
     c: Float[Array, "L T R H"],
+    compute: Compute,
     interpret: bool,
 ) -> tuple[Float[Array, "L T R both_gates"], Float[Array, "L 2 units gates"]]:
     """Gradients of the pre-activations and of the kernels.
 
     Args:
         h_bar: gradient of the hidden states, [L, T, R, 2H].
-        keep: as in `forward`; so are recurrent and interpret.
+        keep: as in `forward`; so are recurrent, compute and interpret.
         recurrent: kernels.
         a: what `forward` left, in its order; so are before and c.
         before: what was multiplied with the kernels.
         c: cells.
+        compute: of the products.
         interpret: whether to run as plain JAX.
 
     Returns:
         [L, T, R, 2 * 4H], rounded as the products that take it round it, and [L, 2, H, 4H] float32.
     """
+    recurrent = rounded(recurrent, compute)
     lanes, steps, rows, width = a.shape
     width, units = width // 2, width // 8
 

@@ -17,6 +17,8 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jaxtyping import Float
 
+from kd_jax.models.precision import factor_dtype
+from kd_jax.settings import Compute
 from kd_jax.structs import Array
 
 ROWS, UNITS, TIME = 8, 128, 16
@@ -89,6 +91,10 @@ class _Grid:
             **how,
         )
 
+    def kernels(self, kind: Any) -> Any:
+        """Room for the recurrent kernels of the lanes that advance together."""
+        return pltpu.VMEM((self.together, self.units, self.width), kind)
+
     def state(self) -> Any:
         """Room for one state of the lanes that advance together."""
         return pltpu.VMEM((self.together, self.rows, self.units), jnp.float32)
@@ -98,6 +104,7 @@ def forward(
     z: Float[Array, "L T R both_gates"],
     keep: Float[Array, "L 2 T R 1"],
     recurrent: Float[Array, "L 2 units gates"],
+    compute: Compute,
     interpret: bool,
 ) -> tuple[Float[Array, "L T R _"], ...]:
     """Hidden states, and what the backward pass needs.
@@ -105,7 +112,8 @@ def forward(
     Args:
         z: pre-activations without the recurrent part, [L, T, R, 2 * 4H], padded.
         keep: 0 where the state is forgotten before a step, else 1, [L, 2, T, R, 1].
-        recurrent: kernels [L, 2, H, 4H], of the type that products are computed in.
+        recurrent: kernels [L, 2, H, 4H].
+        compute: of the products.
         interpret: whether to run as plain JAX.
 
     Returns:
@@ -114,7 +122,7 @@ def forward(
     """
     grid = _Grid(z, later_first=False)
     out = jax.ShapeDtypeStruct((*z.shape[:3], 2 * grid.units), jnp.float32)
-    narrow = jax.ShapeDtypeStruct(out.shape, recurrent.dtype)
+    narrow = jax.ShapeDtypeStruct(out.shape, factor_dtype(compute))
     h, c, before = grid.call(
         _forward_kernel,
         interpret,
@@ -122,26 +130,35 @@ def forward(
         in_specs=[grid.over_time(grid.width), grid.keep(), grid.matrix(grid.units, grid.width)],
         out_specs=[grid.over_time(grid.units)] * 3,
         out_shape=[out, out, narrow],
-        scratch_shapes=[grid.state()] * 2,
+        scratch_shapes=[*[grid.state()] * 2, grid.kernels(factor_dtype(compute))],
     )(z, keep, recurrent)
     return h, z, before, c
 
 
 def _forward_kernel(
-    z_ref: Any, keep_ref: Any, u_ref: Any, h_ref: Any, c_ref: Any, before_ref: Any, h_now: Any, c_now: Any
+    z_ref: Any,
+    keep_ref: Any,
+    recurrent_ref: Any,
+    h_ref: Any,
+    c_ref: Any,
+    before_ref: Any,
+    h_now: Any,
+    c_now: Any,
+    u_ref: Any,
 ) -> None:
-    together, units = u_ref.shape[0], u_ref.shape[2]
+    together, units = u_ref.shape[0], u_ref.shape[1]
     direction = pl.program_id(0)
 
     @pl.when(pl.program_id(2) == 0)
     def _() -> None:
         h_now[...] = jnp.zeros_like(h_now)
         c_now[...] = jnp.zeros_like(c_now)
+        u_ref[...] = recurrent_ref[:, 0].astype(u_ref.dtype)
 
     def step(n: Array, states: tuple[tuple[Array, Array], ...]) -> tuple[tuple[Array, Array], ...]:
         t, after = n + direction * (TIME - 1 - 2 * n), []
         for b, (h, c) in enumerate(states):
-            kept, u = keep_ref[b, 0, t], u_ref[b, 0]
+            kept, u = keep_ref[b, 0, t], u_ref[b]
             before = (h * kept).astype(u.dtype)
             before_ref[b, t] = before
             recurrent = jnp.dot(before, u, preferred_element_type=jnp.float32)
@@ -164,17 +181,19 @@ def backward(
     z: Float[Array, "L T R both_gates"],
     before: Float[Array, "L T R H"],
     c: Float[Array, "L T R H"],
+    compute: Compute,
     interpret: bool,
 ) -> tuple[Float[Array, "L T R both_gates"], Float[Array, "L 2 units gates"]]:
     """Gradients of the pre-activations and of the kernels.
 
     Args:
         h_bar: gradient of the hidden states, [L, T, R, 2H].
-        keep: as in `forward`; so are recurrent and interpret.
+        keep: as in `forward`; so are recurrent, compute and interpret.
         recurrent: kernels.
         z: what `forward` left, in its order; so are before and c.
         before: what was multiplied with the kernels.
         c: cells.
+        compute: of the products.
         interpret: whether to run as plain JAX.
 
     Returns:
@@ -192,21 +211,22 @@ def backward(
             grid.over_time(width),
             grid.keep(),
             grid.matrix(units, width),
-            grid.matrix(width, units),
             *[grid.over_time(units)] * 2,
             grid.just_before(units),
         ],
         out_specs=[grid.over_time(width), grid.matrix(units, width)],
         out_shape=[
-            jax.ShapeDtypeStruct(z.shape, recurrent.dtype),
+            jax.ShapeDtypeStruct(z.shape, factor_dtype(compute)),
             jax.ShapeDtypeStruct(recurrent.shape, jnp.float32),
         ],
         scratch_shapes=[
             *[grid.state()] * 2,
             pltpu.VMEM((grid.together, TIME + 2, grid.rows, units), jnp.float32),
             pltpu.VMEM((*room, width), jnp.float32),
+            grid.kernels(factor_dtype(compute)),
+            pltpu.VMEM((grid.together, width, units), factor_dtype(compute)),
         ],
-    )(h_bar, z, keep, recurrent, recurrent.swapaxes(2, 3), before, c, c)
+    )(h_bar, z, keep, recurrent, before, c, c)
     return dz, du
 
 
@@ -215,8 +235,7 @@ def _backward_kernel(
     bar_ref: Any,
     z_ref: Any,
     keep_ref: Any,
-    u_ref: Any,
-    transposed_ref: Any,
+    recurrent_ref: Any,
     before_ref: Any,
     c_ref: Any,
     c_before_ref: Any,
@@ -226,6 +245,8 @@ def _backward_kernel(
     c_later: Any,
     cells: Any,
     a_ref: Any,
+    u_ref: Any,
+    transposed_ref: Any,
 ) -> None:
     together, rows, width = z_ref.shape[0], z_ref.shape[2], z_ref.shape[3]
     units, direction, number = width // 4, pl.program_id(0), pl.program_id(2)
@@ -236,13 +257,17 @@ def _backward_kernel(
         h_later[...] = jnp.zeros_like(h_later)
         c_later[...] = jnp.zeros_like(c_later)
         du_ref[...] = jnp.zeros_like(du_ref)
+        # Rounded and transposed here: outside, XLA would lay parameters and moments out anew for it.
+        for b in range(together):
+            u_ref[b] = recurrent_ref[b, 0].astype(u_ref.dtype)
+            transposed_ref[b] = recurrent_ref[b, 0].T.astype(u_ref.dtype)
 
     for b in range(together):
         # The cells of a step before stand one place below a step's own, or in the second direction one above.
         cells[b, 0] = cells[b, TIME + 1] = c_before_ref[b, 0] * not_first
         cells[b, 1 : TIME + 1] = c_ref[b]
         flat = before_ref[b].reshape(TIME * rows, units)
-        recurrent = jnp.dot(flat, u_ref[b, 0], preferred_element_type=jnp.float32).reshape(TIME, rows, width)
+        recurrent = jnp.dot(flat, u_ref[b], preferred_element_type=jnp.float32).reshape(TIME, rows, width)
         a_ref[b] = jnp.concatenate(gates(z_ref[b] + recurrent, units), -1)
 
     def step(n: Array, states: tuple[tuple[Array, Array], ...]) -> tuple[tuple[Array, Array], ...]:
@@ -255,7 +280,7 @@ def _backward_kernel(
             dc = c_bar + dh * (o * (1 - tanh_c * tanh_c))
             factors = g * i * (1 - i), c_before * f * (1 - f), tanh_c * o * (1 - o), i * (1 - g * g)
             dz = jnp.concatenate([dc * factors[0], dc * factors[1], dh * factors[2], dc * factors[3]], -1)
-            narrow, u = dz.astype(dz_ref.dtype), transposed_ref[b, 0]
+            narrow, u = dz.astype(dz_ref.dtype), transposed_ref[b]
             dz_ref[b, t] = narrow
             back = jnp.dot(narrow, u, preferred_element_type=jnp.float32)
             earlier.append((back * kept, dc * (f * kept)))
