@@ -84,7 +84,8 @@ def compile_and_show(
         for name in names
     ]
     found = compile_for(wanted, lambda line: errors_out.print(line, highlight=False))
-    console.print(compile_table(found))
+    for name in names:
+        console.print(compile_table([one for one in found if one["device"] == name]))
     for one in (one for one in found if "fault" not in one):
         console.print(costliest_table(one))
     if json_file:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from kd_jax import cli
@@ -93,34 +94,38 @@ def _lines_of(request: CompileRequest, target: Target, room: Path) -> Iterator[s
         raise InputError(f"--compile_for={target.name}: {(told or lines)[-1]}")
 
 
-def compile_table(found: Sequence[dict[str, Any]]) -> Table:
-    """What was compiled, for people."""
+def compile_table(of_device: Sequence[dict[str, Any]]) -> Table:
+    """What was compiled for one device, for people with a terminal of 80 columns."""
+    target = target_named(of_device[0]["device"])
+    with_cycles = target.platform == "tpu"
+    loop = ["M\ncycles", "ms"] if with_cycles else ["kernels", "a time\nstep"]
+    faults = [f"{one['program']}, {one['lanes']} lanes: {one['fault']}" for one in of_device if "fault" in one]
+    of_loop = "ms at the clock of its cycles" if with_cycles else "kernels, and those of a time step in a loop"
     table = Table(
-        title="compiled for devices that are not here",
-        caption="FLOPs, bytes, kernels and cycles of one step, all lanes together; ms from the clock of a TPU's cycles",
+        title=f"compiled for {target.name}, {target.bytes / 1e9:.0f} GB a device",
+        caption="\n".join([*faults, f"FLOPs, GB moved, {of_loop}: of one step, all lanes together"]),
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 0, 0, 1),
     )
-    for column in ("device", "program", "lanes", "compiled in", "memory", "GFLOP", "GB moved", "kernels", "M cycles"):
-        table.add_column(column, justify="right")
-    for one in found:
+    for column in ("program", "lanes", "compiled", "GB\ntaken", "GB\npredicted", "GFLOP", "GB\nmoved", *loop):
+        table.add_column(column, justify="left" if column == "program" else "right")
+    for one in of_device:
         if "fault" in one:
-            table.add_row(one["device"], one["program"], str(one["lanes"]), "", one["fault"])
             continue
-        taken = one["argument_bytes"] + one["temporary_bytes"]
-        predicted = f" (predicted {one['predicted_bytes'] / 1e9:.2f})" if one["predicted_bytes"] else ""
-        loop = "" if one["kernels_a_time_step"] is None else f" ({one['kernels_a_time_step']} a time step)"
-        cycles = "" if one["cycles"] is None else f"{one['cycles'] / 1e6:.1f}"
-        if one["cycles"] is not None:
-            cycles += f" = {1e3 * one['cycles'] / target_named(one['device']).clock:.1f} ms"
+        predicted, cycles = one["predicted_bytes"], one["cycles"]
+        last = [f"{one['kernels']:,}", str(one["kernels_a_time_step"] or "")]
+        if with_cycles:
+            last = [f"{cycles / 1e6:.1f}", f"{1e3 * cycles / target.clock:.1f}"]
         table.add_row(
-            one["device"],
             one["program"],
             str(one["lanes"]),
             f"{one['compile_s']:.0f} s",
-            f"{taken / 1e9:.2f} of {one['device_bytes'] / 1e9:.0f} GB{predicted}",
+            f"{(one['argument_bytes'] + one['temporary_bytes']) / 1e9:.2f}",
+            f"{predicted / 1e9:.2f}" if predicted else "",
             f"{one['flops'] / 1e9:.0f}",
             f"{one['bytes_moved'] / 1e9:.2f}",
-            f"{one['kernels']:,}{loop}",
-            cycles,
+            *last,
         )
     return table
 

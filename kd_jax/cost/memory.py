@@ -50,6 +50,7 @@ class Kept(NamedTuple):
 KEPT = Kept(shared=13.0, task=17.6, inputs=5.1, hidden=0.7, characters=10.9, touched=1.85, branches=3.4)
 TILE = 128  # numbers in a row of a TPU's tile
 AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
+AT_ONCE_TILED = 0.8  # the same on a TPU, whose kernels keep gates and characters on the chip
 
 
 class Parameters(NamedTuple):
@@ -128,7 +129,7 @@ def program_bytes(
         lanes: of this device.
         in_turn: whether the lanes run one after the other, with one lane's activations but a second copy of all
             states, or at the same time, each with activations of its own.
-        tiles: whether word tables are laid out anew for a program, in whole tiles, as on a TPU.
+        tiles: whether it is a TPU's, which lays word tables out anew for a program, in whole tiles.
     """
     state, activations = state_bytes(settings, extent, head), activation_bytes(settings, extent, head)
     chunk = extent.steps * (
@@ -138,7 +139,8 @@ def program_bytes(
     shared = extent.tokens * (4 + 1) + extent.forms * (4 * settings.model.chars.longest + 4 + 1) + extent.known
     on_the_way: float = activations
     if lanes > 1:
-        on_the_way = (lanes + 1) * state + activations if in_turn else AT_ONCE * lanes * activations
+        at_once = AT_ONCE_TILED if tiles else AT_ONCE
+        on_the_way = (lanes + 1) * state + activations if in_turn else at_once * lanes * activations
     if tiles:
         on_the_way += lanes * 3 * 4 * extent.word_rows * round_up(settings.model.words.dim, TILE)
     return lanes * (state + chunk) + shared + round(on_the_way)

@@ -74,8 +74,10 @@ def test_programs_are_collected_whatever_else_a_compiler_writes(monkeypatch):
     console.print(compile_table([COST]))
     console.print(costliest_table(COST))
     shown = console.file.getvalue()
-    assert "2.00 of 17 GB (predicted 2.10)" in shown
-    assert "6.0 = 4.0 ms" in shown
+    assert "compiled for v5e, 17 GB a device" in shown
+    assert ["train", "15", "30", "s", "2.00", "2.10", "100", "1.00", "6.0", "4.0"] in [
+        line.split() for line in shown.splitlines()
+    ]
     assert "kd_jax/models/features.py:62" in shown
 
 
@@ -99,4 +101,21 @@ def test_a_program_that_does_not_fit_is_a_row_and_the_others_go_on(monkeypatch):
     found = compile_for([request("v5e")], told.append)
     assert found == [large, COST]
     assert "v5e: teacher, 15 lanes does not fit: needs 24.63G of 15.75G" in told
-    assert compile_table(found).row_count == 2
+    table = compile_table(found)
+    assert table.row_count == 1
+    assert "teacher, 15 lanes: does not fit: needs 24.63G of 15.75G" in str(table.caption)
+
+
+@pytest.mark.parametrize("device", ["v5e", "h100"])
+def test_tables_are_whole_at_80_columns(monkeypatch, device):
+    monkeypatch.setattr(targets, "EXTRAS", {"tpu": ("aot-tpu", ()), "cuda": ("aot-cuda", ())})
+    large = {
+        "device": device, "program": "knowledge", "compile_s": 156.2, "argument_bytes": 12 * 10**9,
+        "predicted_bytes": 163 * 10**8, "flops": 445 * 10**9, "bytes_moved": 29 * 10**9, "kernels": 4535,
+        "cycles": 873 * 10**6 if device == "v5e" else None, "kernels_a_time_step": 9,
+    }  # fmt: skip
+    console = Console(width=80, file=io.StringIO())
+    console.print(compile_table([COST | large]))
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert [line for line in shown.splitlines() if "knowledge" in line and "156 s" in line and "13.00" in line]
