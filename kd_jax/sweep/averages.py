@@ -16,7 +16,7 @@ from kd_jax.distill.ensemble import mean_logits
 from kd_jax.distill.extract import extract
 from kd_jax.distill.scale import logit_scale
 from kd_jax.errors import InputError
-from kd_jax.evaluation.results import Row, TypeRow, write_counts
+from kd_jax.evaluation.results import Row, TypeRow
 from kd_jax.evaluation.scores import EntityScores, score
 from kd_jax.experiment import Average
 from kd_jax.models.constraint import penalties
@@ -25,7 +25,8 @@ from kd_jax.models.decode import decode
 from kd_jax.runtime.files import digest, whole_folder
 from kd_jax.structs import Outputs, Sentence
 from kd_jax.sweep.lane_group import LaneGroup
-from kd_jax.sweep.plan import GOLD_ONLY, Plan
+from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.rows import rows_of
 from kd_jax.sweep.status import Status
 from kd_jax.sweep.teachers import mean_transitions
 from kd_jax.training.saved_model import load_counts, load_model
@@ -155,30 +156,14 @@ def average_rows(plan: Plan, averaged: Averaged) -> tuple[list[Row], list[TypeRo
         scores = EntityScores.from_json(json.loads((folder / SCORES).read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{folder}: can't be read ({fault}); remove it, and it is scored again") from None
-    row = Row(
-        experiment=plan.experiment.name,
-        corpus=averaged.corpus,
-        model=averaged.column.model,
-        head=group.head,
-        **GOLD_ONLY._asdict(),
-        seed=group.specs[0].seed,
-        split="test",
-        precision=scores.precision,
-        recall=scores.recall,
-        f1=scores.f1,
-        protocol=group.protocol,
-        epochs=0,
-        tokens=0,
-        seconds=0.0,
+    row, types = rows_of(
+        plan,
+        group,
+        averaged.corpus,
+        replace(scores, counts=load_counts(folder)[averaged.corpus]),
         label=averaged.column.label,
+        seed=group.specs[0].seed,
         settings=averaged.average_id,
-        recipe=plan.comparison_key(group),
-        path=folder.relative_to(plan.workdir).as_posix(),
-        default_f1=scores.default_f1,
+        folder=folder,
     )
-    write_counts(plan.workdir, row, load_counts(folder)[averaged.corpus])
-    types = [
-        TypeRow(row.experiment, row.corpus, row.label, row.head, row.seed, row.split, row.protocol, kind, *of_type)
-        for kind, of_type in scores.types.items()
-    ]
     return [row], types

@@ -3,12 +3,13 @@
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from kd_jax import __version__
-from kd_jax.evaluation.results import Row, TypeRow, write_counts
+from kd_jax.evaluation.results import Row, TypeRow
 from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.export.student_card import CARD, known_speeds, summary, teachers_of, write_card
 from kd_jax.runtime.files import replace_file
@@ -18,8 +19,8 @@ from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.plan import TRAINING, Chosen, Plan, needs_teacher
+from kd_jax.sweep.rows import rows_of
 from kd_jax.sweep.status import Status
-from kd_jax.training.manifest import Manifest
 from kd_jax.training.saved_model import load_counts
 
 
@@ -56,44 +57,29 @@ def publish(plan: Plan, group: LaneGroup, tables: ScoreTables, status: Status) -
     for spec in group.specs:
         manifest = status.finished(spec)
         counts = load_counts(spec.folder)
+        # Lanes of a group differ in their weights: one whose loss has no matching term hears none of its teachers.
+        taught = bool(group.teachers) and needs_teacher(manifest.weights, group.foreign, group.start)
         for name in [name for name in group.corpora if name in plan.targets]:
-            row = _row(plan, group, spec, name, manifest)
+            row, of_types = rows_of(
+                plan,
+                group,
+                name,
+                replace(manifest.scores[name], counts=counts[name]) if manifest.ok else None,
+                label=spec.label,
+                seed=spec.seed,
+                settings=spec.config_hash,
+                folder=spec.folder,
+                weights=manifest.weights,
+                split=manifest.split,
+                status=manifest.status,
+                epochs=manifest.epochs,
+                tokens=manifest.tokens,
+                seconds=manifest.seconds,
+                teachers=("own" if group.own_teachers else "shared") if taught else "-",
+            )
             rows.append(row)
-            if manifest.ok:
-                write_counts(plan.workdir, row, counts[name])
-                types += [
-                    TypeRow(row.experiment, name, row.label, row.head, row.seed, row.split, row.protocol, kind, *score)
-                    for kind, score in manifest.scores[name].types.items()
-                ]
+            types += of_types
     tables.add(rows, types)
-
-
-def _row(plan: Plan, group: LaneGroup, spec: ModelSpec, corpus: str, manifest: Manifest) -> Row:
-    score = manifest.scores[corpus] if manifest.ok else None
-    taught = bool(group.teachers) and needs_teacher(manifest.weights, group.foreign, group.start)
-    return Row(
-        experiment=plan.experiment.name,
-        corpus=corpus,
-        model=group.kind,
-        head=group.head,
-        **manifest.weights._asdict(),
-        seed=spec.seed,
-        split=manifest.split,
-        precision=None if score is None else score.precision,
-        recall=None if score is None else score.recall,
-        f1=None if score is None else score.f1,
-        protocol=group.protocol,
-        epochs=manifest.epochs,
-        tokens=manifest.tokens,
-        seconds=manifest.seconds,
-        label=spec.label,
-        status=manifest.status,
-        settings=spec.config_hash,
-        recipe=plan.comparison_key(group),
-        path=spec.folder.relative_to(plan.workdir).as_posix(),
-        default_f1=None if score is None else score.default_f1,
-        teachers=("own" if group.own_teachers else "shared") if taught else "-",
-    )
 
 
 def lacking_cards(specs: Sequence[ModelSpec], status: Status) -> dict[Path, str]:
