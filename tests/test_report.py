@@ -338,3 +338,21 @@ def test_a_folder_that_holds_somebody_elses_page_is_refused(workdir, tmp_path, n
         reported(workdir, output=tmp_path / "docs")
     assert [str(p.relative_to(tmp_path / "docs")) for p in (tmp_path / "docs").rglob("*") if p.is_file()] == [name]
     assert path.read_text() == "<html>mine</html>"
+
+
+def test_a_report_that_was_stopped_among_its_tables_is_written_again(tmp_path, monkeypatch):
+    results.append(tmp_path / "results.csv", made_rows(7, ["NCBI"], seeds=(1,)), results.Row)
+    whole = report.replace_file
+
+    def stopped_at_the_last_table(path, content):
+        if path.name == "tables.tex":
+            raise KeyboardInterrupt
+        whole(path, content)
+
+    monkeypatch.setattr(report, "replace_file", stopped_at_the_last_table)
+    with pytest.raises(KeyboardInterrupt):
+        report.write_report(tmp_path)
+    monkeypatch.undo()
+    index = report.write_report(tmp_path)
+    assert index.exists()
+    assert (index.parent / "tables.tex").exists()

@@ -84,6 +84,8 @@ class RunComparison(NamedTuple):
     problem: str
 
 
+MARGIN = 0.5
+"""Points of F1 up to which a difference counts as none, in `verdict` and wherever a report says so."""
 FEWEST_SEEDS = 3
 """Of each model, for `compare_runs`: with two, the variance over seeds has one degree of freedom, and more than 5 % of
 equal models differ at 0.05 (docs/statistics.md)."""
@@ -242,7 +244,7 @@ def hodges_lehmann(differences: Float[np.ndarray, "D"], confidence: float = 0.95
     return Interval(estimate, float(means[rejected - 1]), float(means[-rejected]))
 
 
-def verdict(p: float | None, low: float, high: float, alpha: float = 0.05, margin: float = 0.5) -> str:
+def verdict(p: float | None, low: float, high: float, alpha: float = 0.05, margin: float = MARGIN) -> str:
     """What may be said of two models: that a difference was not found does not show that there is none.
 
     Args:

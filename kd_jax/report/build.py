@@ -91,6 +91,7 @@ def _counts(workdir: Path, _label: str, row: Row) -> np.ndarray | None:
 
 def _named_pairs(workdir: Path, matrix: ScoreMatrix) -> tuple[tuple[str, str], ...] | None:
     """The pairs that an experiment named before it was run, those that have been scored; None where it named none."""
+    # As they were when it ran: the experiment's file may have been changed since, or be one of the user's own.
     ran: Any = _settings(workdir).get("experiment")
     if isinstance(ran, dict) and ran.get("name") == matrix.experiment:
         pairs = [tuple(map(str, pair)) for pair in ran.get("pairs", ()) if isinstance(pair, list)]
@@ -204,6 +205,7 @@ def _compared(
         apart=(*first.apart, *second.apart),
     )  # fmt: skip
     singles = [
+        # Their notes are said once, below the table of both, with the run that each is of.
         tables.score_table(replace(matrix, notes=()), f"{name}: {matrix.experiment}, its own table", {})
         for matrix, name in zip((first, second), names, strict=True)
     ]
@@ -247,6 +249,7 @@ def publish(
         InputError: where the folder can't be written, or counts by sentence can't be read.
     """
     _refuse_foreign(folder)
+    # Over all subjects: a model has one colour in the whole report, whatever tables it is in.
     palette = tuple(dict.fromkeys(label for subject in subjects for label in subject.matrix.labels))
     subjects = [replace(subject, palette=palette) for subject in subjects]
     sections = [write_section(folder / subject.name, subject, done, fresh=fresh) for subject in subjects]
@@ -255,11 +258,12 @@ def publish(
         for subject, section in zip(subjects, sections, strict=True)
     ]
     everything = [table for subject in subjects for table in (subject.table, *subject.more)]
+    # The page alone says that it is ours, so it comes first: later, tables of a report that was stopped aren't foreign.
+    index = folder / "index.html"
+    replace_file(index, page.page(around.title, around.commands, [*parts, *around.after], around.folded).encode())
     replace_file(folder / "tables.md", formats.markdown(everything).encode())
     replace_file(folder / "tables.csv", formats.tidy_csv(everything).encode())
     replace_file(folder / "tables.tex", formats.latex(everything).encode())
-    index = folder / "index.html"
-    replace_file(index, page.page(around.title, around.commands, [*parts, *around.after], around.folded).encode())
     remove_stale(folder, [subject.name for subject in subjects])
     several = len(subjects) > 1
     sentences = [
@@ -276,6 +280,7 @@ def _refuse_foreign(folder: Path) -> None:
     foreign = [path for path in (folder / f"tables.{kind}" for kind in ("md", "csv", "tex")) if path.exists()]
     try:
         if index.exists():
+            # Tables carry no mark of ours: they are beside a page that does.
             foreign = [] if page.is_ours(index.read_text(encoding="utf-8", errors="replace")) else [index]
     except OSError as fault:
         raise InputError(f"{index}: can't be read: {fault.strerror or fault}") from None

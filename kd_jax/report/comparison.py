@@ -13,7 +13,7 @@ from rich.text import Text
 
 from kd_jax.evaluation import significance
 from kd_jax.evaluation.results import Row
-from kd_jax.evaluation.significance import POSTHOCS, Friedman, Interval
+from kd_jax.evaluation.significance import MARGIN, POSTHOCS, Friedman, Interval
 from kd_jax.report.score_matrix import ScoreMatrix, listed
 
 
@@ -87,7 +87,7 @@ class Comparison:
                 + "."
             )
         lines += [
-            f"No difference between {pair.first} and {pair.second}: {limits_text(pair.difference)}, within 0.5."
+            f"No difference between {pair.first} and {pair.second}: {limits_text(pair.difference)}, within {MARGIN:g}."
             for pair in self.pairs
             if self.verdict(pair) == "no difference"
         ]
@@ -129,6 +129,7 @@ class Within(NamedTuple):
 
 def p_text(p: float) -> str:
     """A p-value as one prints it."""
+    # 0.0005, since three decimals would print anything below as 0.000.
     return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"
 
 
@@ -148,8 +149,10 @@ def _limits(corpora: int, models: int, pairs: int, alpha: float, method: str) ->
         return
     if models == 2:
         yield "Two models: Friedman's test takes three, Wilcoxon's compares them."
+    # The best and the worst of M models differ in mean rank by M - 1 at most.
     elif significance.critical_difference(models, corpora, alpha) > models - 1 and method == "nemenyi":
         yield f"{corpora} corpora are too few for Nemenyi: even mean ranks 1 and {models} don't differ at {alpha:g}."
+    # Holm multiplies the smallest p by the number of pairs, so this is the least that any pair can get.
     floor = min(1.0, significance.smallest_p(corpora) * pairs)
     if floor >= alpha:
         tests = "Wilcoxon" if pairs == 1 else f"Holm-Wilcoxon over {pairs} pairs"
@@ -183,6 +186,7 @@ def compare(
     ordered, differences, tests = [], [], []
     for pair in wanted:
         a, b = sorted(map(labels.index, pair), key=lambda m: mean_ranks[m])
+        # Means are rounded already, but 70.3 - 70.1 and 60.3 - 60.1 differ in their last bits, and are tied ranks.
         difference = np.round(scores[:, a] - scores[:, b], 9)
         tested = significance.signed_ranks(difference)
         if tested.effect < 0:  # mean ranks hang on the other models and may point the other way
@@ -263,6 +267,7 @@ def within_corpora(
 
 
 def _same_test(first: np.ndarray, second: np.ndarray) -> bool:
+    # Counts are stored without the text: sentences are the same if each has as many gold entities in both.
     return first.shape[1] == second.shape[1] and bool(np.all(first[:1, :, 2] == second[..., 2]))
 
 
@@ -295,7 +300,7 @@ def pair_cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 PAIRS_CAPTION = (
     "Wilcoxon: exact, Holm-corrected. Effect: paired rank-biserial. F1: Hodges-Lehmann difference, with limits from "
-    "signed ranks. Verdict: different by Wilcoxon; no difference only where the limits lie within 0.5 F1."
+    f"signed ranks. Verdict: different by Wilcoxon; no difference only where the limits lie within {MARGIN:g} F1."
 )
 
 

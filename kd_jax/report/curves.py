@@ -61,15 +61,18 @@ def read_metrics(path: Path) -> list[Point]:
                 Point(
                     str(record.get("experiment", "")),
                     str(record["corpus"]),
+                    # The key is of 0.1.0, whose files are read too; a group was called a cell then.
                     str(record.get("cell", "")),
                     str(record["label"]),
                     int(record.get("seed", 0)),
                     int(record["epoch"]),
+                    # JSON has no NaN: a lane that diverged has null.
                     float("nan" if record["loss"] is None else record["loss"]),
                     None if record.get("devel_f1") is None else float(record["devel_f1"]),
                     str(record.get("protocol", "")),
                 )
             )
+        # A line that was cut off begins as one should and lacks its end: the next writer begins a line of its own.
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             if not line.startswith("{") or line.endswith("}\n"):
                 raise InputError(f"{path}:{number}: not a JSON object of a run's metrics; remove the line") from None
@@ -129,6 +132,7 @@ def learning_curves(lanes: Lanes, quantity: str, looks: Looks | None = None, *, 
     corpora = list(dict.fromkeys(corpus for corpus, _ in lanes))
     labels = list(dict.fromkeys(label for _, label in lanes))
     looks = looks or look(labels)
+    # A multi-task model's corpus is the names of all, joined by +: of three and more no panel has room for them.
     titles = [corpus if corpus.count("+") < 2 else f"{corpus.count('+') + 1} corpora together" for corpus in corpora]
     with mpl.rc_context(STYLE):
         figure, grid = panels(titles, ["00.00"], 2.6, 2.0)
@@ -143,11 +147,13 @@ def learning_curves(lanes: Lanes, quantity: str, looks: Looks | None = None, *, 
                     axes.plot(list(curve), list(curve.values()), color=colour, lw=0.7, alpha=0.35)
                 mean = _mean(curves)
                 tops.append(max(mean.values()))
+                # Markers at eight epochs or so: one at every epoch would hide the line.
                 every = max(1, len(mean) // 8)
                 axes.plot(list(mean), list(mean.values()), marker, color=colour, ls="-", lw=1.5, ms=4,
                           markevery=every, label=label)  # fmt: skip
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             if quantity == "devel_f1":
+                # A model that never came near the others leaves the frame, with all of its epochs.
                 learned = median_high(tops) - FAILING
                 of_corpus = [list(c.values()) for (name, _), cs in lanes.items() if name == corpus for c in cs]
                 kept = [values for values in of_corpus if max(values) >= learned]
@@ -186,6 +192,7 @@ def tuned(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """
     by_head: dict[str, list[Row]] = {}
     for row in rows:
+        # What is shown in a table is scored on test: a student on devel is one that was trained to choose weights.
         if row.split == "devel" and row.model == "SM" and row.f1 is not None:
             by_head.setdefault(row.head, []).append(row)
     return {
@@ -231,11 +238,13 @@ def weight_grid(rows: Sequence[Row]) -> Figure:
             low, high = min(means.values()), max(means.values())
             for axes, (alpha, kappa) in zip(line, outer, strict=True):
                 block = [[means.get((alpha, kappa, beta, gamma), np.nan) for beta in betas] for gamma in gammas]
+                # A range of one value would have no shades at all.
                 axes.pcolormesh(np.ma.masked_invalid(block), cmap="cividis", vmin=low, vmax=high + 1e-9,
                                 edgecolors="white", lw=1)  # fmt: skip
                 for y, values in enumerate(block):
                     for x, value in enumerate(values):
                         if np.isfinite(value):
+                            # cividis is dark where values are low: letters are light there.
                             dark = value < (low + high) / 2
                             axes.text(x + 0.5, y + 0.5, f"{value:.1f}", ha="center", va="center",
                                       color="#fdfdfd" if dark else "#1a1a1a", fontsize=8)  # fmt: skip

@@ -18,14 +18,16 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's palette, which colour-blind readers can tell apart, its yellow replaced by a grey that prints."""
 ON_DARK = ("#4FB3E8", "#FF8B4A", "#3DCB9F", "#E8A3CB", "#F5BC3D", "#9AD8F7", "#F2F2F2", "#A6A6A6")
 """The same colours, lighter, for a dark page."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")  # filled ones: they carry the colour
 INK, FAINT, GRID = "#222222", "#BBBBBB", "#E6E6E6"
-INCH_A_LETTER = 0.085
+INCH_A_LETTER = 0.085  # of DejaVu Sans at 9 pt: names take 0.063 to 0.084 a letter, so that the widest fit
 FAILING = 12.0
 """Points of F1 below the middle model's at which one that learned little may lie before an axis leaves it out."""
 
 Look = tuple[str, str]
 """A colour and a marker."""
+Looks = Mapping[str, Look]
+"""Those of each label."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -37,7 +39,7 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.color": GRID,
     "legend.frameon": False,
-    "svg.hashsalt": "kd_jax",
+    "svg.hashsalt": "kd_jax",  # else ids are random, and a picture of the same numbers has other bytes
     "savefig.dpi": 150,
 }
 
@@ -55,6 +57,8 @@ def look(labels: Sequence[str]) -> dict[str, Look]:
     for label in labels:
         k = models.index(model_of(label))
         run = seen[models[k]] = seen.get(models[k], -1) + 1
+        # 8 colours and 10 markers, both stepping by one, first repeat a pair after their least common multiple, 40. A
+        # second run is five markers on, as far from the first as ten allow.
         looks[label] = (COLOURS[k % len(COLOURS)], MARKERS[(k + 5 * run) % len(MARKERS)])
     return looks
 
@@ -105,11 +109,13 @@ def save(figure: Figure, stem: Path) -> dict[str, bytes]:
     with mpl.rc_context(STYLE):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once for both formats
+        # No version of matplotlib and no date inside, so that the same numbers give the same file.
         for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             buffer = BytesIO()
             figure.savefig(buffer, format=suffix, metadata=metadata)
             contents[suffix] = buffer.getvalue()
     buffer = BytesIO()
+    # A picture has some 290 colours, soft edges included; with 256 of them its file is less than half as large.
     Image.open(BytesIO(contents["png"])).convert("RGB").quantize(256).save(buffer, "png", optimize=True)
     contents["png"] = buffer.getvalue()
     for suffix, content in contents.items():
@@ -139,9 +145,11 @@ def inline(figure: Figure, name: str) -> str:
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    # Ids of groups are numbered anew in each picture, so on one page they would repeat; nothing refers to them.
     text = re.sub(r' id="[a-z0-9]+(?:\.[a-z]+)?_\d+"', "", text)
     text = re.sub(r"(font(?:-family)?: )([^;\"]*)", lambda m: m[1] + _page_font(m[2]), text)
     text = re.sub(r"#[0-9a-fA-F]{6}\b", lambda m: _THEMED.get(m[0].lower(), m[0]), text)
+    # matplotlib's SVG is in points, 72 an inch; CSS has 96 pixels an inch, so a point is 4/3 pixels.
     width, height = (72 * inches for inches in figure.get_size_inches())
     opening = f'<svg viewBox="0 0 {width:g} {height:g}" width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}">'
     return re.sub(r"\s*\n\s*", "\n", re.sub(r"<svg[^>]*>", opening, text, count=1))
@@ -173,6 +181,7 @@ def panels(
     """
     columns = min(3, len(titles))
     lines = -(-len(titles) // columns)
+    # Names on the vertical axis take room in every column, but once where panels share the axis.
     beside = columns if not shared.get("sharey") else 1
     wide = columns * max(width, longest(titles) + 0.3) + beside * longest(labels) + 0.3
     figure = Figure((max(wide, 3.5), height * lines + 0.4), layout="constrained")
@@ -180,12 +189,10 @@ def panels(
     flat = list(grid.flat)
     for axes in flat[len(titles) :]:
         axes.remove()
+    # Shared axes are labelled in the last line alone, where the columns of a line that is not full have no panel.
     for axes in flat[max(0, len(titles) - columns) : len(titles)]:
         axes.tick_params(labelbottom=True)
     for axes, title in zip(flat, titles, strict=False):
         axes.set_title(title, loc="left", fontweight="bold")
         axes.grid(visible=True)
     return figure, flat[: len(titles)]
-
-
-Looks = Mapping[str, Look]

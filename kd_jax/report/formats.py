@@ -17,6 +17,7 @@ _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_<>`"})
 
 def signed(number: float) -> str:
     """A difference of F1 with its sign."""
+    # z: a difference that rounds to 0 is +0.0, never -0.0. The sign is a minus, as wide as the plus.
     return f"{number:+z.1f}".replace("-", "−")
 
 
@@ -45,7 +46,7 @@ def markdown(tables: Sequence[ScoreTable]) -> str:
 
 
 def tidy_csv(tables: Sequence[ScoreTable]) -> str:
-    """Tables as one CSV, a line for each score, in full precision.
+    """Tables as one CSV, a line for each score, with six decimals: beyond them is float arithmetic.
 
     Its columns: table, row, average (true or false), label, mean, sd, seeds, place (1 best, 2 second best, 0),
     reference, delta.
@@ -95,9 +96,11 @@ _LINE = 68
 def _blocks(table: ScoreTable) -> list[slice]:
     """Columns that fit beside each other on a page, block by block."""
     longest = max(len(name) for name, _ in (*table.rows, *table.averages))
+    # Letters of \small that a cell takes: 75.3 ±1.2, or 75.3 (+0.2) below it, the latter in \scriptsize as is ±1.2.
     least = 9 if table.reference else 8
     blocks, start, width = [], 0, longest
     for k, label in enumerate(table.labels):
+        # 4 pt on either side of a column are about two letters.
         takes = max(len(label), least) + 2
         if k > start and width + takes > _LINE:
             blocks.append(slice(start, k))
@@ -113,6 +116,7 @@ def latex(tables: Sequence[ScoreTable]) -> str:
     """
     parts = ["% \\usepackage{booktabs}"]
     for table in tables:
+        # LaTeX numbers tables itself.
         title = re.sub(r"^Table \d+\. ", "", table.title)
         caption = f"{title}. {table.caption}".replace("¹ best, ² second best", "bold: best, underlined: second")
         captions = [" ".join([caption, *table.notes]), f"{title}, continued."]

@@ -19,6 +19,7 @@ def grid_of(matrix: ScoreMatrix) -> tuple[tuple[str, ...], Points]:
 
     Columns are read by their labels, such as "SM alpha=0.5 tau=2".
     """
+    # The name that `kd_jax.sweep.grid.with_grid` gives; another experiment may have columns with such labels by chance.
     if not matrix.experiment.endswith("-grid"):
         return (), {}
     points = {

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kd_jax import __version__
 from kd_jax.evaluation.results import Row
-from kd_jax.evaluation.significance import verdict
+from kd_jax.evaluation.significance import MARGIN, verdict
 from kd_jax.report.comparison import PAIRS_CAPTION, Comparison, Within, numbers, pair_cells
 from kd_jax.report.drawing import COLOURS, ON_DARK, Looks, inline
 from kd_jax.report.formats import signed
@@ -19,6 +19,7 @@ from kd_jax.report.sentences import GLOSSARY, within_sentences
 Grid = list[list[str]]
 """A table of texts: its head, then its lines, each of which begins with its name."""
 
+# matplotlib's markers as signs of the page's font, for legends.
 _SIGNS = dict(zip("os^DvPX<>*", "●■▲◆▼✚✖◀▶★", strict=True))
 
 
@@ -103,6 +104,7 @@ def drawn(picture: Picture, looks: Looks, section: str) -> Drawn:
     for part in figures if picture.parts else ():
         part.supxlabel("")  # the caption says it once for all of them
     svgs = [inline(figure, f"{section}-{picture.name}-{k}") for k, figure in enumerate(figures)]
+    # CSS has 96 pixels an inch.
     panel = round(96 * max(figure.get_size_inches()[0] for figure in figures)) if picture.parts else 0
     legend = [
         (label, COLOURS.index(colour), _SIGNS[marker]) for label in picture.labels for colour, marker in [looks[label]]
@@ -125,7 +127,7 @@ def over_corpora(comparison: Comparison) -> dict[str, Any]:
 WITHIN_CAPTION = (
     "Difference of mean F1 over seeds; its error is that of new seeds and new sentences (Student's t, Satterthwaite's "
     "degrees of freedom). p is Holm-corrected over the pairs of the corpus, the limits are not. No difference only "
-    "where the limits lie within 0.5 F1."
+    f"where the limits lie within {MARGIN:g} F1."
 )
 
 
@@ -165,12 +167,14 @@ def cost(matrix: ScoreMatrix, choosing: Sequence[Row] = ()) -> Grid:
     lines = []
     total = [0, 0, 0.0]
     for label, rows in groups.items():
-        # A multi-task model has a row for each corpus, but was trained once.
-        once = {(row.label, row.seed, "" if row.model == "MTM" else row.corpus): row for row in rows}.values()
+        # A multi-task model has a row for each corpus, but was trained once; an average of models was not trained.
+        trained = [row for row in rows if row.tokens]
+        once = {(row.label, row.seed, "" if row.model == "MTM" else row.corpus): row for row in trained}.values()
         spent = [len(once), sum(row.tokens for row in once), sum(row.seconds for row in once)]
         total = [a + b for a, b in zip(total, spent, strict=True)]
-        lines.append([label, *_spent(*spent)])
-    if not total[0]:
+        if once:
+            lines.append([label, *_spent(*spent)])
+    if not lines:
         return []
     return [["", "models", "million tokens", "time", "tokens/s"], *lines, ["all", *_spent(*total)]]
 
@@ -185,6 +189,7 @@ def chosen_weights(matrix: ScoreMatrix) -> Grid:
     """Loss weights by corpus, of the models whose weights differ between corpora; nothing where none do."""
     symbols = ("alpha", "beta", "gamma", "kappa", "tau")
     weights = {
+        # Of any seed: weights are chosen for a corpus, all seeds together.
         cell: " ".join(f"{symbol} {getattr(rows[-1], symbol):g}" for symbol in symbols)
         for cell, rows in matrix.rows.items()
     }

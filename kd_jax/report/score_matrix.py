@@ -74,6 +74,7 @@ class ScoreMatrix:
             averaged[name, label] = (
                 {seed: float(np.mean([scores[seed] for scores in of_corpora])) for seed in sorted(seeds)}
                 if alike
+                # Seeds of other corpora can't be paired, so there is one average and no spread; it stands under seed 0.
                 else {0: float(np.mean([self.mean(corpus, label) for corpus in self.common]))}
             )
         return replace(self, corpora=(name,), scores=averaged, notes=(), apart=())
@@ -132,6 +133,7 @@ def _counted(rows: Sequence[Row]) -> tuple[list[tuple[int, Row]], list[str]]:
 
 def _apart(rows: Sequence[Row]) -> tuple[str, ...]:
     """Corpora that have models made otherwise than the latest of the table, or of their column."""
+    # A recipe is TABLE.COLUMN (`kd_jax.sweep.plan.Plan.comparison_key`). The last row is of the latest run.
     table = rows[-1].recipe.split(".")[0]
     column = {row.label: row.recipe for row in rows}
     odd = (row.corpus for row in rows if row.recipe.split(".")[0] != table or row.recipe != column[row.label])
@@ -164,13 +166,13 @@ def _notes(lost: Sequence[Row], ambiguous: Sequence[str], matrix: ScoreMatrix) -
 
 
 def score_matrices(rows: Iterable[Row]) -> list[ScoreMatrix]:
-    """Boards of the test scores in results.csv, one for each experiment and protocol.
+    """Score matrices of the test scores in results.csv, one for each experiment and protocol.
 
     Args:
         rows: rows of results.csv; those of other splits are ignored.
 
     Returns:
-        Boards in the order of their first rows. Diverged lanes are left out, and said to be in the notes.
+        Score matrices in the order of their first rows. Diverged lanes are left out, and said to be in the notes.
     """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -191,6 +193,7 @@ def score_matrices(rows: Iterable[Row]) -> list[ScoreMatrix]:
                 ambiguous[f"{row.label} on {row.corpus}, seed {seed},"] = None
             cell[seed] = row
         number = paper.NUMBERS.get(experiment)
+        # An experiment of one's own has the paper's corpora and models, if any, in the order of its first table.
         published = paper.tables()[number or 1]
         matrix = ScoreMatrix(
             experiment,

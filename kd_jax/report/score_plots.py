@@ -67,6 +67,7 @@ def baselines(matrix: ScoreMatrix) -> Mapping[str, str]:
         heads[label] = rows[0].head
         if rows[0].model == "STM":
             single.setdefault(rows[0].head, label)
+    # Published figures have no rows that say model and head; their labels do.
     if not matrix.rows:
         heads = {label: "crf" if "CRF" in label else "softmax" for label in matrix.labels}
         single = {heads[label]: label for label in matrix.labels if label.startswith("STM")}
@@ -120,8 +121,10 @@ class Gains:
     def reach(self) -> float:
         """How far from 0 the axis goes, for all labels; a model that fails does not stretch it."""
         sizes = [abs(gain.estimate) for gain in self.known]
+        # As `frame` has it: what is far beyond the usual gain leaves the axis, and is told by its number.
         most = max(6 * float(np.median(sizes)), FAILING)
         shown = max([size for size in sizes if size <= most] or sizes)
+        # Limits may stretch the axis to three times the gains, then they are cut: gains have to stay legible.
         return 1.1 * max(shown, min(max(self.ends, default=0), 3 * shown)) + 0.1
 
     @property

@@ -26,6 +26,7 @@ from kd_jax.runtime.files import digest, remove_ours, replace_file, whole_folder
 FORMAT = 2
 """Of a section's page; raised when the same numbers are shown otherwise."""
 SECTION = "section.json"  # says what a section was made from, and which files of its folder are ours
+# What a section of a version that did not list its files may consist of.
 _BEFORE_LISTS = ("section.json", "tests.csv", "*.png", "*.svg")
 
 
@@ -86,6 +87,7 @@ class Subject:
         """Hash of everything that the section is made from."""
         shown = (self.matrix, self.table, self.more, self.rows, self.points, self.palette)
         parts = (*shown, self.pairs, self.alpha, self.method)
+        # Counts by sentence are not among them: what they add up to is in the rows.
         return digest([__version__, FORMAT, *map(repr, parts)])
 
 

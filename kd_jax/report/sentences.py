@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kd_jax.evaluation.significance import verdict
+from kd_jax.evaluation.significance import MARGIN, verdict
 from kd_jax.report.comparison import Comparison, Within, limits_text, p_text
 from kd_jax.report.drawing import model_of
 from kd_jax.report.score_matrix import ScoreMatrix, listed
@@ -37,6 +37,7 @@ def meaning(matrix: ScoreMatrix, comparison: Comparison, within: Sequence[Within
     best, *others = sorted(averages, key=lambda label: -averages[label])
     single = baselines(matrix).get(best) or next((label for label in others if label.startswith("STM")), others[0])
     in_question = [other for pair in comparison.pairs if best in pair[:2] for other in pair[:2] if other in others]
+    # Where only some pairs were tested, the sentence is about one of these: that with the single-task model, if any.
     known = [label for label in (single, *in_question) if label in (in_question or others)]
     base = known[0] if known else others[0]
     where = f"on the average of {len(corpora)} corpora" if len(corpora) > 1 else f"on {corpora[0]}"
@@ -122,7 +123,7 @@ def within_sentences(tests: Sequence[Within], alpha: float) -> list[str]:
             alike.setdefault(tuple(sorted((test.first, test.second))), []).append(test.corpus)
     lines = [f"{first} beats {second} on {listed(corpora)}." for (first, second), corpora in won.items()]
     lines += [
-        f"No difference between {listed(pair)} on {listed(corpora)} (limits within 0.5)."
+        f"No difference between {listed(pair)} on {listed(corpora)} (limits within {MARGIN:g})."
         for pair, corpora in alike.items()
     ]
     corpora = len({test.corpus for test in tests})

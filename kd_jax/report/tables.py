@@ -64,6 +64,7 @@ class ScoreTable:
 
 
 def _placed(cells: Sequence[Cell | None]) -> tuple[Cell | None, ...]:
+    # By what is printed: two models that read 75.3 share a place, whatever their further decimals.
     shown = sorted({f"{cell.mean:.1f}" for cell in cells if cell}, key=float, reverse=True)
     best = shown[: min(2, len(shown) - 1)]  # the lowest has no place
     place = {text: k + 1 for k, text in enumerate(best)}
@@ -86,6 +87,7 @@ def _average(
         scores = [matrix.scores[corpus, label] for corpus in corpora]
         theirs = [reference[corpus, label] for corpus in corpora if (corpus, label) in reference]
         beside = float(np.mean(theirs)) if len(theirs) == len(corpora) else None
+        # Averages of each seed have a spread only if every corpus has the same seeds; else there is a mean alone.
         if all(list(s) == list(scores[0]) for s in scores):
             cells.append(_cell([float(np.mean([s[seed] for s in scores])) for seed in scores[0]], beside))
         else:
@@ -206,6 +208,7 @@ def type_tables(rows: Sequence[TypeRow], matrix: ScoreMatrix) -> list[ScoreTable
             if wanted == (matrix.experiment, matrix.protocol, "test", corpus):
                 scores.setdefault((row.type, row.label), []).append(row.f1)
                 support[row.type] = max(row.support, support.get(row.type, 0))
+        # A type without gold entities was only ever predicted, and has no F1 but 0.
         kinds = sorted(kind for kind, gold in support.items() if gold)
         if len(kinds) < 2:
             continue

@@ -143,6 +143,14 @@ def test_cost_counts_a_teacher_once_and_students_by_corpus():
     assert of_all[:3] == ["all", "12", "1.20"]
 
 
+def test_an_average_of_models_costs_nothing():
+    rows = made_rows(7, ["NCBI", "CRAFT"], seeds=(1, 2))
+    average = [
+        replace(row, label="STMs", tokens=0, seconds=0.0) for row in rows if row.label == "STM" and row.seed == 1
+    ]
+    assert page.cost(score_matrices([*rows, *average])[0]) == page.cost(score_matrices(rows)[0])
+
+
 def test_chosen_weights_are_shown_where_they_differ_between_corpora():
     rows = made_rows(7, ["NCBI", "CRAFT"])
     assert page.chosen_weights(score_matrices(rows)[0]) == []
