@@ -65,5 +65,7 @@ class LossWeights(NamedTuple):
     tau: Array
 
 
+GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
+"""Of models that are not taught: gold labels alone."""
 ALPHA_ONE_SEEDS = 1000
 """Added to the seeds of students without any matching term, which would else be the single-task model once more."""

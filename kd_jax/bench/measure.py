@@ -163,6 +163,7 @@ def measure(request: BenchRequest, log: Callable[[str], None]) -> dict[str, Any]
         starts: dict[tuple[int, str], startup.Started] = {}
         if request.starts:
             log("fresh starts, each a process of its own")
+            # With an empty cache: this start compiles, and what it leaves makes the same start below a warm one.
             cold = _start(request, settings[dtypes[0]], lanes[0], room / "cache")
             starts = {
                 (count, dtype): _start(request, settings[dtype], count, room / "cache")
@@ -262,6 +263,7 @@ def _best_rows(request: BenchRequest, corpora: Sequence[Corpus], usual: Entrant)
     best = usual
     best_rate = usual.timing.epoch()
     for factor in ROWS_TRIED[1:]:
+        # Fewer steps of larger batches, so that each try has as many tokens.
         train = replace(settings.train, rows=factor * settings.train.rows)
         job = timing_job(corpora, replace(settings, train=train), usual.lanes, max(1, request.steps // factor))
         entrant = Entrant(job, usual.dtype)
@@ -322,6 +324,7 @@ def _compare(run: dict[str, Any], measured: dict[str, Any]) -> None:
     best_rows = measured["best"][run["dtype"]]
     mine = max(run["lane_tokens_per_s"], best_rows["lane_tokens_per_s"] if best_rows["lanes"] == run["lanes"] else 0.0)
     run["ratio_to_peer"] = run["lane_tokens_per_s"] / usual
+    # The peer's best batch won by one try of each; over all repeats its usual one may be faster.
     run["ratio_to_peer_best"] = mine / max(usual, best)
     run["tag_ratio_to_peer"] = (
         run["tag_lane_tokens_per_s"] / measured["peer"][run["dtype"]]["usual"]["tag_tokens_per_s"]

@@ -52,6 +52,7 @@ class Peer(NamedTuple):
         return self._run("tag", ("--layout", layout))
 
     def _run(self, mode: str, arguments: Sequence[str]) -> dict[str, Any]:
+        # As many as ours has devices (`kd_jax.training.mesh.use_all_cores`), under taskset too.
         threads = str(len(os.sched_getaffinity(0)))
         fixed = ("--corpus", str(self.corpus), "--dtype", self.dtype, "--threads", threads)
         command = [sys.executable, str(SCRIPT), mode, *fixed, *self.sizes, *arguments]

@@ -62,6 +62,7 @@ def measure(start: Start, cache: Path) -> Started:
     Raises:
         InputError: where it fails, with the last line of what it said.
     """
+    # The time of day, since it is the one clock that both processes have; Python's own start counts.
     output = fresh(["kd_jax.bench.start", json.dumps(asdict(start) | {"began": time.time()})], cache)
     return Started(**json.loads(output.splitlines()[-1]))
 
@@ -82,7 +83,7 @@ def fresh(module: Sequence[str], cache: Path) -> str:
     environment = {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_ENABLE_COMPILATION_CACHE": "true",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",  # JAX would keep programs of a second and more alone
     }
     command = [sys.executable, "-m", *module]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)

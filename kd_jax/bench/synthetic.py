@@ -33,11 +33,13 @@ def synthetic_corpus(sentences: int = 5000, seed: int = 0) -> Corpus:
     def some(count: int) -> tuple[Sentence, ...]:
         lengths = np.interp(rng.random(count), *LENGTH_QUANTILES).round().astype(int)
         words = rng.choice(len(spelled), int(lengths.sum()), p=chance)
+        # Entities have two tokens, or one where the next begins or the sentence ends.
         begins = rng.random(len(words)) < ENTITY_RATE
         tags = np.where(begins, "B-Entity", np.where(np.roll(begins, 1), "I-Entity", "O"))
         at, sentences_made = 0, []
         for length in lengths.tolist():
             of_sentence = tags[at : at + length].tolist()
+            # An entity that the sentence before it cut off does not go on here.
             of_sentence[0] = "O" if of_sentence[0] == "I-Entity" else of_sentence[0]
             sentences_made.append(Sentence(tuple(spelled[i] for i in words[at : at + length]), tuple(of_sentence)))
             at += length

@@ -53,6 +53,7 @@ def measure_tagging(request: BenchRequest, log: Callable[[str], None]) -> dict[s
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
         folders = {"trained": room / "trained", "shipped": room / "shipped"}
+        # Speed depends on sizes, not on weights, so nothing is trained for it.
         random_model(folders["trained"], corpus, settings.model)
         ship(*open_trained(folders["trained"], None, None), folders["shipped"], "float32")
         texts = [" ".join(sentence.tokens) for sentence in sentences]
@@ -83,7 +84,7 @@ def measure_tagging(request: BenchRequest, log: Callable[[str], None]) -> dict[s
 def random_model(folder: Path, corpus: Corpus, model: ModelConfig) -> None:
     """Save a softmax model of random weights as training would."""
     vocabulary = build_vocabulary(corpus.splits["train"], model.words)
-    tagger = Tagger(model, len(vocabulary.chars) + 2, len(corpus.labels))
+    tagger = Tagger(model, vocabulary.alphabet, len(corpus.labels))
     params = jax.jit(init_params, static_argnums=(0, 2, 3))(tagger, jax.random.key(0), 1, len(vocabulary.words) + 1)
     trained = TrainedModel({}, model, (corpus.name,), (corpus.labels,), vocabulary, jax.tree.map(np.asarray, params))
     save_model(folder, trained, {})

@@ -59,12 +59,14 @@ def _answer(command: Command, words: Sequence[str], program: str) -> int | None:
     try:
         rest = values([program, *with_flagfiles(words)])[1:]
     except (absl.Error, InputError) as fault:
+        # Who asks for help gets it, whatever else is wrong with the words.
         if {"-h", "--help"} & set(words):
             print(help_text(command, defined, program))
             return 0
         if isinstance(fault, absl.UnrecognizedFlagError):
             name = fault.flagname
             raise InputError(f"--{name}: no such flag; {nearest(name, values)}") from None
+        # absl writes "flag --n=x: ..."; all other messages of a flag begin with itself.
         raise InputError(str(fault).removeprefix("flag ")) from None
     if values.help:
         print(help_text(command, defined, program))

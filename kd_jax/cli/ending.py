@@ -26,6 +26,7 @@ def leave(work: Callable[[], int | None], interrupted: str = "interrupted") -> N
     standard output that has seen enough ends it quietly. Standard streams that are closed are read as empty, and what
     is written there goes nowhere.
     """
+    # `end_at_once` has answered since kd_jax was imported, where the process is one of our commands.
     for before in (signal.default_int_handler, end_at_once):
         _answer_interrupts(before, _on_interrupt)
     _open_streams()
@@ -40,6 +41,7 @@ def leave(work: Callable[[], int | None], interrupted: str = "interrupted") -> N
     except InterruptedRunError as stopped:
         status = _say(str(stopped), stopped.exit_status)
     except KeyboardInterrupt:
+        # As shells have it: 128 and the signal's number, 2.
         status = _say(interrupted, 130)
     except BrokenPipeError:
         status = 0
@@ -80,6 +82,8 @@ def _explained(fault: Exception) -> str | None:
     while trace is not None:
         places.append(trace.tb_frame.f_code.co_filename)
         trace = trace.tb_next
+    # Where JAX reads its variables and looks for devices; its exceptions there are of several kinds, so the place
+    # tells.
     if places[-1].endswith(("jax/_src/xla_bridge.py", "jax/_src/config.py")):
         asked = ", ".join(
             f"{name}={value}" for name, value in os.environ.items() if name.startswith("JAX_") and "TRACE" not in name

@@ -102,6 +102,7 @@ class Flags:
     def _parser(self, convert: Callable[[str], Any]) -> Any:
         class Parser(self.absl.ArgumentParser):  # type: ignore[name-defined]
             def parse(self, argument: Any) -> Any:
+                # absl parses defaults too, which are values already.
                 return convert(argument) if isinstance(argument, str) else argument
 
         return Parser()
@@ -109,6 +110,8 @@ class Flags:
 
 def with_flagfiles(words: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
     """Words with the lines of a --flagfile=FILE in its place; empty lines and those that begin with # or // are none.
+
+    absl can read such files, but takes a byte order mark for part of the first flag, and only warns of a loop of files.
 
     Args:
         words: of a command line.

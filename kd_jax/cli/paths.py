@@ -42,6 +42,7 @@ def path(text: str, kind: Kind, flag: str = "", *, dash: bool = False) -> Path:
             raise InputError(f"{shown}: no such home folder; write it out")
         if any(len(os.fsencode(part)) > _LONGEST_NAME for part in expanded.parts):
             raise InputError(f"{shown}: a name in it is longer than {_LONGEST_NAME} bytes; give a shorter one")
+        # lstat raises where the system refuses; is_dir and exists call that False on Python 3.14.
         with suppress(FileNotFoundError, NotADirectoryError):
             expanded.lstat()
         is_folder, is_there = expanded.is_dir(), expanded.exists()

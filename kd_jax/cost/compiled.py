@@ -113,6 +113,7 @@ def compile_program(target: Target, program: Traced, dump: Path, keep: Path | No
         temporary_bytes=int(memory.temp_size_in_bytes),
         device_bytes=target.bytes,
         predicted_bytes=program.predicted,
+        # Of the trace, where products still are products: compilers turn them into kernels of many names.
         flops=products(traced.jaxpr) // program.steps,
         bytes_moved=sum(one.times * one.bytes for one in ops),
         kernels=sum(one.times for one in ops),
@@ -134,10 +135,12 @@ def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str
     """Fill in a TPU's cycles; the cycles of each operation, times its runs."""
     weights, estimated, scheduled = [], 0, 0
     for one in ops:
+        # A roofline: an operation takes at least the longer of its computing and its copying.
         by_memory = one.bytes / target.bytes_a_cycle
         estimate = one.op.estimate
         if estimate is not None:
             estimated += one.times * estimate
+        # The compiler estimates neither our own kernels nor gathers and scatters, but writes their schedules.
         elif one.op.name in written and one.op.kind in {"custom-call", "fusion", "gather", "scatter", "sort"}:
             counted = schedules.bundles(written[one.op.name].read_text(encoding="utf-8", errors="replace"))
             trips = schedules.kernel_trips(one.op.text)
@@ -145,6 +148,8 @@ def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str
                 estimate = schedules.kernel_cycles(counted, trips)
                 scheduled += one.times * estimate
             else:
+                # Nothing says how often its loops run, so each row is taken to pass through all of them: a bound from
+                # above.
                 estimate = schedules.row_bound(counted, rows_of(one.op))
                 found.unestimated.append(_bound(one, max(estimate, by_memory)))
         elif one.op.kind in {"fusion", "gather", "scatter", "sort"}:
@@ -158,6 +163,7 @@ def rows_of(op: hlo.Op) -> int:
     """Rows that a gather or scatter handles, at most: all of its result but the minor dimension; at least 1."""
     sizes = re.search(r"\[([\d,]*)\]", op.shape)
     rows = 1
+    # The minor dimension of an array is a row, which is moved as a whole.
     for size in sizes[1].split(",")[:-1] if sizes else []:
         rows *= int(size or 1)
     return rows
@@ -185,6 +191,7 @@ def _by_line(program: hlo.Program, ops: list[hlo.Counted], weights: list[float])
     number: Counter[str] = Counter()
     for one, weight in zip(ops, weights, strict=True):
         frame = re.search(r"stack_frame_id=(\d+)", one.op.text)
+        # XLA names a line by a number, and has the table of numbers at its text's head (`hlo.read`).
         line = program.frames.get(frame[1], "") if frame else ""
         short = line[line.find("kd_jax/") :] if "kd_jax/" in line else ""
         what = one.op.source.split("closed_call/")[-1] or f"{one.op.kind} {one.op.shape.split('{')[0]}"
@@ -198,6 +205,7 @@ def _keep(folder: Path, name: str, text: str, names: set[str], written: dict[str
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.txt").write_text(text, encoding="utf-8")
     for kernel, path in written.items():
+        # The compiler writes a schedule of every fusion; these are of our Pallas kernels and of what is only bounded.
         if kernel in names and kernel.startswith(OF_INTEREST):
             (folder / f"{name}-{kernel}.bundles").write_bytes(path.read_bytes())
     for path in sorted(dump.glob("*.ptx")):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kd_jax.settings import ModelConfig
 
-BACKWARD = 2  # a matmul's two gradients cost what it costs, each
+BACKWARD = 2  # of y = x W: dx = dy W' and dW = x' dy, each with as many operations as y
 
 
 class BatchSize(NamedTuple):
@@ -48,10 +48,12 @@ class Layer(NamedTuple):
 def _layer(name: str, forward: int, kept: int, parameters: int, recurrent: int = 0, width: int = 4) -> Layer:
     """Kept: numbers of `width` bytes that forward leaves for backward; parameters and moments have 4 bytes."""
     passes = 2 * width + 4 + 4 * 6  # read forward and backward, gradient, Adam: p, m, v read and written
+    # Kept twice: written by forward, read by backward.
     return Layer(name, (1 + BACKWARD) * forward, 2 * width * kept, passes * parameters, width * recurrent, parameters)
 
 
 def _bilstm(name: str, inputs: int, units: int, tokens: int, steps: int, width: int) -> Layer:
+    # Two directions of four gates, each with weights for input and state, and a bias.
     parameters = 2 * 4 * units * (inputs + units + 1)
     forward = 2 * tokens * 2 * 4 * units * (inputs + units)
     kept = tokens * (inputs + 2 * 6 * units)  # inputs; of each direction four gates, cell and output
@@ -77,6 +79,8 @@ def layers(model: ModelConfig, alphabet: int, at: BatchSize, width: int = 4) -> 
     """
     words, chars = model.words, model.chars
     if chars.encoder == "cnn":
+        # A character's response to a filter is the same wherever it stands, so it is computed once for all characters
+        # of the alphabet and looked up; kept are the table, and of each form its maxima.
         responses = alphabet * chars.width * chars.units  # of every filter place to every character
         kernel = chars.units * (chars.width * chars.dim + 1)
         kept = responses + at.forms * chars.units
@@ -86,6 +90,7 @@ def layers(model: ModelConfig, alphabet: int, at: BatchSize, width: int = 4) -> 
     shared, task = 2 * model.shared_units, 2 * model.task_units
     trained = words.update == "trained"
     return (
+        # A look-up multiplies nothing, and an update touches the batch's rows of the table alone.
         _layer("words", 0, at.words * words.dim, at.words * words.dim if trained else 0, width=width),
         encoder._replace(parameters=encoder.parameters + alphabet * chars.dim),
         _bilstm("shared BiLSTM", words.dim + chars.units, model.shared_units, at.tokens, at.steps, width),

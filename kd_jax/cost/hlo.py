@@ -153,6 +153,7 @@ def trips(program: Program, loop: Op) -> int:
     condition = program.computations.get(loop.attribute("condition"), [])
     compared = [op for op in condition if op.kind in {"compare", "fusion"}]
     names = {name for op in compared for name in op.operands}
+    # A scan's loop counts from 0 up to a constant, so of constants that are compared the largest is that.
     constants = [op for op in condition if op.kind == "constant" and op.name in names]
     values = [int(found[1]) for op in constants if (found := re.match(r"(\d+)\)", op.text))]
     return max(values, default=1)
@@ -180,6 +181,7 @@ def walk(program: Program, name: str, times: int = 1) -> Iterator[Counted]:
                 if branches
                 else [op.attribute("true_computation"), op.attribute("false_computation")]
             )
+            # Which branch a run takes is not known: the one that launches most is a bound.
             longest = max((list(walk(program, branch, times)) for branch in named), key=len)
             yield from longest
         elif op.kind == "call":
@@ -194,6 +196,7 @@ def moved(program: Program, op: Op, beside: dict[str, Op]) -> int:
     A slice of a large array counts as the slice, an array that is updated in place as the update; what is on the chip
     already, as nothing.
     """
+    # An asynchronous copy is two operations, and counted where it starts; the custom calls only reserve or name memory.
     if op.kind.endswith("-done") or (op.kind == "custom-call" and re.search("AllocateBuffer|ConcatBitcast", op.text)):
         return 0
     if op.kind.endswith("-start"):  # source, what arrives, and a context: a slice arrives smaller than its source
@@ -204,6 +207,7 @@ def moved(program: Program, op: Op, beside: dict[str, Op]) -> int:
     inside = program.computations.get(op.attribute("calls"), []) if op.kind == "fusion" else []
     whole = [beside[name] for name in op.operands if name in beside]
     if not inside:
+        # What is taken is read and written; the rest of the operand is not touched.
         if op.kind in {"gather", "dynamic-slice", "slice"}:
             return 2 * memory_bytes(op.shape)
         return memory_bytes(op.shape) + sum(memory_bytes(x.shape) for x in whole)
@@ -211,6 +215,8 @@ def moved(program: Program, op: Op, beside: dict[str, Op]) -> int:
     for inner in inside:
         for name in inner.operands:
             users[name].append(inner)
+    # A fusion's operand is moved as far as its parameter is used inside: by slices only, as these slices; as the target
+    # of updates in place, as the updates, and the result is then no new array either.
     total, in_place = 0, 0
     parameters = {op.text.split(")")[0]: op for op in inside if op.kind == "parameter"}
     for number, operand in enumerate(whole):
@@ -226,6 +232,7 @@ def moved(program: Program, op: Op, beside: dict[str, Op]) -> int:
             and all(use.kind in {"dynamic-update-slice", "scatter"} and array_bytes(use.shape) == size for use in uses)
         ):
             updates = {x.name: x for x in inside}
+            # Operands: dynamic-update-slice(target, update, indices...), scatter(target, indices, updates).
             size = sum(array_bytes(updates[use.operands[-1 if use.kind == "scatter" else 1]].shape) for use in uses)
             in_place += memory_bytes(operand.shape) - size
         total += size

@@ -47,6 +47,8 @@ class Kept(NamedTuple):
     branches: float
 
 
+# Fitted by least squares to XLA's memory_analysis() of programs of 15 sizes (docs/notes/performance.md, Memory);
+# tests/cost/test_memory.py holds predictions within a fifth of it.
 KEPT = Kept(shared=13.0, task=17.6, inputs=5.1, hidden=0.7, characters=10.9, touched=1.85, branches=3.4)
 TILE = 128  # numbers in a row of a TPU's tile
 AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
@@ -76,6 +78,7 @@ def parameters(settings: Settings, extent: ProblemSize, head: Head) -> Parameter
     )
     branch = _bilstm(2 * model.shared_units, model.task_units)
     branch += (2 * model.task_units + 1) * model.hidden_units + (model.hidden_units + 1) * labels
+    # A chain's transitions: label to label, to the first, from the last.
     branch += labels * (labels + 2) if head == "crf" else 0
     return Parameters(
         words=extent.word_rows * model.words.dim,
@@ -132,10 +135,12 @@ def program_bytes(
         tiles: whether it is a TPU's, which lays word tables out anew for a program, in whole tiles.
     """
     state, activations = state_bytes(settings, extent, head), activation_bytes(settings, extent, head)
+    # `Batches`: token, starts and form_index at every place; form and form_to_word of each form; word of each word.
     chunk = extent.steps * (
         settings.train.rows * settings.train.row_length * (4 + 1 + 4)
         + 4 * (2 * extent.batch_forms + extent.batch_words)
     )
+    # `TokenData`: label and labelled of each token; chars, word and single of each form.
     shared = extent.tokens * (4 + 1) + extent.forms * (4 * settings.model.chars.longest + 4 + 1) + extent.known
     on_the_way: float = activations
     if lanes > 1:
@@ -144,8 +149,3 @@ def program_bytes(
     if tiles:
         on_the_way += lanes * 3 * 4 * extent.word_rows * round_up(settings.model.words.dim, TILE)
     return lanes * (state + chunk) + shared + round(on_the_way)
-
-
-def room(distinct: float) -> int:
-    """What a shape holds so that batches of so many distinct things at most fit, as the feed decides it."""
-    return round_up(int(distinct * 1.1), 64)

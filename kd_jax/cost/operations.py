@@ -19,9 +19,11 @@ def _of_equation(equation: Any) -> int:
         (contracted, _), _ = params["dimension_numbers"]
         shape = equation.invars[0].aval.shape
         return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(shape[axis] for axis in contracted)
+    # Any primitive may hold programs of its own (jit, custom_vjp, while, pallas_call): their products count too.
     inner = [part for value in params.values() for part in _jaxprs(value)]
     if name == "cond":
         return max(map(products, inner))
+    # A while loop does not say how often it runs, and counts once. Loops of known length are scans in a trace.
     times = params.get("length", 1) if name == "scan" else 1
     if name == "pallas_call":
         times = math.prod(params["grid_mapping"].grid)

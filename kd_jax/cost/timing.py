@@ -9,17 +9,16 @@ import jax
 import numpy as np
 
 from kd_jax.cost import flops as floor
-from kd_jax.cost.memory import ProblemSize, program_bytes, room
+from kd_jax.cost.memory import ProblemSize, program_bytes
 from kd_jax.data.dataset import make_batches, read_tokens, real_share
 from kd_jax.data.packing import NO_TOKEN, HostBatch
-from kd_jax.data.pipeline import CHUNK, Length
+from kd_jax.data.pipeline import Length, chunk_steps, room
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.settings import Head, Settings
-from kd_jax.structs import Corpus, LossWeights
+from kd_jax.structs import GOLD_ONLY, Corpus
 from kd_jax.training.loop import Job, Lane, label_tokens, train
 from kd_jax.training.tracing import lowered
 
-GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 FOREVER = 1_000_000  # epochs: a timing stops when it has seen enough
 FILLED = 0.95  # share of real tokens in a timed epoch: more, and it would spill into one more, nearly empty batch
 
@@ -43,7 +42,7 @@ def timing_job(corpora: Sequence[Corpus], settings: Settings, lanes: int, steps:
         sentences=tuple(tokens.sentences(corpus.name, ("train",)) for corpus in corpora),
         lanes=tuple(Lane(seed, GOLD_ONLY) for seed in range(lanes)),
         length=Length(FOREVER),
-        alphabet=len(vocabulary.chars) + 2,
+        alphabet=vocabulary.alphabet,
         head=head,
     )
     return shortened(whole, steps)
@@ -58,6 +57,7 @@ def shortened(job: Job, steps: int) -> Job:
     rng = np.random.default_rng(0)
     kept = []
     for sentences in job.sentences:
+        # A longer sentence is in a row of its own shape, whose program would be compiled and timed too.
         fits = sentences[lengths[sentences] <= job.settings.train.row_length]
         order = rng.permutation(fits if len(fits) else sentences[[np.argmin(lengths[sentences])]])
         upto = np.cumsum(lengths[order]) <= share * job.tokens.count(sentences)
@@ -120,6 +120,7 @@ def compile_cost(job: Job) -> Cost:
     began = time.perf_counter()
     compiled = lowered(job).compile()
     seconds = time.perf_counter() - began
+    # The program is one device's; each device that has a lane runs it.
     return Cost(seconds, compiled_bytes(compiled) * min(len(job.lanes), jax.local_device_count()))
 
 
@@ -151,6 +152,7 @@ def usual_batch(job: Job) -> Batch:
     batches: list[HostBatch] = []
     for task, name in enumerate(job.tokens.names):
         batches += make_batches(job.tokens, job.tokens.sentences(name, ("train",)), task, train_settings, rng)
+    # Sentences longer than a row have batches of other shapes; where all are, there is no usual one.
     usual = [p for p in batches if p.token.shape == (train_settings.rows, train_settings.row_length)] or batches
     real = float(np.mean([(host_batch.token != NO_TOKEN).sum() for host_batch in usual]))
     places = floor.BatchSize(
@@ -193,7 +195,7 @@ def extent(job: Job) -> ProblemSize:
         tasks=len(job.sentences),
         batch_forms=room(max(len(host_batch.form) for host_batch in batches)),
         batch_words=room(max(len(host_batch.word) for host_batch in batches)),
-        steps=-(-len(batches) // -(-len(batches) // CHUNK)),
+        steps=chunk_steps(len(batches)),
         known=0 if job.knowledge is None else sum(x.nbytes for x in job.knowledge.outputs if x is not None),
     )
 

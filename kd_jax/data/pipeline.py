@@ -45,6 +45,21 @@ class Length(NamedTuple):
         return (epoch + np.arange(steps) / max(steps, 1)) / self.epochs
 
 
+def chunk_steps(steps: int) -> int:
+    """Steps of each chunk of an epoch of so many: equal chunks, so that none is nearly empty."""
+    n_chunks = -(-steps // CHUNK)
+    return -(-steps // n_chunks)
+
+
+def room(distinct: float) -> int:
+    """How many distinct forms or words a shape holds whose first batches have so many at most.
+
+    A later epoch, shuffled anew, may have more in a batch: room for a tenth more is left, since a larger shape is
+    another program to compile.
+    """
+    return round_up(int(distinct * 1.1), 64)
+
+
 class ShapeCache:
     """Shapes of chunks, decided by the first epoch and kept, so that later epochs compile nothing."""
 
@@ -67,12 +82,9 @@ class ShapeCache:
         words = max(len(batch.word) for batch in batches)
         shape = self._shapes.get(rows)
         if shape is None:
-            n_chunks = -(-steps // CHUNK)  # equal ones, so that none is nearly empty
-            shape = Shape(-(-steps // n_chunks), rows[0], rows[1], 0, 0)
-        # A later epoch, shuffled anew, may have more distinct words in a batch: room for a tenth more is left, since a
-        # larger shape is another program to compile.
+            shape = Shape(chunk_steps(steps), rows[0], rows[1], 0, 0)
         if forms > shape.forms or words > shape.words:
-            shape = shape._replace(forms=round_up(int(forms * 1.1), 64), words=round_up(int(words * 1.1), 64))
+            shape = shape._replace(forms=room(forms), words=room(words))
         self._shapes[rows] = shape
         for first in range(0, steps, shape.steps):
             yield [lane[first : first + shape.steps] for lane in lanes], shape

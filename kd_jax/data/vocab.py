@@ -61,6 +61,11 @@ class Vocabulary:
         """Row of each word."""
         return {word: row for row, word in enumerate(self.words, start=1)}
 
+    @property
+    def alphabet(self) -> int:
+        """How many ids of characters there are: those that it knows, padding and the unknown one."""
+        return len(self.chars) + 2
+
     @cached_property
     def char_ids(self) -> dict[str, int]:
         """Id of each character."""

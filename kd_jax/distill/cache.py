@@ -111,5 +111,5 @@ def reading_job(model: TrainedModel, branch: str, sentences: Sequence[Sentence])
     ]
     settings = Settings(model=model.settings)
     tokens = read_tokens(corpora, model.vocabulary, settings)
-    job = Job(settings, tokens, (), (), Length(1), len(model.vocabulary.chars) + 2)
+    job = Job(settings, tokens, (), (), Length(1), model.vocabulary.alphabet)
     return job, model.tasks.index(branch)

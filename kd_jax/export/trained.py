@@ -60,7 +60,7 @@ def _of_task(model: TrainedModel, branch: int, shared: Any, constrained: bool | 
         name: jax.tree.map(lambda x: x[branch], model.params[name]) for name in model.params.keys() - shared.keys()
     }
     params = _own_labels(shared | of_branch, len(labels))
-    tagger = Tagger(model.settings, len(model.vocabulary.chars) + 2, len(labels))
+    tagger = Tagger(model.settings, model.vocabulary.alphabet, len(labels))
     model_of_task = TextModel(
         name=model.tasks[branch],
         labels=labels,

@@ -7,9 +7,9 @@ import numpy as np
 from rich.table import Table
 
 from kd_jax.cost import flops as floor
-from kd_jax.cost.memory import ProblemSize, room
+from kd_jax.cost.memory import ProblemSize
 from kd_jax.cost.timing import taken
-from kd_jax.data.pipeline import CHUNK, Length
+from kd_jax.data.pipeline import Length, chunk_steps, room
 from kd_jax.data.vocab import build_vocabulary, words_of
 from kd_jax.runtime.device import available_memory
 from kd_jax.structs import Sentence
@@ -170,12 +170,12 @@ def _extent(sweep_data: SweepData, group: LaneGroup) -> ProblemSize:
         + chosen_tokens(sweep_data, foreign),
         forms=len(forms),
         word_rows=1 + len(pretrained | set(vocabulary.words)),
-        alphabet=len(vocabulary.chars) + 2,
+        alphabet=vocabulary.alphabet,
         labels=max(len(corpus.labels) for corpus in corpora),
         tasks=len(corpora),
         batch_forms=room(of_batch),
         batch_words=room(of_batch),
-        steps=-(-steps // -(-steps // CHUNK)),
+        steps=chunk_steps(steps),
     )
 
 

@@ -56,7 +56,7 @@ def make_job(
         sentences=tuple(_positions(tokens, name, trained[name]) for name in group.corpora),
         lanes=tuple(Lane(spec.seed, spec.weights, spec.learning_rate) for spec in specs),
         length=group.length,
-        alphabet=len(vocabulary.chars) + 2,
+        alphabet=vocabulary.alphabet,
         head=group.head,
         knowledge=knowledge,
         vectors=_vectors(sweep_data, group, vocabulary),

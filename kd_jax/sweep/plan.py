@@ -11,7 +11,7 @@ from kd_jax.distill.external import folder_of
 from kd_jax.experiment import Experiment, Student
 from kd_jax.runtime.files import digest
 from kd_jax.settings import DistillConfig, Head, Settings, override, to_dict
-from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
+from kd_jax.structs import ALPHA_ONE_SEEDS, GOLD_ONLY, LossWeights
 from kd_jax.sweep.lane_group import Kind, LaneGroup, ModelSpec
 
 TRAINING = 2
@@ -20,7 +20,6 @@ TRAINING = 2
 TUNING_SEEDS = 2
 """Seeds that candidates are compared with: the least from which a standard error can be had."""
 
-GOLD_ONLY = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 Chosen = Mapping[tuple[str, str], LossWeights]
 """The weights that devel chose, by (corpus, student's label)."""
 

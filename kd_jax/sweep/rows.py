@@ -4,9 +4,9 @@ from pathlib import Path
 
 from kd_jax.evaluation.results import Row, TypeRow, write_counts
 from kd_jax.evaluation.scores import EntityScores
-from kd_jax.structs import LossWeights
+from kd_jax.structs import GOLD_ONLY, LossWeights
 from kd_jax.sweep.lane_group import LaneGroup
-from kd_jax.sweep.plan import GOLD_ONLY, Plan
+from kd_jax.sweep.plan import Plan
 
 
 def rows_of(

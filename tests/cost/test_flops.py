@@ -10,9 +10,10 @@ import pytest
 from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost import flops as floor
-from kd_jax.cost.timing import GOLD_ONLY, timing_job
+from kd_jax.cost.timing import timing_job
 from kd_jax.data.pipeline import Length, input_pipeline
 from kd_jax.settings import Settings, override
+from kd_jax.structs import GOLD_ONLY
 from kd_jax.training import loop
 from kd_jax.training.state import init_state
 from kd_jax.training.step import train_step
