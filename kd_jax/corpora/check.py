@@ -138,6 +138,7 @@ def _examine_file(
     if split in expected:
         _compare(report, expected[split])
     report.bare = lines.bare
+    # A published file is as it was meant, whatever it looks like.
     if not report.published:
         report.suspicions = [f"{path}:{line}: {what}" for line, what in suspicions(lines)]
     return report
@@ -171,6 +172,7 @@ def suspicions(lines: Lines) -> Iterator[tuple[int, str]]:
 
 
 def _is_count(token: str) -> bool:
+    # Python refuses to read numbers of more than 4,300 digits.
     return token.isascii() and token.isdecimal() and len(token) < 10
 
 

@@ -76,6 +76,7 @@ def fetch(data_dir: Path, datasets: Sequence[str] | None, where: str | None, *, 
         for file in group:
             if file.note:
                 print(f"  {file.path.name}: {file.note}")
+    # Copies of the collection may lack it, since it is unclear who may pass it on; no fault unless it was asked for.
     optional = {"BC4CHEMD"} - set(datasets or ())
     bad = [file for file in every if file.state in fetching.FAILED and file.entry.name not in optional]
     if bad:

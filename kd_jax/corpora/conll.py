@@ -82,6 +82,7 @@ def parse_bytes(data: bytes, path: Path, entity_type: str | None = None) -> Line
     (Sentence(tokens=('BRCA1', 'mutated'), tags=('B-Gene', 'O')),)
     """
     lines = [*split_lines(_decode(data, path)), ""]
+    # Each distinct line is looked at once: of NCBI's 141,125 in train.tsv 10,174 are different.
     cells: dict[str, tuple[str, str]] = {}  # token and tag of each distinct line; empty where a sentence ends
     width = 0
     bare: dict[str, str] = {}  # of distinct lines with a bare tag, the tag
@@ -133,6 +134,7 @@ def scheme_of(lines: Lines, scheme: str | None = None) -> str:
 
 def faults(lines: Lines, scheme: str) -> Iterator[tuple[int, str]]:
     """Line and description of each tag that the scheme forbids where it stands, or must not end an entity."""
+    # Of a file without faults, which is the rule, only its few distinct changes of tags are looked at.
     if all(_to_iob2(scheme, *change) for change in _transitions(lines.tags)):
         return
     for first, tags in zip(lines.first, lines.tags, strict=True):
@@ -262,10 +264,13 @@ def _to_iob2(scheme: str, previous: str, tag: str) -> str | None:
     same = tag != "O" and previous[1:] == tag[1:]
     if tag != "O" and tag[0] not in PREFIXES[scheme]:
         return None
+    # An open entity has to go on to its E-, and nothing goes on that is not open.
     if scheme == "IOBES":
         opened, goes_on = previous[0] in "BI", tag[0] in "IE"
         legal = goes_on and same if opened else not goes_on
         return {"S": "B", "E": "I"}.get(tag[0], tag[0]) + tag[1:] if legal else None
+    # IOB1 begins with I-, and has B- only where an entity touches one of its type (Tjong Kim Sang and Veenstra,
+    # Representing text chunks, EACL 1999).
     if scheme == "IOB1" and tag[0] == "B":
         return tag if same else None
     if tag[0] == "I" and not same:

@@ -82,6 +82,7 @@ def _entry(name: str) -> Entry:
 
 
 def _inside(data_dir: Path, path: Path) -> Path:
+    # A link to another folder would have files replaced there.
     if not path.parent.resolve().is_relative_to(data_dir.resolve()):
         raise InputError(f"{path.parent}: leads out of {data_dir}; remove that link, or give another --data_dir")
     return path

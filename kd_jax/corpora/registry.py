@@ -46,6 +46,7 @@ class SplitFacts:
 
     def differences(self, sentences: int, tokens: int, entities: int) -> list[str]:
         """How counts differ from these; where no sum is pinned, 1 % of the sentence breaks may."""
+        # The counts of a file without a sum, JNLPBA's train.tsv, are of a rebuilt one (registry.toml).
         slack = self.sentences // 100 if self.sha256 is None else 0
         return [
             f"{counted:,} {what}, expected {wanted:,}"
@@ -216,6 +217,7 @@ def _variant_of(folder: str) -> Entry | None:
             e
             for e in registry().values()
             for name in e.folders
+            # BC5CDR-IOBES and BC5CDR-chem-IOB both begin with BC5CDR-.
             if f"{stem[1]}-".startswith(name.removesuffix("-IOB") + "-")
         ),
         None,

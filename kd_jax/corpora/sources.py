@@ -105,6 +105,7 @@ def download(url: str, target: Path) -> None:
     start = partial.stat().st_size if partial.exists() else 0
     try:
         with _request(url, start) as answer:
+            # A server that knows no ranges answers 200, with the whole file.
             resumed = answer.status == 206
             size = int(answer.headers.get("Content-Length") or 0) + (start if resumed else 0)
             with partial.open("ab" if resumed else "wb") as file:
@@ -170,11 +171,14 @@ class _Mirror:
                     data = _bounded(answer, url)
             except urllib.error.HTTPError as fault:
                 fault.close()
+                # 403 too: S3 answers so for what is not there, where listing is not allowed (GetObject in its API
+                # reference).
                 if fault.code in {403, 404, 410}:
                     continue
                 raise InputError(f"{url}: {fault.code} {fault.reason}; run the same command again") from None
             except (OSError, HTTPException) as fault:
                 raise InputError(f"{url}: {_reason(fault)}; run the same command again") from None
+            # Where one file is, all are.
             self._prefixes = [prefix]
             return data
         return None
@@ -228,6 +232,7 @@ def _tar_members(path: Path, where: str) -> dict[tuple[str, str], bytes]:
             file = archive.extractfile(member)
             if file is not None and (place not in members or len(parts) < members[place][0]):
                 members[place] = (len(parts), _bounded(file, f"{where}: {member.name}"))
+            # Members are held in memory, and a small archive can unpack to anything.
             if sum(len(data) for _, data in members.values()) > 16 * LARGEST_FILE:
                 raise InputError(
                     f"{where}: holds more than {16 * LARGEST_FILE >> 30} GiB of corpora: not the collection"
@@ -274,6 +279,7 @@ def _git_repository(url: str, room: Path) -> Iterator[Source]:
         shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=room, prefix="git-") as folder:
         made = _git("init", "--quiet", "--bare", folder)
+        # git itself waits for ever for an answer: less than 1,000 bytes a second for a minute end it.
         fetch = ("-C", folder, "-c", "http.lowSpeedLimit=1000", "-c", f"http.lowSpeedTime={_TIMEOUT_S}", "fetch")
         for revision in (COMMIT, "HEAD"):  # a mirror may have the files under another commit: their sums decide
             made = _git(*fetch, "--quiet", "--depth=1", "--", url, revision)
@@ -286,6 +292,7 @@ def _git_repository(url: str, room: Path) -> Iterator[Source]:
 
 
 def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    # A repository that wants a password is refused: nobody sees a prompt here.
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
     command: Sequence[str] = ("git", *arguments)
     try:

@@ -109,11 +109,15 @@ def kinds_of(gold: Sequence[Span], predicted: Sequence[Span]) -> Counter[str]:
         else:
             counts["boundary and type" if over else "missed"] += 1
     counts["spurious"] = sum(not any(a < last and first < b for _, a, b in gold) for _, first, last in predicted)
+    # Without kinds that did not occur.
     return +counts
 
 
 def overlapping(gold: Sequence[Span], predicted: Sequence[Span]) -> int:
     """The most pairs of a gold and a predicted entity that overlap, each in one pair; both in order, none overlaps."""
+    # To pair the first two that overlap loses nothing. Entities of a side are disjoint, so if one of the two reaches a
+    # later entity, the other ends before that and reaches none: at most one of them has another pair to give up.
+    # Of two that do not overlap, the one that ends first overlaps nothing later either.
     pairs = g = p = 0
     while g < len(gold) and p < len(predicted):
         if gold[g][1] < predicted[p][2] and predicted[p][1] < gold[g][2]:

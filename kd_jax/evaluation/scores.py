@@ -87,6 +87,7 @@ def _percentages(data: Any, where: str) -> tuple[float, float, float]:
 
 
 def _is_percentage(value: Any) -> bool:
+    # True and false are ints to isinstance.
     return type(value) in {int, float} and 0 <= value <= 100
 
 
@@ -97,6 +98,7 @@ def _run_spans(tags: tuple[str, ...]) -> tuple[Span, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def _default_run_spans(tags: tuple[str, ...]) -> tuple[Span, ...]:
+    # In its default mode seqeval gives the last token, in its strict one the token after it.
     return tuple((kind, first, last + 1) for kind, first, last in get_entities(list(tags)))
 
 
@@ -144,6 +146,7 @@ def percentages(correct: int, predicted: int, gold: int) -> tuple[float, float, 
     """
     precision = 100 * correct / predicted if predicted else 0.0
     recall = 100 * correct / gold if gold else 0.0
+    # 2 P R / (P + R) with the counts put in, so that it is defined where P and R are both 0.
     f1 = 200 * correct / (predicted + gold) if predicted + gold else 0.0
     return precision, recall, f1
 

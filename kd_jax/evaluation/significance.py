@@ -153,6 +153,7 @@ def posthoc(scores: Float[np.ndarray, "D M"], method: str = "nemenyi") -> Float[
     ranked = ranks(scores)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
+        # scikit_posthocs ranks again, which leaves ranks as they are; p does not depend on which end is the best.
         p = np.asarray(POSTHOCS[method][1](ranked), float)
     # Conover's variance is 0 where all corpora rank alike: any difference is then beyond chance.
     apart = ~np.isclose(*np.meshgrid(ranked.mean(0), ranked.mean(0)))
@@ -186,6 +187,7 @@ def signed_ranks(differences: Float[np.ndarray, "D"]) -> SignedRanks:
     SignedRanks(p=0.03125, effect=1.0)
     """
     nonzero = np.round(differences, 9)  # ties and zeros are ties of what was computed, not of its last bits
+    # Wilcoxon's own way with zeros: they favour neither.
     nonzero = nonzero[nonzero != 0]
     if not len(nonzero):
         return SignedRanks(1.0, 0.0)
@@ -213,6 +215,8 @@ def holm(p: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
     >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.06, 0.06]
     """
+    # The k-th smallest of n times n - k + 1, and never less than one before it (Holm, A simple sequentially rejective
+    # multiple test procedure, 1979).
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
     adjusted = np.empty(len(p))
@@ -237,6 +241,8 @@ def hodges_lehmann(differences: Float[np.ndarray, "D"], confidence: float = 0.95
     first, second = np.triu_indices(len(differences))  # each pair once, the diagonal included
     means = np.sort((differences[first] + differences[second]) / 2)
     tail = np.cumsum(_subset_sums(np.arange(1, len(differences) + 1)))
+    # The rank sum of the differences less t is the number of these means above t (Hollander, Wolfe and Chicken, section
+    # 3.2), so that Wilcoxon rejects every t with fewer than `rejected` means on one side of it.
     rejected = int(np.sum(tail <= (1 - confidence) / 2 + 1e-12))  # the sums are exact, 1 - confidence is not
     estimate = float(np.median(means))
     if not rejected:
@@ -267,6 +273,7 @@ def verdict(p: float | None, low: float, high: float, alpha: float = 0.05, margi
 
 def _f1(counts: Real[np.ndarray, "S N 3"]) -> Float[np.ndarray, "S"]:
     right, size = counts[..., 0].sum(1), (counts[..., 1] + counts[..., 2]).sum(1)
+    # Without a gold or predicted entity F1 is 0, as `percentages` has it.
     return 200 * right / np.maximum(size, 1e-9)
 
 

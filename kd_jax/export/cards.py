@@ -54,6 +54,7 @@ def write_cards(
             if folder not in alike:
                 print(f"# {folder.name}: was trained on another {corpus.name}, its card stays as it is\n", flush=True)
             elif manifest.ok:
+                # No known speeds: each student's own is measured, here and now.
                 print(markdown(write_card(folder, corpus, teacher_tags, {})), flush=True)
             else:
                 print(f"# {folder.name}: {manifest.status}, it has no card\n", flush=True)

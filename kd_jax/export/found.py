@@ -149,6 +149,7 @@ def choose(
     scored = [model for model in some if model.f1 is not None] or [model for model in some if model.status == "ok"]
     if not scored:
         raise InputError(f"{some[0].path}: {some[0].status}, it has no score; name another model")
+    # By F1 on test: the best of several seeds is there to be used, and its own F1 flatters it (docs/tagging.md).
     return max(scored, key=lambda model: model.f1 or 0.0)  # of equals the first
 
 
@@ -175,6 +176,7 @@ def _folders(root: Path) -> Iterator[Path]:
     for name, folders, files in os.walk(root, followlinks=False):
         if "model.json" in files:
             yield Path(name)
+            # No model is below a model.
             folders.clear()
         folders[:] = sorted(inside for inside in folders if not inside.startswith(".") and inside not in _NOT_INSIDE)
 

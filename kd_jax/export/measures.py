@@ -61,6 +61,7 @@ def calibration_error(probabilities: Sequence[float], right: Sequence[bool], bin
     """
     stated, was = np.asarray(probabilities, np.float64), np.asarray(right, np.float64)
     place = np.minimum((stated * bins).astype(int), bins - 1)
+    # n_b / n |share - mean| is |sum - sum| / n: the number in a bin cancels.
     gaps = [abs((was[place == b] - stated[place == b]).sum()) for b in range(bins)]
     return float(sum(gaps) / max(1, len(stated)))
 
@@ -74,6 +75,7 @@ def entity_calibration(sentences: Sequence[Sentence], predicted: Tagging) -> flo
     for sentence, tags, of_tokens in zip(sentences, predicted.tags, predicted.probabilities, strict=True):
         gold = set(runs(sentence.tags))
         for kind, first, last in runs(tags):
+            # An entity's score, as `kd_jax.tagging.spans` gives it.
             probabilities.append(float(of_tokens[first:last].min()))
             right.append((kind, first, last) in gold)
     return calibration_error(probabilities, right) if probabilities else None

@@ -146,6 +146,7 @@ def open_onnx(model: TextModel, folder: Path) -> TextModel:
         each = zip(rows.form_index, rows.starts, rows.mask, strict=True)
         logits = jnp.concatenate([of_row(Rows(rows.word, rows.chars, *row)) for row in each])
         labels = decode(logits, transitions, None, jnp.asarray(rows.starts), jnp.asarray(rows.mask))
+        # Of a CRF these are not the marginals that `label_rows` gives; the comparison looks at labels alone.
         return labels, jnp.take_along_axis(jax.nn.softmax(logits), labels[..., None], -1)[..., 0]
 
     return dataclasses.replace(model, function=run)

@@ -21,6 +21,7 @@ from safetensors.flax import load_file
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
+from kd_jax.export.found import SHIPPED
 from kd_jax.runtime.files import check_readable, digest_file, kind_of
 from kd_jax.settings import CharConfig, WordConfig, from_dict
 from kd_jax.structs import Array
@@ -29,7 +30,6 @@ from kd_jax.tagging.rows import Rows
 
 FORMAT = 1
 MANIFEST, VOCABULARY, WEIGHTS, PROGRAM = "model.json", "vocabulary.json", "weights.safetensors", "program.stablehlo"
-KIND = "kd_jax shipped model"
 SCALE = ".scale"
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -52,7 +52,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
     check_readable(folder)
     try:
         about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if about.get("kind") != KIND or about.get("format") != FORMAT:
+        if about.get("kind") != SHIPPED or about.get("format") != FORMAT:
             raise InputError(
                 f"{folder}: a shipped model of format {about.get('format')!s:.40}; this kd_jax reads {FORMAT}"
             )
@@ -88,6 +88,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
 
 @lru_cache
 def _called(program: bytes) -> Callable[[Any, Rows, Penalty], tuple[Array, Array]]:
+    # Kept by its bytes: of folders with one and the same program it is compiled once.
     call = jax.jit(export.deserialize(bytearray(program)).call)
     return lambda params, rows, penalty: call(params, tuple(rows), tuple(penalty))
 
@@ -118,6 +119,7 @@ def narrowed(params: Mapping[str, Array], dtype: str) -> dict[str, Array]:
         if dtype != "int8" or x.ndim < 2 or "crf" in name:
             out[name] = jnp.asarray(x, jnp.bfloat16 if dtype == "bfloat16" and "crf" not in name else jnp.float32)
             continue
+        # tiny: a column of zeros would divide by 0. The extremes become -127 and 127; -128 is not used.
         scale = np.maximum(np.abs(x).max(-2, keepdims=True), np.finfo(np.float32).tiny) / 127
         out[name] = jnp.asarray(np.rint(x / scale), jnp.int8)
         out[name + SCALE] = jnp.asarray(scale)

@@ -12,7 +12,8 @@ from jax import export
 from safetensors.flax import save
 
 from kd_jax.errors import InputError
-from kd_jax.export.shipped import FORMAT, KIND, MANIFEST, PLATFORMS, PROGRAM, VOCABULARY, WEIGHTS, narrowed
+from kd_jax.export.found import SHIPPED
+from kd_jax.export.shipped import FORMAT, MANIFEST, PLATFORMS, PROGRAM, VOCABULARY, WEIGHTS, narrowed
 from kd_jax.models.tagger import Tagger
 from kd_jax.runtime.files import digest_file, whole_folder
 from kd_jax.settings import to_dict
@@ -43,7 +44,7 @@ def ship(model: TextModel, tagger: Tagger, folder: Path, dtype: str) -> None:
         words = {"words": model.vocabulary.words, "chars": model.vocabulary.chars}
         (partial / VOCABULARY).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
         about = {
-            "kind": KIND,
+            "kind": SHIPPED,
             "format": FORMAT,
             "corpus": model.name,
             "labels": model.labels,
@@ -66,6 +67,7 @@ def exported(model: TextModel, tagger: Tagger) -> bytes:
 
     r, t, u = export.symbolic_shape("R, T, U")
     shape, k = jax.ShapeDtypeStruct, len(model.labels)
+    # Narrow weights are widened when they are read (`restored`), so one program does for all of them.
     params = {name: shape(x.shape, jnp.float32) for name, x in flat(model.params).items()}
     integer, boolean = jnp.int32, jnp.bool_
     rows = (
@@ -75,6 +77,7 @@ def exported(model: TextModel, tagger: Tagger) -> bytes:
         shape((r, t), boolean),
         shape((r, t), boolean),
     )
+    # An argument and not a constant: whether sequences are ruled out is chosen when the model is opened.
     penalty = tuple(shape(s, jnp.float32) for s in ((k,), (k,), (k, k)))
     return bytes(export.export(jax.jit(run), platforms=PLATFORMS)(params, rows, penalty).serialize())
 

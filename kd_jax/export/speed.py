@@ -92,6 +92,7 @@ def rate(model: TextModel, sentences: Sequence[Sequence[str]], repeats: int = 3)
 
 def latency(model: TextModel, sentences: Sequence[Sequence[str]]) -> Latency:
     """How long sentences take one by one."""
+    # Sentences have rows of few lengths, a program each: all are compiled before the clock runs.
     for tokens in sentences:
         model.label([tokens], raw=False)
     taken = []

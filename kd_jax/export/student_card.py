@@ -83,6 +83,7 @@ def write_card(folder: Path, corpus: Corpus, teacher_tags: Said, speeds: dict[st
         **{key: about[key] for key in ("label", "head", "protocol", "seed", "weights", "epochs", "seconds")},
         "constrained": model.constrained,
         "scorer": f"seqeval, {MODE}, {SCHEME}",
+        # Scores are those of results.csv; what follows is measured by the saved model.
         **{key: about["scores"][model.name][key] for key in ("precision", "recall", "f1", "types")},
         "f1_constrained": scores(sentences, tagged[True].tags).f1,
         "illegal_sentences": illegal_share(tagged[False].tags),
