@@ -19,6 +19,7 @@ def define(flags: cli.Flags) -> None:
     flags.words("datasets", [], "Corpora, by the paper's names or their folders' names; default: all in --data_dir.")
     flags.words("targets", [], "Corpora that get single-task models and students; default: all. MTMs learn from all.")
     flags.path("data_dir", "Folder of corpora, one folder each; default: the bundled sample, small sizes.")
+    flags.path("text", "Text without labels for students with foreign=True: a file, or a folder of them.", "any")
     flags.path("workdir", "Where models and results go; finished models there are not trained again.")
     flags.whole("epochs", None, "Passes over the training text, of teachers too; an upper bound for tuning runs.")
     flags.choice(

@@ -17,15 +17,27 @@ What it says is stored below W/external, and an experiment's file names it:
   EXPERIMENT = Experiment(name="from_bert", title="Students of a BERT", multi=(),
       teachers=(Teacher(external="bert"),), students=(Student("SM", alpha=1.0, beta=1.0),))
 
---on=ExPTM asks about other corpora's sentences too, for students with foreign=True. --test also says how well the
-teacher does on test, of which nothing is stored.
+--on=ExPTM asks about other corpora's sentences too, and --text=PATH about text, for students with foreign=True. --test
+also says how well the teacher does on test, of which nothing is stored.
 """
 
 from typing import Any
 
 from kd_jax import cli
 
-NAMES = ("name", "data_dir", "datasets", "scheme", "entity_type", "splits", "on", "test", "workdir")
+NAMES = (
+    "name",
+    "data_dir",
+    "datasets",
+    "scheme",
+    "entity_type",
+    "splits",
+    "on",
+    "text",
+    "text_sentences",
+    "test",
+    "workdir",
+)
 
 
 def define(flags: cli.Flags) -> None:
@@ -37,6 +49,8 @@ def define(flags: cli.Flags) -> None:
     cli.define_notation(flags)
     flags.words("splits", ("train", "devel"), "Splits that it is asked about.", "SPLIT")
     flags.words("on", [], "Other corpora whose sentences it is asked about, in the labels of each of --datasets.")
+    flags.path("text", "Text without labels that it is asked about, as --text of kd-jax train.", "any")
+    flags.whole("text_sentences", 20_000, "Sentences of it, a random sample, as the setting distill.text.")
     flags.yes("test", "Also say how well it does on test; nothing of that is stored.")
     flags.path("workdir", "Work folder of the students; default: runs/ and the name of --data_dir.")
 

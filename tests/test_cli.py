@@ -301,6 +301,7 @@ def test_every_flag_that_takes_a_path_is_one_of_the_shared_type():
         ("evaluation", "--model"), ("evaluation", "--test"), ("evaluation", "--train"), ("evaluation", "--errors"),
         ("evaluation", "--json"), ("vectors", "--data_dir"), ("vectors", "--text"),
         ("vectors", "--words"), ("vectors", "--out"), ("teach", "--data_dir"), ("teach", "--workdir"),
+        ("teach", "--text"), ("main", "--text"),
     }  # fmt: skip
 
 

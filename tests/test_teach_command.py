@@ -15,19 +15,25 @@ def run(*words, **environment):
 
 def test_a_transformer_is_asked_and_what_is_wrong_is_one_line(corpora, tmp_path):
     teacher = tiny_encoder(tmp_path / "bert", ("I-Gene", "O", "B-Gene", "B-Cell"))
+    text = tmp_path / "some.txt"
+    text.write_text("The gene. A tumor of genes.", encoding="utf-8")
     flags = (f"--data_dir={corpora}", "--datasets=First", f"--workdir={tmp_path / 'w'}")
-    done = run(f"--from=hf:{teacher}", *flags, "--test", "--on=Second")
+    done = run(f"--from=hf:{teacher}", *flags, "--test", "--on=Second", f"--text={text}")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].endswith("external/bert: what bert says")
     assert [line.partition(":")[0] for line in lines[1:-1]] == [
         "First train", "First devel", "First test",
         "Second train, in First's labels", "Second devel, in First's labels",
+        "raw_text fine, in First's labels",
     ]  # fmt: skip
     assert all(line.endswith("B-Cell count as O") for line in lines[1:-1])
     assert ("F1" in lines[3], "F1" in lines[4]) == (True, False)
     stored = sorted(path.parent.relative_to(tmp_path / "w").as_posix() for path in tmp_path.rglob("w/**/manifest.json"))
-    assert stored == [f"external/bert/First{on}/{split}" for on in ("-on-Second", "") for split in ("devel", "train")]
+    assert sorted(stored) == sorted(
+        [f"external/bert/First{on}/{split}" for on in ("-on-Second", "") for split in ("devel", "train")]
+        + ["external/bert/First-on-raw_text/fine"]
+    )
 
     lacking = run(f"--from=hf:{teacher}", f"--data_dir={corpora}", "--datasets=Second", f"--workdir={tmp_path / 'v'}")
     assert (lacking.returncode, lacking.stderr.count("\n"), lacking.stdout) == (2, 1, "")

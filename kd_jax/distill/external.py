@@ -10,6 +10,7 @@ from typing import Any
 
 from kd_jax.distill import store
 from kd_jax.distill.cache import TeacherQuery
+from kd_jax.distill.raw_text import TEXT
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import digest
 
@@ -56,7 +57,8 @@ def known_source(workdir: Path, name: str, query: TeacherQuery) -> dict[str, Any
     place = folder_of(workdir, name) / query.name
     text = f"{query.corpus} {query.split}"
     about = text if query.branch == query.corpus else f"{text} in the labels of {query.branch}"
-    more = f" --datasets={query.branch}" + ("" if query.branch == query.corpus else f" --on={query.corpus}")
+    on = " --text=..." if query.corpus == TEXT else "" if query.branch == query.corpus else f" --on={query.corpus}"
+    more = f" --datasets={query.branch}{on}"
     again = f"run kd-jax teach --from=... --name={name} --workdir={workdir}{more}"
     try:
         source = store.source(place)

@@ -17,13 +17,16 @@ from kd_jax.distill.cache import TeacherQuery
 from kd_jax.distill.external import DTYPE, folder_of, source_of
 from kd_jax.distill.given_outputs import SUFFIXES, GivenOutputs, read_outputs
 from kd_jax.distill.label_names import LabelMap, map_labels
+from kd_jax.distill.raw_text import TEXT, read_text
 from kd_jax.distill.token_classifier import TokenClassifier, open_classifier
 from kd_jax.errors import InputError, nearest
 from kd_jax.evaluation.scores import score
 from kd_jax.experiment import sample_corpora
 from kd_jax.runtime.files import locked
 from kd_jax.runtime.progress import counting
+from kd_jax.settings import DistillConfig
 from kd_jax.structs import Corpus, Outputs, Sentence
+from kd_jax.tagging.tokenizer import style_of
 
 Advance = Callable[[int], None]
 
@@ -44,6 +47,8 @@ class TeachRequest:
     entity_type: str | None = None
     splits: Sequence[str] = TRAINING
     on: Sequence[str] = ()
+    text: Path | None = None
+    text_sentences: int = DistillConfig.text
     test: bool = False
     workdir: Path | None = None
 
@@ -92,6 +97,8 @@ def make_knowledge(request: TeachRequest, console: Console) -> str:
         InputError: for whatever is wrong with the teacher or the corpora. Labels, and a file's tokens and numbers, are
             looked at before anything is written.
     """
+    if request.text_sentences < 1:
+        raise InputError(f"--text_sentences={request.text_sentences}: give at least 1")
     data_dir = request.data_dir or sample_corpora()
     workdir = request.workdir or Path("runs") / data_dir.resolve().name
     for split in request.splits:
@@ -106,6 +113,8 @@ def make_knowledge(request: TeachRequest, console: Console) -> str:
     reads = [*_reads(request, corpora, others, teacher)]
     if isinstance(teacher, GivenOutputs):
         teacher.end()
+        if request.text:
+            raise InputError("--text: a file can't be asked about it; give a teacher that reads (--from=hf:FOLDER)")
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"{folder}: what {teacher.title} says"]
     with locked(folder), counting(console, sum(read.tokens for read in reads), "asking", "tokens") as advance:
@@ -157,6 +166,11 @@ def _reads(
                 if isinstance(teacher, GivenOutputs):
                     speaker = teacher.part(sentences, corpus.labels, f"{of.name} {split}")
                 yield _Read(query, corpus.labels, sentences, speaker, to_corpus, split != "test")
+        if request.text:
+            style = style_of(sentence.tokens for sentence in corpus.splits["train"])
+            text = read_text(request.text, style, request.text_sentences)
+            query = TeacherQuery(corpus.name, TEXT, text.content, style)
+            yield _Read(query, corpus.labels, text.sentences, teacher, to_corpus, keep=True)
 
 
 def _ask(read: _Read, folder: Path, source: dict[str, Any], advance: Advance) -> str:

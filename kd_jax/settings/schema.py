@@ -131,6 +131,8 @@ class DistillConfig:
         ensemble: teachers' logits are averaged with "uniform" weights or weights by their F1 on "devel".
         foreign: sentences of other corpora that students with foreign=True are shown beside their own: how many, or
             "all".
+        text: sentences of --text that they are shown as well, at most: a random sample, of which memory and stored
+            outputs are, however long the text is.
     """
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -140,6 +142,7 @@ class DistillConfig:
     teacher: Literal["first", "own"] = "own"
     ensemble: Literal["uniform", "devel"] = "uniform"
     foreign: int | Literal["all"] = "all"
+    text: int = 20_000
 
 
 @dataclass(frozen=True)

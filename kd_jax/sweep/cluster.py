@@ -145,7 +145,9 @@ class Cluster:
             sweep_data: what they work on; goes to the nodes, which need not see its files.
             context: of the driver.
         """
-        plain = SweepData(dict(sweep_data.corpora), dict(sweep_data.hashes), dict(sweep_data.vectors))
+        plain = SweepData(
+            dict(sweep_data.corpora), dict(sweep_data.hashes), dict(sweep_data.vectors), dict(sweep_data.text)
+        )
         return RayEngine(self._ray, self._needs, self._mailbox, self._ray.put(plain), context)
 
 

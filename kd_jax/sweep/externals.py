@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from kd_jax.distill.cache import TeacherQuery
 from kd_jax.distill.external import identity
+from kd_jax.distill.raw_text import TEXT, RawText
 from kd_jax.experiment import Experiment, Student
 from kd_jax.structs import Corpus
+from kd_jax.sweep.job import style_of_corpus
+from kd_jax.tagging.tokenizer import Style
 
 
 def external_ids(
@@ -16,6 +20,7 @@ def external_ids(
     targets: Sequence[str],
     protocol: str,
     workdir: Path,
+    text: Mapping[Style, RawText] = MappingProxyType({}),
 ) -> dict[tuple[str, str], str]:
     """Hashes of what an experiment's external teachers said, by (name, corpus).
 
@@ -26,6 +31,7 @@ def external_ids(
         targets: corpora that get students.
         protocol: what these are trained on.
         workdir: the work folder, where it was stored.
+        text: sentences without labels, by style.
 
     Raises:
         InputError: for what such a teacher was not asked about, with the command that asks.
@@ -40,6 +46,9 @@ def external_ids(
                 for split in splits
                 if split in corpora[of].splits
             ]
+            if shown and text:
+                style = style_of_corpus(corpora[target])
+                queries.append(TeacherQuery(target, TEXT, text[style].content, style))
             ids[name, target] = identity(workdir, name, queries)
     return ids
 

@@ -87,7 +87,8 @@ class CostModel:
 
 def _text_of(group: LaneGroup) -> tuple[Any, ...]:
     """What decides the sentences that a lane group works on."""
-    return group.corpora, group.protocol, group.foreign, group.settings.distill.foreign
+    distill = group.settings.distill
+    return group.corpora, group.protocol, group.foreign, distill.foreign, distill.text
 
 
 def plan_table(plan: Plan, cost_model: CostModel, status: Status) -> Table:
@@ -138,9 +139,7 @@ def foreign_tokens(sweep_data: SweepData, group: LaneGroup) -> int:
 def chosen_tokens(sweep_data: SweepData, chosen: Mapping[tuple[str, str], np.ndarray]) -> int:
     """Tokens of sentences, given as indices within each (corpus, split)."""
     return sum(
-        len(sweep_data.corpora[name].splits[split][i].tokens)
-        for (name, split), indices in chosen.items()
-        for i in indices
+        len(sweep_data.sentences(name, split)[i].tokens) for (name, split), indices in chosen.items() for i in indices
     )
 
 
@@ -155,7 +154,7 @@ def _extent(sweep_data: SweepData, group: LaneGroup) -> ProblemSize:
         for i in chosen
     ]
     seen = labelled + [
-        sweep_data.corpora[name].splits[split][i] for (name, split), chosen in foreign.items() for i in chosen
+        sweep_data.sentences(name, split)[i] for (name, split), chosen in foreign.items() for i in chosen
     ]
     vocabulary = build_vocabulary(seen, model.words)
     pretrained = sweep_data.vectors.keys() & words_of(corpora, model.words) if sweep_data.vectors else set()

@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from kd_jax.corpora.overlap import without_overlap
 from kd_jax.data.dataset import UNLABELLED, Tokens, read_tokens
 from kd_jax.data.vocab import Vocabulary, build_vocabulary, words_of
+from kd_jax.distill.raw_text import TEXT, RawText
 from kd_jax.errors import InputError
 from kd_jax.structs import Corpus, Sentence
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
+from kd_jax.tagging.tokenizer import Style, style_of
 from kd_jax.training.initial import teachers_parameters, teachers_words
 from kd_jax.training.loop import Job, Lane
 from kd_jax.training.objective import Knowledge
@@ -26,11 +28,21 @@ class SweepData(NamedTuple):
         corpora: by name.
         hashes: of the corpora's content, by name.
         vectors: pretrained vectors of words of the corpora, by their keys.
+        text: sentences without labels, for each style in which the corpora are cut; empty without --text.
     """
 
     corpora: Mapping[str, Corpus]
     hashes: Mapping[str, str]
     vectors: Mapping[str, np.ndarray] = MappingProxyType({})
+    text: Mapping[Style, RawText] = MappingProxyType({})
+
+    def sentences(self, name: str, split: str) -> tuple[Sentence, ...]:
+        """Of a corpus's split, none where it has no such split, or of the text in a style."""
+        return self.text[cast(Style, split)].sentences if name == TEXT else self.corpora[name].splits.get(split, ())
+
+    def content(self, name: str, split: str) -> str:
+        """Hash of a corpus, or of the text in a style."""
+        return self.text[cast(Style, split)].content if name == TEXT else self.hashes[name]
 
 
 def make_job(
@@ -112,13 +124,13 @@ def _word_table(sweep_data: SweepData, vocabulary: Vocabulary, dim: int) -> tupl
 
 
 def out_of_corpus_sentences(sweep_data: SweepData, group: LaneGroup) -> dict[tuple[str, str], np.ndarray]:
-    """Other corpora's training sentences that a student of this lane group is shown.
+    """Other corpora's training sentences that a student of this lane group is shown, and sentences of raw text.
 
     None of them occurs in the test split of the student's own corpus. Where fewer are wanted than there are, they are
     drawn at random, the same for every student.
 
     Returns:
-        Indices within each (corpus, split), in file order.
+        Indices within each (corpus, split), in file order; of raw text within (TEXT, style).
     """
     corpus_of_student = sweep_data.corpora[group.corpora[0]]
     candidates = [
@@ -135,7 +147,25 @@ def out_of_corpus_sentences(sweep_data: SweepData, group: LaneGroup) -> dict[tup
     groups: dict[tuple[str, str], list[int]] = {}
     for name, split, i in candidates:
         groups.setdefault((name, split), []).append(i)
-    return {place: np.array(indices) for place, indices in groups.items()}
+    shown = {place: np.array(indices) for place, indices in groups.items()}
+    for style, text in sweep_data.text.items():
+        chosen = _of_text(text, corpus_of_student, group.settings.distill.text)
+        if style_of_corpus(corpus_of_student) == style and len(chosen):
+            shown[TEXT, style] = chosen
+    return shown
+
+
+def _of_text(text: RawText, corpus: Corpus, most: int) -> np.ndarray:
+    """Sentences of raw text that occur in no test sentence of a corpus; of fewer than all each has the same chance."""
+    kept = without_overlap(text.sentences, [corpus.splits["test"]])
+    # The first of one random order, so that fewer sentences are some of more.
+    order = np.random.default_rng(0).permutation(len(text.sentences))
+    return np.sort(order[np.isin(order, kept)][:most])
+
+
+def style_of_corpus(corpus: Corpus) -> Style:
+    """How raw text is cut for a corpus: as its training sentences are."""
+    return style_of(sentence.tokens for sentence in corpus.splits["train"])
 
 
 def with_unlabelled(sweep_data: SweepData, group: LaneGroup) -> Corpus:
@@ -144,7 +174,7 @@ def with_unlabelled(sweep_data: SweepData, group: LaneGroup) -> Corpus:
     shown = [
         Sentence(sentence.tokens, ("O",) * len(sentence.tokens))
         for (name, split), indices in out_of_corpus_sentences(sweep_data, group).items()
-        for sentence in (sweep_data.corpora[name].splits[split][i] for i in indices)
+        for sentence in (sweep_data.sentences(name, split)[i] for i in indices)
     ]
     splits = {split: corpus_of_student.splits[split] for split in group.splits if split in corpus_of_student.splits}
     rest = {split: sentences for split, sentences in corpus_of_student.splits.items() if split not in splits}

@@ -38,6 +38,7 @@ class Plan:
         targets: the corpora that single-task models and students are trained for; teachers learn from all.
         vectors: hash of the file of pretrained word vectors; "" without.
         externals: hash of what teachers that are none of ours said, by (name, corpus).
+        text: hash of the sentences of --text; "" without.
     """
 
     experiment: Experiment
@@ -49,6 +50,7 @@ class Plan:
     targets: tuple[str, ...]
     vectors: str = ""
     externals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    text: str = ""
 
     @cached_property
     def fixed(self) -> tuple[LaneGroup, ...]:
@@ -216,9 +218,19 @@ class Plan:
         # Else a setting that changes nothing would give the same model another id, and it would be trained again.
         if not group.foreign:
             distill = replace(distill, foreign=default.foreign)
+        if not self._reads_text(group):
+            distill = replace(distill, text=default.text)
         if len(group.teachers) == 1:
             distill = replace(distill, ensemble=default.ensemble)
-        return to_dict(distill)
+        chosen = to_dict(distill)
+        if self._reads_text(group):
+            chosen["text"] = [distill.text, self.text]
+        else:  # a model from before there was text is the same model
+            del chosen["text"]
+        return chosen
+
+    def _reads_text(self, group: LaneGroup) -> bool:
+        return bool(self.text and group.foreign and group.settings.distill.text)
 
     def _spec(
         self, group: LaneGroup, label: str, seed: int, weights: LossWeights, rate: float | None = None

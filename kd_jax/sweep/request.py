@@ -21,7 +21,7 @@ from kd_jax.report.build import write_report
 from kd_jax.report.tables import experiment_table
 from kd_jax.runtime.curves import Curves
 from kd_jax.runtime.device import devices, enable_compilation_cache
-from kd_jax.runtime.files import clear_partial, digest_file, locked
+from kd_jax.runtime.files import clear_partial, digest, digest_file, locked
 from kd_jax.runtime.interrupt import Interrupt
 from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.settings import SMALL, Settings, WordConfig, override
@@ -36,6 +36,7 @@ from kd_jax.sweep.material import check_material
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.runner import Engine, InProcess, Sweep, open_workdir
 from kd_jax.sweep.status import Status
+from kd_jax.sweep.texts import read_texts
 from kd_jax.sweep.totals import shares, totals_table
 from kd_jax.training.mesh import use_all_cores
 
@@ -51,6 +52,7 @@ class Request:
     datasets: Sequence[str] = ()
     targets: Sequence[str] = ()
     data_dir: Path | None = None
+    text: Path | None = None
     workdir: Path | None = None
     epochs: int | None = None
     protocol: str = "train+devel"
@@ -135,10 +137,13 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     targets = _targets(request.targets, data_dir, [corpus.name for corpus in corpora])
     hashes = {corpus.name: corpus_hash(corpus) for corpus in corpora}
     vectors, of_vectors = _read_vectors(settings[0].model.words, corpora)
+    by_name = {corpus.name: corpus for corpus in corpora}
+    text = read_texts(request.text, experiments, settings, [by_name[name] for name in targets]) if request.text else {}
     plans = [
         Plan(
             experiment, of_experiment, hashes, seeds, request.protocol, request.place, targets, of_vectors,
-            external_ids(experiment, {c.name: c for c in corpora}, hashes, targets, request.protocol, request.place),
+            external_ids(experiment, by_name, hashes, targets, request.protocol, request.place, text),
+            digest([[style, of_style.content] for style, of_style in text.items()]) if text else "",
         )
         for experiment, of_experiment in zip(experiments, settings, strict=True)
     ]  # fmt: skip
@@ -151,7 +156,7 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
             if needed and "devel" not in corpus.splits:
                 why = "weights are chosen" if "devel" in request.protocol else "--protocol=train chooses the best epoch"
                 raise InputError(f"{corpus.name}: has no devel split, on which {why}; add devel.tsv, or leave it out")
-    return plans, SweepData({c.name: c for c in corpora}, hashes, vectors)
+    return plans, SweepData(by_name, hashes, vectors, text)
 
 
 def _targets(names: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tuple[str, ...]:

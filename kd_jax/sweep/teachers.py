@@ -117,7 +117,7 @@ def _queries(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQue
     ]
     if group.foreign:
         queries += [
-            library.TeacherQuery(corpus_of_student, name, sweep_data.hashes[name], split, chosen)
+            library.TeacherQuery(corpus_of_student, name, sweep_data.content(name, split), split, chosen)
             for (name, split), chosen in out_of_corpus_sentences(sweep_data, group).items()
         ]
     return queries
@@ -173,7 +173,7 @@ def _external(
     stored = read_external(context.workdir, teacher.label, query)
     if query.chosen is None:
         return stored
-    lengths = [len(sentence.tokens) for sentence in sweep_data.corpora[query.corpus].splits[query.split]]
+    lengths = [len(sentence.tokens) for sentence in sweep_data.sentences(query.corpus, query.split)]
     ends = np.cumsum(lengths)
     rows = np.concatenate([np.arange(0), *(np.arange(ends[i] - lengths[i], ends[i]) for i in query.chosen)])
     outputs = Outputs(*(x[rows] for x in stored.outputs))
@@ -182,5 +182,5 @@ def _external(
 
 
 def _sentences(sweep_data: SweepData, query: library.TeacherQuery) -> list[Sentence]:
-    of_split = sweep_data.corpora[query.corpus].splits[query.split]
+    of_split = sweep_data.sentences(query.corpus, query.split)
     return list(of_split if query.chosen is None else (of_split[i] for i in query.chosen))

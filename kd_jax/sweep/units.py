@@ -54,7 +54,8 @@ class TeacherOutputs:
     def key(self) -> tuple[str, ...]:
         """The same for units that do the same."""
         group = self.group
-        foreign = str(group.foreign and group.settings.distill.foreign)
+        distill = group.settings.distill
+        foreign = f"{distill.foreign} {distill.text}" if group.foreign else ""
         return ("outputs", self.teacher.model_id, *group.corpora, group.protocol, foreign)
 
     @property

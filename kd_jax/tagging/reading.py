@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from kd_jax.corpora.lines import chunks, columns_of, is_mark, shape_fault, stream_lines, stream_whole_lines
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import kind_of
-from kd_jax.tagging.tagger import Columns, Place, Record, TextTagger
+from kd_jax.tagging.tagger import Columns, Cutter, Place, Record
 
 Kind = Literal["text", "conll", "jsonl"]
 Unit = Literal["line", "paragraph"]
@@ -83,11 +83,11 @@ def _inside(folder: Path, kind: Kind | None, say: Callable[[str], object]) -> li
     return [Document(str(path), path, kind or KINDS[path.suffix.lower()]) for path in files]
 
 
-def records(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Record | None]:
+def records(cutter: Cutter, document: Document, unit: Unit) -> Iterator[Record | None]:
     """A document's records in order, at least one; None where standard input has no more of them yet.
 
     Args:
-        tagger: that is to tag them.
+        cutter: that cuts them, such as the tagger that is to tag them.
         document: what to read.
         unit: what a record of raw text is; in CoNLL it is a sentence, in JSONL a line.
 
@@ -96,11 +96,11 @@ def records(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Reco
     """
     read = {"text": _texts, "conll": _conll, "jsonl": _jsonl}[document.kind]
     empty = True
-    for record in read(tagger, document, unit):
+    for record in read(cutter, document, unit):
         empty = empty and record is None
         yield record
     if empty:
-        yield tagger.read("")._replace(place=Place(document.name, 0, ""))
+        yield cutter.read("")._replace(place=Place(document.name, 0, ""))
 
 
 def _lines(document: Document, *, conll: bool = False) -> Iterator[tuple[int, str] | None]:
@@ -130,14 +130,14 @@ def _lines(document: Document, *, conll: bool = False) -> Iterator[tuple[int, st
         raise InputError(f"{document.name}: can't be read: {fault.strerror or fault}") from None
 
 
-def _texts(tagger: TextTagger, document: Document, unit: Unit) -> Iterator[Record | None]:
+def _texts(cutter: Cutter, document: Document, unit: Unit) -> Iterator[Record | None]:
     at = 0
     for block in _blocks(document, unit):
         if block is None:
             yield None
             continue
         text = block.rstrip("\r\n" if unit == "line" else None)
-        yield tagger.read(text)._replace(place=Place(document.name, at, block[len(text) :]))
+        yield cutter.read(text)._replace(place=Place(document.name, at, block[len(text) :]))
         at += len(block)
 
 
@@ -158,13 +158,13 @@ def _blocks(document: Document, unit: Unit) -> Iterator[str | None]:
         yield block
 
 
-def _conll(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record | None]:
+def _conll(cutter: Cutter, document: Document, _: Unit) -> Iterator[Record | None]:
     at = 0
     before: list[str] = []
     rows: list[list[str]] = []
 
     def sentence() -> Record:
-        record = tagger.given([row[0] for row in rows])
+        record = cutter.given([row[0] for row in rows])
         return record._replace(place=Place(document.name, at, "\n"), columns=Columns(before, rows))
 
     width = 0
@@ -194,7 +194,7 @@ def _conll(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record |
         yield sentence()
 
 
-def _jsonl(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record | None]:
+def _jsonl(cutter: Cutter, document: Document, _: Unit) -> Iterator[Record | None]:
     at = 0
     for read in _lines(document):
         if read is None:
@@ -211,6 +211,6 @@ def _jsonl(tagger: TextTagger, document: Document, _: Unit) -> Iterator[Record |
             raise InputError(f"{where}: no JSON ({fault}); each line should be an object with a text") from None
         if not isinstance(content, dict) or not isinstance(content.get("text"), str):
             raise InputError(f'{where}: no text; each line should be an object such as {{"text": "..."}}')
-        record = tagger.read(content["text"])
+        record = cutter.read(content["text"])
         yield record._replace(place=Place(document.name, at, "\n"), content=content)
         at += len(record.text) + 1

@@ -1,5 +1,6 @@
 """Text to entities: one or several models over the same tokens, in one pass."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -62,8 +63,30 @@ class Tagged(NamedTuple):
     predictions: list[list[Prediction]]
 
 
+class Cutter(ABC):
+    """What cuts text into sentences and tokens, in one or several styles."""
+
+    @property
+    @abstractmethod
+    def styles(self) -> tuple[Style, ...]:
+        """How text is cut."""
+
+    def read(self, text: str) -> Record:
+        """A text cut into sentences and tokens, once for each style."""
+        return Record(text, {style: tokenize(text, style) for style in self.styles}, raw=True)
+
+    def given(self, tokens: Sequence[str]) -> Record:
+        """A sentence whose tokens are known; its text is the tokens joined by blanks."""
+        ends = []
+        at = 0
+        for token in tokens:
+            ends.append(Token(token, at, at + len(token)))
+            at += len(token) + 1
+        return Record(" ".join(tokens), dict.fromkeys(self.styles, [ends] if ends else []), raw=False)
+
+
 @dataclass(frozen=True, repr=False)
-class TextTagger:
+class TextTagger(Cutter):
     """One or several models that tag text; `tagger("p53 mutations in colorectal cancer")` gives the entities.
 
     Of several texts, `tagger([text, other])`, it gives those of each, and reads them together, which is faster.
@@ -91,19 +114,6 @@ class TextTagger:
     def __repr__(self) -> str:
         """The models in a line."""
         return f"TextTagger({'; '.join(map(repr, self.models))})"
-
-    def read(self, text: str) -> Record:
-        """A text cut into sentences and tokens, once for each style that a model has."""
-        return Record(text, {style: tokenize(text, style) for style in self.styles}, raw=True)
-
-    def given(self, tokens: Sequence[str]) -> Record:
-        """A sentence whose tokens are known; its text is the tokens joined by blanks."""
-        ends = []
-        at = 0
-        for token in tokens:
-            ends.append(Token(token, at, at + len(token)))
-            at += len(token) + 1
-        return Record(" ".join(tokens), dict.fromkeys(self.styles, [ends] if ends else []), raw=False)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
