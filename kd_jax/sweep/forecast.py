@@ -180,7 +180,7 @@ def _extent(sweep_data: SweepData, group: LaneGroup) -> ProblemSize:
 
 def known_width(group: LaneGroup, labels: int) -> int:
     """Numbers that a token's knowledge has, of those that some lane of the lane group reads."""
-    model = group.settings.model
+    model = group.teacher_model or group.settings.model
     widths = {"beta": labels, "gamma": 2 * model.task_units, "kappa": 2 * model.shared_units}
     return sum(
         width

@@ -102,7 +102,8 @@ def train_group(
     split = "devel" if group.purpose == "tune" else "test"  # what chooses weights must not have seen test
     scores = _scores(sweep_data, job, group, trained.params, split)
     seconds = trained.seconds + time.monotonic() - began
-    host = jax.device_get(trained.params)
+    # A projection to the teacher's width serves training alone: no saved model has it.
+    host = jax.device_get({name: part for name, part in trained.params.items() if name != "projection"})
     for i, spec in enumerate(specs):
         if context.status.manifest(spec) is not None:  # trained along for its neighbours' bits, see started_together
             continue

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from kd_jax.data.pipeline import Length
-from kd_jax.settings import Head, Settings
+from kd_jax.settings import Head, ModelConfig, Settings
 from kd_jax.structs import LossWeights
 
 Kind = Literal["STM", "MTM", "SM"]
@@ -60,6 +60,7 @@ class LaneGroup:
         foreign: whether other corpora's sentences are used too.
         start: where parameters start, as of `Student`.
         own_teachers: whether every seed has teachers of its own.
+        teacher_model: sizes of our teachers, which a student need not have; None for its own.
         purpose: "table" for models that are shown, "teach" for teachers that are not, "tune" to choose weights.
     """
 
@@ -76,6 +77,7 @@ class LaneGroup:
     start: Literal["random", "words", "parameters"] = "random"
     own_teachers: bool = False
     purpose: Literal["table", "teach", "tune"] = "table"
+    teacher_model: ModelConfig | None = None
 
     @property
     def title(self) -> str:

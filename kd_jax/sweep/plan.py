@@ -188,7 +188,7 @@ class Plan:
         length = Length((train.tuning_epochs or train.epochs) if purpose == "tune" else train.epochs, train.updates)
         group = LaneGroup(
             self.experiment.name, settings, "SM", head, (name,), (), length, protocol, teachers, student.foreign,
-            student.start, self._own_teachers(student), purpose,
+            student.start, self._own_teachers(student), purpose, self.settings.model,
         )  # fmt: skip
         return replace(group, specs=tuple(self._spec(group, *lane) for lane in lanes))
 

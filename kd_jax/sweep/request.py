@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -24,7 +25,7 @@ from kd_jax.runtime.device import devices, enable_compilation_cache
 from kd_jax.runtime.files import clear_partial, digest, digest_file, locked
 from kd_jax.runtime.interrupt import Interrupt
 from kd_jax.runtime.progress import ProgressMeter
-from kd_jax.settings import SMALL, Settings, WordConfig, override
+from kd_jax.settings import SMALL, ModelConfig, Settings, WordConfig, override
 from kd_jax.structs import Corpus
 from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.externals import external_ids
@@ -169,6 +170,22 @@ def _targets(names: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tu
 
 def _check(plan: Plan) -> None:
     """Refuse what could not be taught, before anything is trained."""
+    for group in (*plan.tuning, *plan.students(None)):
+        ours, theirs, label = group.settings.model, plan.settings.model, group.specs[0].label
+        if plan.vectors and ours.words.dim != theirs.words.dim:
+            raise InputError(
+                f"{plan.experiment.name}: {label}: words.dim={ours.words.dim}, and the vectors of words.vectors have"
+                f" {theirs.words.dim} numbers; leave one of the two out"
+            )
+        if group.start == "words" and ours.words.dim != theirs.words.dim:
+            raise InputError(
+                f"{plan.experiment.name}: {label}: words.dim={ours.words.dim} can't start from the teacher's words of"
+                f' {theirs.words.dim} numbers; write start="random"'
+            )
+        if group.start == "parameters" and _sizes(ours) != _sizes(theirs):
+            raise InputError(
+                f'{plan.experiment.name}: {label}: start="parameters" needs the teacher\'s sizes; leave its own out'
+            )
     teachers = max((len(group.teachers) for group in plan.students(None)), default=0)
     weights = [weights for student in plan.experiment.students for weights in student.choices]
     if teachers > 1 and any(w.gamma or w.kappa for w in weights):
@@ -186,6 +203,10 @@ def _check(plan: Plan) -> None:
             "distill.ensemble=devel weighs teachers by their F1 on devel, which external ones do not have;"
             " use distill.ensemble=uniform"
         )
+
+
+def _sizes(model: ModelConfig) -> tuple[Any, ...]:
+    return model.words.dim, model.chars, model.shared_units, model.task_units, model.hidden_units
 
 
 def _epochs(epochs: int | None, base: Settings) -> list[str]:

@@ -16,12 +16,12 @@ from kd_jax.models.constraint import penalties
 from kd_jax.models.execution import Recurrence
 from kd_jax.models.tagger import Tagger
 from kd_jax.settings import Head, Settings
-from kd_jax.structs import LossWeights
+from kd_jax.structs import LossWeights, Outputs
 from kd_jax.training import mesh as meshes
 from kd_jax.training.execution import execution
 from kd_jax.training.initial import log_frequencies, mean_logits
 from kd_jax.training.known import known_to
-from kd_jax.training.objective import Knowledge
+from kd_jax.training.objective import Knowledge, hidden_widths
 from kd_jax.training.state import FINITE, Start, TrainState, init_state
 from kd_jax.training.step import Sums, TokenData, tag_steps, train_steps
 
@@ -295,16 +295,18 @@ def place(job: Job, state: TrainState) -> TrainState:
 
 
 @lru_cache
-def _starter(tagger: Tagger, settings: Settings, head: Head, word_rows: int, mesh: Any) -> Callable[..., TrainState]:
+def _starter(
+    tagger: Tagger, settings: Settings, head: Head, word_rows: int, matched: Outputs, mesh: Any
+) -> Callable[..., TrainState]:
     def start(lane: tuple[Any, LossWeights], _: tuple[()], shared: Start) -> TrainState:
-        return init_state(tagger, settings, head, *lane, word_rows, shared)
+        return init_state(tagger, settings, head, *lane, word_rows, shared, matched)
 
     return meshes.over_lanes(start, mesh)
 
 
 def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
     """States of lanes at their first step, [L, ...], on the mesh."""
-    start = _starter(job.tagger, job.settings, job.head, job.tokens.word_rows, mesh)
+    start = _starter(job.tagger, job.settings, job.head, job.tokens.word_rows, hidden_widths(job.knowledge), mesh)
     seeds = meshes.lane_array([lane.seed for lane in lanes], np.int32)
     weights = LossWeights(*(meshes.lane_array(w) for w in zip(*(lane.weights for lane in lanes), strict=True)))
     return start(meshes.shard((seeds, weights), mesh), (), meshes.replicate(job.start, mesh))

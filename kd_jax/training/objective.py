@@ -39,6 +39,14 @@ class Knowledge(NamedTuple):
         return self._replace(outputs=outputs, known=None if self.known is None else self.known[token])
 
 
+def hidden_widths(teacher: Knowledge | None) -> Outputs:
+    """Widths of a teacher's hidden states that are matched; None for those that are not, and of the logits."""
+    if teacher is None:
+        return Outputs(None, None, None)
+    _, *hidden = teacher.outputs
+    return Outputs(None, *(None if states is None else int(states.shape[-1]) for states in hidden))
+
+
 class Sentences(NamedTuple):
     """Where the tokens of a batch lie.
 

@@ -11,6 +11,9 @@ from kd_jax.models.execution import Execution
 from kd_jax.structs import Array
 from kd_jax.training.state import OptState, TrainState
 
+WHOLE = {"encoder", "projection"}
+"""What every batch touches all of."""
+
 
 def take(trees: Sequence[Any], batch: Batches, how: Execution) -> list[Any]:
     """The part of parameter-shaped trees that a batch touches: its words, the encoder, what its task has."""
@@ -23,7 +26,7 @@ def take(trees: Sequence[Any], batch: Batches, how: Execution) -> list[Any]:
     else:  # the list of words is padded with a row that the table does not have: zeros here, dropped by `put`
         words = [tree["words"].at[batch.word].get(mode="fill", fill_value=0.0) for tree in trees]
     return [
-        {"words": rows, "encoder": tree["encoder"], **own}
+        {"words": rows, **{name: tree[name] for name in tree.keys() & WHOLE}, **own}
         for rows, tree, own in zip(words, trees, of_task, strict=True)
     ]
 
@@ -49,7 +52,7 @@ def put(trees: Sequence[Any], touched: Sequence[Any], batch: Batches, frozen_wor
     return [
         {
             "words": table,
-            "encoder": part["encoder"],
+            **{name: part[name] for name in tree.keys() & WHOLE},
             **{name: jax.tree.map(replaced, tree[name], part[name]) for name in tree.keys() & {"branch", "crf"}},
         }
         for table, tree, part in zip(words, trees, touched, strict=True)

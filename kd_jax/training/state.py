@@ -11,9 +11,11 @@ from jaxtyping import Bool, Float, Int, Int32, UInt32
 from kd_jax.models.crf import Transitions
 from kd_jax.models.tagger import Tagger, init_params
 from kd_jax.settings import Head, Settings
-from kd_jax.structs import Array, LossWeights
+from kd_jax.structs import Array, LossWeights, Outputs
+from kd_jax.training.projection import init_projections
 
 FINITE = -1
+PROJECTION_KEY = 2**31 - 1
 OptState = tuple[optax.EmptyState, optax.ScaleByAdamState]
 """Of `optimizer`: clipping has none, Adam its count and moments."""
 
@@ -23,7 +25,8 @@ class TrainState(NamedTuple):
 
     Attributes:
         step: updates made.
-        params: as `init_params` gives them.
+        params: as `init_params` gives them; "crf" of a CRF head, and "projection" where hidden states of a teacher of
+            other widths are matched, as `kd_jax.training.projection` has it.
         opt_state: the state of `optimizer`, moments of the parameters' shapes.
         key: the lane's random key; a step's randomness is a function of (key, step).
         weights: of the loss terms.
@@ -58,6 +61,10 @@ class Start(NamedTuple):
     stream: Int32[Array, ""] | int = 0
 
 
+NO_HIDDEN = Outputs(None, None, None)
+"""Widths of hidden states that are matched: none."""
+
+
 @lru_cache
 def optimizer(settings: Settings) -> optax.GradientTransformation:
     """Clipping by the global norm, then Adam's direction; the learning rate comes with each batch."""
@@ -72,6 +79,7 @@ def init_state(
     weights: LossWeights,
     word_rows: int,
     start: Start,
+    matched: Outputs = NO_HIDDEN,
 ) -> TrainState:
     """A lane at its first step: a function of its seed and of what it starts from.
 
@@ -86,6 +94,7 @@ def init_state(
         weights: of the loss terms, scalars; with alpha = 0 a lane starts from its teacher's mean.
         word_rows: rows of the word table, W.
         start: what lanes share.
+        matched: widths of the teacher's hidden states that are matched, None for those that are not.
     """
     init_key, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), start.stream))
     tasks = start.label_bias.shape[0]
@@ -107,6 +116,11 @@ def init_state(
         teachers = zeros if start.transitions is None else start.transitions
         chain = jax.tree.map(lambda zero, x: jnp.where(taught_only, x, zero), zeros, teachers)
         params["crf"] = jax.tree.map(lambda x: jnp.stack([x] * tasks), chain._asdict())
+    model = settings.model
+    widths = Outputs(tagger.labels, 2 * model.task_units, 2 * model.shared_units)
+    # A key that no part of the tagger has: its own initial values are the same with a projection and without.
+    if projections := init_projections(jax.random.fold_in(init_key, PROJECTION_KEY), widths, matched):
+        params["projection"] = projections
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

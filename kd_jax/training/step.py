@@ -21,6 +21,7 @@ from kd_jax.structs import Array, LossWeights, Outputs
 from kd_jax.training import losses
 from kd_jax.training.objective import Knowledge, Sentences, loss_terms
 from kd_jax.training.parts import at_task, put_touched, take, take_touched
+from kd_jax.training.projection import project
 from kd_jax.training.state import FINITE, TrainState, optimizer
 
 
@@ -147,7 +148,8 @@ def batch_loss(
     matched = inputs.mask if known is None else inputs.mask & known
     where = Sentences(matched, inputs.starts, jnp.expand_dims(targets.valid, (0, 1)))
     gold_term = losses.Term(gold, targets.labelled.sum())
-    terms = loss_terms(gold_term, student, transitions, targets.teacher, where, weights.tau, settings.distill)
+    compared = project(params.get("projection", {}), student)
+    terms = loss_terms(gold_term, compared, transitions, targets.teacher, where, weights.tau, settings.distill)
     return losses.total(terms, weights)
 
 

@@ -1,8 +1,18 @@
+"""Hidden states in a wider teacher's width: a linear map that is trained along, and shipped with nobody."""
+
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from helpers.lanes import HALF, last, make_job
 
+from kd_jax.distill.scale import moments_of, scales
 from kd_jax.structs import Outputs
+from kd_jax.training.loop import Lane, initial_states, place, train
+from kd_jax.training.mesh import lane_mesh
+from kd_jax.training.objective import Knowledge
 from kd_jax.training.projection import init_projections, project
 
 
@@ -55,3 +65,37 @@ def test_lanes():
     for n in range(3):
         alone = project(jax.tree.map(lambda x, n=n: x[n], lanes), Outputs(None, hidden[n], None)).task_hidden
         np.testing.assert_allclose(together[n], alone, rtol=1e-6, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """Lanes whose teacher is wider than they are, and a job without anything to match in its states."""
+    job = make_job([Lane(1, HALF), Lane(2, HALF)], knowledge=True, epochs=2)
+    hidden = (
+        np.float32(np.random.default_rng(n).normal(size=(len(job.tokens.label), w))) for n, w in ((1, 14), (2, 18))
+    )
+    outputs = Outputs(job.knowledge.outputs.logits, *hidden)
+    logits_only = Knowledge(Outputs(outputs.logits, None, None), job.knowledge.scale)
+    return replace(job, knowledge=Knowledge(outputs, scales(moments_of(outputs)))), replace(job, knowledge=logits_only)
+
+
+def test_a_tagger_starts_the_same_with_a_projection_and_without(narrow):
+    wide, plain = (initial_states(job, job.lanes, lane_mesh(1)).params for job in narrow)
+    assert jax.tree.map(jnp.shape, wide.pop("projection")) == {
+        "task_hidden": {"kernel": (2, 8, 14), "bias": (2, 14)},
+        "shared_hidden": {"kernel": (2, 10, 18), "bias": (2, 18)},
+    }
+    jax.tree.map(np.testing.assert_array_equal, wide, plain)
+
+
+def test_it_is_trained_with_the_tagger_and_goes_on_where_it_was(narrow):
+    job, _ = narrow
+    steps = list(train(job))
+    before, end = initial_states(job, job.lanes, lane_mesh(1)).params, steps[-1].state.params
+    before, end = (jax.tree.map(np.asarray, params) for params in (before, end))
+    moved = jax.tree.map(lambda x, y: float(np.abs(x - y).max()), before["projection"], end["projection"])
+    assert min(jax.tree.leaves(moved)) > 0
+    first = next(iter(train(job)))
+    kept = first.position, place(job, jax.tree.map(np.asarray, first.state))
+    resumed = last(train(job, kept)).state.params
+    jax.tree.map(np.testing.assert_array_equal, resumed, end)
