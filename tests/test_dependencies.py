@@ -26,6 +26,7 @@ LAZY = {
     "curves.py",
     "encoder.py",
     "token_classifier.py",
+    "spacy_component.py",
     "remote.py",
     "cluster.py",
 }  # imported by functions alone, where an extra is asked for

@@ -4,6 +4,8 @@ model.json            what it is: labels, how words are read, whether it is cons
 vocabulary.json       its words and characters
 weights.safetensors   its arrays; int8 ones with a scale for each of their last axis, "NAME.scale"
 program.stablehlo     the function of arrays and rows, network and Viterbi, as jax.export serialises it
+README.md             a card for people and for model hubs
+requirements.txt      the packages that tagging with it needs
 """
 
 import json

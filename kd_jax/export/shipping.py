@@ -13,6 +13,7 @@ from safetensors.flax import save
 
 from kd_jax.errors import InputError
 from kd_jax.export.found import SHIPPED
+from kd_jax.export.hub import CARD, REQUIREMENTS, hub_card, requirements
 from kd_jax.export.shipped import FORMAT, MANIFEST, PLATFORMS, PROGRAM, VOCABULARY, WEIGHTS, narrowed
 from kd_jax.models.tagger import Tagger
 from kd_jax.runtime.files import digest_file, whole_folder
@@ -43,6 +44,8 @@ def ship(model: TextModel, tagger: Tagger, folder: Path, dtype: str) -> None:
         (partial / WEIGHTS).write_bytes(save(narrowed(weights, dtype)))
         words = {"words": model.vocabulary.words, "chars": model.vocabulary.chars}
         (partial / VOCABULARY).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+        (partial / CARD).write_text(hub_card(model.name, model.labels, model.about), encoding="utf-8")
+        (partial / REQUIREMENTS).write_text(requirements(), encoding="utf-8")
         about = {
             "kind": SHIPPED,
             "format": FORMAT,
