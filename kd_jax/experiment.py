@@ -170,16 +170,25 @@ def _check_columns(experiment: Experiment, where: str) -> None:
             raise InputError(f"{where}: averages has {average!r:.60}; write Average(label, model=...)")
         _check_kind(average, where)
     labels = [*(s.label for s in experiment.students), *(a.label for a in experiment.averages)]
+    plain = [plain_label(kind, head) for kind in ("STM", "MTM") for head in get_args(Head)]
+    shown = [plain_label("STM", head) for head in experiment.single]
+    shown += [plain_label("MTM", head) for head in experiment.multi]
     for label in labels:
         if labels.count(label) > 1:
             raise InputError(f"{where}: two columns have the label {label!r}; give each a name of its own")
-    plain = [f"{kind}-CRF" if head == "crf" else kind for kind in ("STM", "MTM") for head in get_args(Head)]
+        if label in shown:  # rows of both would have one key, and the later ones would replace the others
+            raise InputError(f"{where}: {label!r} is the column of a plain model; give yours a name of its own")
     for pair in experiment.pairs:
         if not isinstance(pair, tuple) or len(set(pair)) != 2:
             raise InputError(f"{where}: pairs has {pair!r:.60}; write two different columns, such as ('SM a=0', 'STM')")
         for label in pair:
             if label not in (*labels, *plain):
                 raise InputError(f"{where}: pairs has {label!r}; {nearest(str(label), (*labels, *plain))}")
+
+
+def plain_label(kind: str, head: Head) -> str:
+    """The table's column of models that are not taught: STM, STM-CRF, MTM or MTM-CRF."""
+    return f"{kind}-CRF" if head == "crf" else kind
 
 
 def _check_student(student: Student, where: str) -> None:

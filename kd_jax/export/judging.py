@@ -135,6 +135,7 @@ def _columns(to_judge: Sequence[FoundModel]) -> dict[str, list[FoundModel]]:
     columns: dict[str, list[FoundModel]] = {}
     for (label, head, protocol, shipped, place), models in parted.items():
         name = f"{label}{' shipped' if shipped else ''}"
+        # Columns of one label that differ in head, protocol or folder are told apart by these.
         if name in columns:
             name = f"{label} ({', '.join((head, protocol, str(place)))})"
         columns[name] = models

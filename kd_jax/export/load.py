@@ -30,6 +30,7 @@ class LoadedTagger(TextTagger):
 
 
 def _reopened(opened: Sequence[tuple[str, str, bool]], min_score: float) -> "LoadedTagger":
+    # A worker process begins without it, and would compile again what its parent has on disk.
     enable_compilation_cache()
     models = [(Path(folder), _open(Path(folder), [corpus], ruled)[0]) for folder, corpus, ruled in opened]
     return _together(models, min_score)

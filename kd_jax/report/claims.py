@@ -13,6 +13,7 @@ from rich.text import Text
 from kd_jax.evaluation import significance
 from kd_jax.report import published as paper
 
+# The paper does not name its post hoc test, so its claims are held against three.
 TESTS = ("Holm-Wilcoxon", "Nemenyi", "Conover")
 
 

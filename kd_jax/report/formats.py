@@ -38,6 +38,7 @@ def markdown(tables: Sequence[ScoreTable]) -> str:
         lines.append("|---|" + "---:|" * len(table.labels))
         for name, cells in (*table.rows, *table.averages):
             lines.append(f"| {name.translate(_MARKDOWN)} | " + " | ".join(map(_markdown_cell, cells)) + " |")
+        # Captions speak of the terminal's signs (`kd_jax.report.tables`); Markdown has other means for them.
         caption = table.caption.replace("¹ best, ² second best", "**best**, _second best_").replace(
             f"below: {table.reference}, and the difference", f"in brackets: {table.reference}, and the difference"
         )

@@ -78,6 +78,7 @@ def _heat(matrix: ScoreMatrix, names: tuple[str, ...], points: Points) -> Figure
             middle = (np.nanmin(block) + np.nanmax(block)) / 2
             for (y, x), value in np.ndenumerate(block):
                 if np.isfinite(value):
+                    # cividis is dark where values are low.
                     colour = "#fdfdfd" if value < middle else "#1a1a1a"
                     axes.text(x + 0.5, y + 0.5, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=8)
             axes.set_xticks(np.arange(len(across)) + 0.5, [f"{value:g}" for value in across])

@@ -70,6 +70,8 @@ def rank_diagram(comparison: Comparison, looks: Looks | None = None) -> Figure:
             axes.text(width / 2, -0.22, "no two models apart", ha="center", va="center", style="italic",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
         for k, (m, text) in enumerate(zip(order, names, strict=True)):
+            # The better half has its names on the left, the other on the right, on either side the outermost model
+            # highest: so no two of the lines to the names cross.
             left = k < half
             y = -(first_name + step * (k if left else count - 1 - k))
             edge = margin - 0.1 if left else width - margin + 0.1

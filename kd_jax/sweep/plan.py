@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kd_jax.data.pipeline import Length
 from kd_jax.distill.external import folder_of
-from kd_jax.experiment import Experiment, Student
+from kd_jax.experiment import Experiment, Student, plain_label
 from kd_jax.runtime.files import digest
 from kd_jax.settings import DistillConfig, Head, Settings, override, to_dict
 from kd_jax.structs import ALPHA_ONE_SEEDS, GOLD_ONLY, LossWeights
@@ -171,7 +171,7 @@ class Plan:
             length = Length(train.teacher_epochs or train.epochs, train.teacher_updates or train.updates)
         # Without lanes first, since a spec's id is made from its group.
         group = LaneGroup(self.experiment.name, self.settings, kind, head, on, (), length, protocol or self.protocol)
-        label = f"{kind}-CRF" if head == "crf" else kind
+        label = plain_label(kind, head)
         return replace(group, specs=tuple(self._spec(group, label, seed, GOLD_ONLY) for seed in seeds))
 
     def _students(

@@ -268,6 +268,8 @@ def test_experiment_files_of_ones_own(tmp_path):
         ("students=(Student('a', 1.0, Grid(0, float('nan'))),)", "a: beta=nan"),
         ("students=(Student('a', 0.0, 0.0),)", "a: no term reaches the logits"),
         ("students=(Student('a', 1.0, 0.0), Student('a', 0.5, 0.5))", "two columns have the label 'a'"),
+        ("averages=(Average('STM', 'STM'),)", "'STM' is the column of a plain model; give yours a name of its own"),
+        ("multi=('crf',), students=(Student('MTM-CRF', 1.0, 0.0),)", "'MTM-CRF' is the column of a plain model"),
         ("students=(Student('a', 1.0, 0.0, start='word'),)", r"start='word'; did you mean 'words'\?"),
         ("students=(Student('a', 1.0, 0.0, tau=0.0),)", "tau=0.0; write a finite number, more than 0"),
     ],
@@ -275,7 +277,7 @@ def test_experiment_files_of_ones_own(tmp_path):
 def test_experiment_files_are_checked_as_strictly_as_flags(tmp_path, change, message):
     path = tmp_path / "mine.py"
     path.write_text(
-        "from kd_jax.experiment import Experiment, Grid, Student, Teacher\n"
+        "from kd_jax.experiment import Average, Experiment, Grid, Student, Teacher\n"
         f"EXPERIMENT = Experiment(name='mine', title='mine', {change})\n"
     )
     with pytest.raises(InputError, match=message):
