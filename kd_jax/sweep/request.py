@@ -53,7 +53,6 @@ class Request:
     datasets: Sequence[str] = ()
     targets: Sequence[str] = ()
     data_dir: Path | None = None
-    text: Path | None = None
     workdir: Path | None = None
     epochs: int | None = None
     protocol: str = "train+devel"
@@ -64,6 +63,7 @@ class Request:
     dry_run: bool = False
     tensorboard: bool = False
     cluster: str = ""
+    text: Path | None = None
 
     @property
     def place(self) -> Path:
