@@ -82,6 +82,7 @@ def test_what_a_card_says_is_so(ran):
             assert f1 == pytest.approx(100 * f1_score(said, tags[False], mode="strict", scheme=IOB2, zero_division=0))
         arrays = load_model(path.parent).params
         assert card["parameters"] == sum(x.size for x in jax.tree.leaves(arrays))
+        assert card["word_parameters"] == arrays["words"].size
         assert card["bytes"] == 4 * card["parameters"]
 
 

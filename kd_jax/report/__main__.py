@@ -3,6 +3,7 @@
 kd-jax report runs/sample
 kd-jax report BEFORE AFTER      two runs side by side
 kd-jax report --paper           the paper's seven tables and its claims
+kd-jax report W --frontier      students by size: F1 against parameters, bytes and speed
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ def define(flags: cli.Flags) -> None:
         "workdir", "Work folder of a run, as a word without a flag is too; of two, they are compared.", several="repeat"
     )
     flags.yes("paper", "Tables, tests and pictures of the paper's own seven tables, and its claims.")
+    flags.yes("frontier", "F1 against parameters and speed, of a run of --experiment=frontier.")
     flags.path("output", "Folder of the report; default: report/ in the work folder, or paper_report/.")
     flags.choice(
         "posthoc", "nemenyi", ("nemenyi", "conover", "conover-holm"), "Post hoc test over all pairs of models."
@@ -31,6 +33,7 @@ def report(given: Any, words: list[str]) -> None:
     write(
         [*given.workdir, *(cli.path(word, "folder") for word in words)],
         of_paper=given.paper,
+        of_frontier=given.frontier,
         output=given.output,
         alpha=given.alpha,
         method=given.posthoc,

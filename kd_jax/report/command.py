@@ -17,10 +17,18 @@ from kd_jax.report.build import (
     published_subjects,
     subjects_of,
 )
+from kd_jax.report.frontier import write_frontier
 
 
 def report(
-    workdirs: Sequence[Path], *, of_paper: bool, output: Path | None, alpha: float, method: str, console: Console
+    workdirs: Sequence[Path],
+    *,
+    of_paper: bool,
+    output: Path | None,
+    alpha: float,
+    method: str,
+    console: Console,
+    of_frontier: bool = False,
 ) -> None:
     """Write a report and show its tables and tests.
 
@@ -31,10 +39,18 @@ def report(
         alpha: level of the tests.
         method: post hoc test.
         console: where tables, tests and progress go.
+        of_frontier: show F1 against size and speed, of a run of the experiment of that name, and nothing else.
 
     Raises:
         InputError: for whatever can't be read or written.
     """
+    if of_frontier:
+        if len(workdirs) != 1 or of_paper:
+            raise InputError("--frontier reports on one work folder: name it, and leave --paper out")
+        by_size, picture = write_frontier(workdirs[0], output or workdirs[0] / "report")
+        console.print(by_size)
+        console.print(f"picture: {picture}", highlight=False, markup=False, soft_wrap=True)
+        return
     if of_paper:
         if workdirs:
             raise InputError("--paper reports on the paper's tables alone: leave --workdir out")
