@@ -137,11 +137,12 @@ def frontier_figure(points: Sequence[Point], teachers: Mapping[str, float]) -> F
 
     Args:
         points: of `frontier_points`.
-        teachers: mean F1 of the teachers by corpus, a dashed line.
+        teachers: mean F1 of the teachers by corpus, a dashed line. A column without a size in its label, such as the
+            STM, is in the table alone.
     """
     corpora = list(dict.fromkeys(p.corpus for p in points))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 0.6 + 2.5 * len(corpora)), layout="constrained")
+        figure = Figure(figsize=(7.2, 1.0 + 2.5 * len(corpora)), layout="constrained")
         grid = figure.subplots(len(corpora), 2, squeeze=False, sharey="row")
         for row, corpus in zip(grid, corpora, strict=True):
             mine = [p for p in points if p.corpus == corpus]
@@ -151,7 +152,8 @@ def frontier_figure(points: Sequence[Point], teachers: Mapping[str, float]) -> F
             row[0].set_ylabel("F1 (%) on test")
         grid[-1][0].set_xlabel("parameters")
         grid[-1][1].set_xlabel("parameters without the word table")
-        grid[0][1].legend(loc="lower right", fontsize=8)
+        # Below the panels, where it covers no point.
+        figure.legend(*grid[0][1].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
         return figure
 
 
@@ -162,23 +164,21 @@ def _panel(axes: Axes, points: Sequence[Point], field: str, teacher: float | Non
         (True, COLOURS[0], "o", "with the teacher"),
         (False, COLOURS[1], "s", "without"),
     ):
-        line = sorted((getattr(p, field), p.f1, p.label) for p in points if p.taught == taught)
-        if not line:
-            continue
-        axes.plot(
-            [x for x, _, _ in line], [y for _, y, _ in line], marker=marker, color=colour, lw=1.2, ms=5, label=name
-        )
-        for x, y, label in line:
-            size = label.partition(" ")[2] or label
-            axes.annotate(
-                size,
-                (x, y),
-                (0, 6 if taught else -12),
-                textcoords="offset points",
-                ha="center",
-                fontsize=7,
-                color=colour,
-            )
+        mine = [(getattr(p, field), p.f1, p.label.partition(" ")[2]) for p in points if p.taught == taught]
+        # Sizes are "100" or, with words of fewer numbers, "50 w25": points beside the line, named on its other side.
+        for narrow, mark in ((False, colour), (True, "white")):
+            shown = sorted(point for point in mine if (" " in point[2]) == narrow and point[2])
+            if not shown:
+                continue
+            axes.plot(
+                [x for x, _, _ in shown], [y for _, y, _ in shown], marker=marker, color=colour, mfc=mark, ms=5,
+                lw=0 if narrow else 1.2, label=f"{name}, shorter words (w)" if narrow else name,
+            )  # fmt: skip
+            for x, y, size in shown:
+                away = (0, 6 if taught != narrow else -12)
+                axes.annotate(
+                    size, (x, y), away, textcoords="offset points", ha="center", fontsize=7, color=colour
+                )  # fmt: skip
     if teacher is not None:
         axes.axhline(teacher, color=INK, lw=1, ls=(0, (4, 3)), label="the teacher")
     axes.margins(0.12, 0.22)
