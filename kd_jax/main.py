@@ -35,6 +35,8 @@ def define(flags: cli.Flags) -> None:
     flags.repeated("grid", of_grid, "NAME=V,V,...")
     flags.text("cluster", "", "Run on Ray: auto, an address, or local:N (N units here). Extra: cluster.", "WHERE")
     flags.yes("dry_run", "Show the plan and stop.")
+    elsewhere = "With --dry_run: whether the plan fits devices that are not here (v5e,h100), by their own compilers."
+    flags.words("compile_for", [], f"{elsewhere} Extras: aot-tpu, aot-cuda.", "DEVICE")
     flags.yes("tensorboard", "Also write curves for tensorboard --logdir=W/tensorboard. Extra: tensorboard.")
 
 

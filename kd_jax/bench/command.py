@@ -9,10 +9,10 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from kd_jax.bench.compile_for import CompileRequest, compile_for, compile_table, costliest_table
 from kd_jax.bench.measure import BenchRequest, lane_counts, measure
 from kd_jax.bench.tables import tables
 from kd_jax.bench.tagging import measure_tagging, tagging_table
+from kd_jax.cost.ahead import CompileRequest, compile_for, compile_table, costliest_table
 from kd_jax.errors import InputError
 from kd_jax.runtime.display import standard_console
 from kd_jax.runtime.files import replace_file

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
-from kd_jax.bench.compile_for import CompileRequest
 from kd_jax.bench.measure import BenchRequest, read_corpora, settings_for
 from kd_jax.bench.synthetic import synthetic_corpus
+from kd_jax.cost.ahead import CompileRequest
 from kd_jax.cost.compiled import Traced
 from kd_jax.cost.memory import program_bytes
 from kd_jax.cost.targets import Target, devices, target_named
 from kd_jax.cost.timing import extent, timing_job
 from kd_jax.distill.extract import traced_reading
+from kd_jax.settings import Settings, from_dict
 from kd_jax.training.loop import Job, batches_of, reading_batches
 from kd_jax.training.tracing import traced, traced_tagging
 
@@ -38,6 +39,8 @@ def programs(request: CompileRequest) -> Iterator[Traced]:
     folder = Path(request.data_dir) if request.data_dir else None
     asked = BenchRequest(folder, request.datasets, request.scheme or None, assignments=request.assignments)
     settings, corpora = settings_for(asked, request.dtype), read_corpora(asked)
+    if request.settings is not None:
+        settings = from_dict(Settings, request.settings)
     of_teacher = corpora
     if folder is None:
         of_teacher = [replace(synthetic_corpus(seed=seed), name=f"synthetic {seed}") for seed in range(TASKS)]

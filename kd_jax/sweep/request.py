@@ -13,6 +13,7 @@ from rich.console import Console
 
 from kd_jax import cli
 from kd_jax.corpora.registry import corpus_hash, find, load
+from kd_jax.cost.targets import target_named
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
 from kd_jax.errors import InputError
@@ -29,6 +30,7 @@ from kd_jax.settings import SMALL, ModelConfig, Settings, WordConfig, override
 from kd_jax.structs import Corpus
 from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.externals import external_ids
+from kd_jax.sweep.fits import compile_largest, fit_table, fits
 from kd_jax.sweep.forecast import CostModel, plan_table
 from kd_jax.sweep.grid import parse_grid, with_grid
 from kd_jax.sweep.group import RunContext
@@ -61,6 +63,7 @@ class Request:
     assignments: Sequence[str] = ()
     grid: Sequence[str] = ()
     dry_run: bool = False
+    compile_for: Sequence[str] = ()
     tensorboard: bool = False
     cluster: str = ""
     text: Path | None = None
@@ -76,13 +79,15 @@ class Request:
         words = [f"--experiment={getattr(self.experiment, 'name', self.experiment)}", f"--seeds={self.seeds}"]
         for f in fields(self)[2:]:
             value = getattr(self, f.name)
+            if f.name in {"dry_run", "compile_for"}:
+                continue
             if f.name == "assignments":
                 words += [f"--set={assignment}" for assignment in value]
             elif f.name == "grid":
                 words += [f"--grid={axis}" for axis in value]
-            elif value is True and f.name != "dry_run":
+            elif value is True:
                 words.append(f"--{f.name}")
-            elif value not in (None, f.default, [], ()) and f.name != "dry_run":
+            elif value not in (None, f.default, [], ()):
                 words.append(f"--{f.name}={','.join(value) if isinstance(value, tuple | list) else value}")
         return shlex.join(["kd-jax", "train", *words])
 
@@ -263,6 +268,9 @@ def execute(request: Request, console: Console) -> None:
     if request.cluster:
         _execute_on_cluster(request, console, curves)
         return
+    if request.compile_for and not request.dry_run:
+        raise InputError("--compile_for: tells whether a plan fits; add --dry_run")
+    targets = [target_named(name) for name in request.compile_for]
     plans, sweep_data = prepare(request)
     cost_model, workdir, status = CostModel(sweep_data), request.place, Status()
     _show_plans(plans, cost_model, status, console)
@@ -273,6 +281,10 @@ def execute(request: Request, console: Console) -> None:
         table = totals_table(plans, cost_model, status)
         add_rows(table, on_disk)
         console.print(table)
+        for target in targets:
+            rows = fits(plans, cost_model, status, target)
+            console.print(fit_table(rows, target))
+            console.print(compile_largest(rows, request.data_dir or sample_corpora(), request.scheme, target))
         return
     _refuse_foreign(workdir)
     open_workdir(workdir)

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from kd_jax.bench import compile_for as ahead
-from kd_jax.bench.compile_for import CompileRequest, compile_for, compile_table, costliest_table, too_large
-from kd_jax.cost import targets
+from kd_jax.bench.compile_for import too_large
+from kd_jax.cost import ahead, targets
+from kd_jax.cost.ahead import CompileRequest, compile_for, compile_table, costliest_table
 from kd_jax.errors import InputError
 
 COST = {

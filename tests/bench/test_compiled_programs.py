@@ -2,7 +2,7 @@
 
 import pytest
 
-from kd_jax.bench.compile_for import CompileRequest, compile_for
+from kd_jax.cost.ahead import CompileRequest, compile_for
 from kd_jax.cost.targets import target_named
 from kd_jax.errors import InputError
 
@@ -22,9 +22,17 @@ def compiled(device, folder):
 @pytest.mark.slow
 def test_a_v5e(tmp_path):
     step = compiled("v5e", tmp_path)["train"]
-    assert step["estimated_cycles"] <= step["cycles"] <= 17e6
+    assert step["estimated_cycles"] <= step["cycles"] <= 12.5e6
     assert step["predicted_bytes"] == pytest.approx(step["argument_bytes"] + step["temporary_bytes"], rel=0.2)
     assert len(list(tmp_path.glob("train-v5e-lstm_*.bundles"))) == 4
+
+
+@pytest.mark.slow
+def test_four_chips_share_the_lanes_and_exchange_nothing(tmp_path):
+    step = compiled("v5e:2x2", tmp_path)["train"]
+    text = (tmp_path / "train-v5e-2x2.txt").read_text()
+    assert not any(word in text for word in ("all-reduce", "all-gather", "f64[", "callback"))
+    assert step["cycles"] <= 3.5e6
 
 
 @pytest.mark.slow

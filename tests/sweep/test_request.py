@@ -28,4 +28,8 @@ def test_the_command_of_a_request_asks_for_the_same(request_):
 
 
 def test_a_dry_run_is_not_part_of_it():
-    assert Request(dry_run=True).command == Request().command == "kd-jax train --experiment=recommended --seeds=5"
+    assert (
+        Request(dry_run=True, compile_for=["v5e"]).command
+        == Request().command
+        == "kd-jax train --experiment=recommended --seeds=5"
+    )
