@@ -44,16 +44,17 @@ def programs(request: CompileRequest) -> Iterator[Traced]:
     of_teacher = corpora
     if folder is None:
         of_teacher = [replace(synthetic_corpus(seed=seed), name=f"synthetic {seed}") for seed in range(TASKS)]
+    time = settings.train.row_length
     for lanes in request.lanes:
         job = timing_job(corpora[:1], settings, lanes, STEPS, request.head)
         teacher = timing_job(of_teacher, settings, lanes, STEPS, request.head)
         if settings.runtime.recurrence == "auto":  # what a run finds to be fastest, unless something is wrong with it
             job, teacher = (replace(x, recurrence="fused") for x in (job, teacher))
         predicted = [_predicted(x, target) for x in (job, teacher)]
-        yield Traced("train", lanes, _steps(job), predicted[0], partial(traced, job, mesh))
-        yield Traced("teacher", lanes, _steps(teacher), predicted[1], partial(traced, teacher, mesh))
-        yield Traced("tag", lanes, _reading_steps(job), None, partial(traced_tagging, job, mesh))
-        yield Traced("knowledge", 1, _reading_steps(teacher), None, partial(traced_reading, teacher, mesh))
+        yield Traced("train", lanes, _steps(job), predicted[0], partial(traced, job, mesh), time)
+        yield Traced("teacher", lanes, _steps(teacher), predicted[1], partial(traced, teacher, mesh), time)
+        yield Traced("tag", lanes, _reading_steps(job), None, partial(traced_tagging, job, mesh), time)
+        yield Traced("knowledge", 1, _reading_steps(teacher), None, partial(traced_reading, teacher, mesh), time)
 
 
 def _predicted(job: Job, target: Target) -> int:

@@ -116,7 +116,8 @@ def compile_table(of_device: Sequence[dict[str, Any]]) -> Table:
         if "fault" in one:
             continue
         predicted, cycles = one["predicted_bytes"], one["cycles"]
-        last = [f"{one['kernels']:,}", str(one["kernels_a_time_step"] or "")]
+        of_loop = one["kernels_a_time_step"]
+        last = [f"{one['kernels']:,}", "" if of_loop is None else f"{of_loop:.1f}"]
         if with_cycles:
             last = [f"{cycles / 1e6:.1f}", f"{1e3 * cycles / target.clock:.1f}"]
         table.add_row(

@@ -24,6 +24,7 @@ class Traced(NamedTuple):
         steps: batches of one call.
         predicted: bytes on one device, by shapes; None where nothing is predicted.
         trace: gives the traced program.
+        time_steps: of a row.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Traced(NamedTuple):
     steps: int
     predicted: int | None
     trace: Callable[[], Any]
+    time_steps: int
 
 
 OF_INTEREST = ("lstm_", "filters_", "read_rows", "write_rows", "gather", "scatter", "sort")
@@ -57,7 +59,8 @@ class CompiledCost:
             after the other, with `unestimated` at their bounds; None for a GPU.
         estimated_cycles: the compiler's own estimates alone, of the operations that have one.
         schedule_cycles: of our own kernels, from their schedules.
-        kernels_a_time_step: of the loops over time, the most of any; None where there is none.
+        kernels_a_time_step: of the loops over time, a pass of which may be of several steps, the most of any; None
+            where there is none.
         unestimated: operations without an estimate or schedule, and bounds of their cycles from above.
         costliest: operations by the line that they come from: cycles on a TPU, bytes on a GPU.
     """
@@ -76,7 +79,7 @@ class CompiledCost:
     cycles: int | None = None
     estimated_cycles: int | None = None
     schedule_cycles: int | None = None
-    kernels_a_time_step: int | None = None
+    kernels_a_time_step: float | None = None
     unestimated: list[dict[str, Any]] = field(default_factory=list)
     costliest: list[dict[str, Any]] = field(default_factory=list)
 
@@ -117,7 +120,7 @@ def compile_program(target: Target, program: Traced, dump: Path, keep: Path | No
         flops=products(traced.jaxpr) // program.steps,
         bytes_moved=sum(one.times * one.bytes for one in ops),
         kernels=sum(one.times for one in ops),
-        kernels_a_time_step=_most_in_a_loop(ops),
+        kernels_a_time_step=_most_in_a_loop(ops, program.time_steps),
     )
     written = schedules.find_schedules(dump)
     weights = [float(one.times * one.bytes) for one in ops]
@@ -179,10 +182,13 @@ def _bound(one: hlo.Counted, cycles: float) -> dict[str, Any]:
     }
 
 
-def _most_in_a_loop(ops: list[hlo.Counted]) -> int | None:
-    """Operations in one pass of the fullest loop inside the step; None where it has no loop."""
-    passes: Counter[str] = Counter(one.computation for one in ops if one.times > 1)
-    return max(passes.values(), default=None)
+def _most_in_a_loop(ops: list[hlo.Counted], time_steps: int) -> float | None:
+    """Operations a time step of the fullest loop inside the step; None where it has no loop."""
+    of_loops: Counter[str] = Counter()
+    for one in ops:
+        if one.times > 1:
+            of_loops[one.computation] += one.times
+    return max(of_loops.values()) / time_steps if of_loops else None
 
 
 def _by_line(program: hlo.Program, ops: list[hlo.Counted], weights: list[float]) -> list[dict[str, Any]]:

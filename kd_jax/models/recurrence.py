@@ -44,9 +44,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Shaped
 
-from kd_jax.models.precision import product
+from kd_jax.models.precision import product, rounded
 from kd_jax.settings import Compute
 from kd_jax.structs import Array
+
+UNROLLED = 16
+"""Time steps of one pass of an accelerator's loop, which share the launches that store results and count passes."""
 
 Scan = Callable[[Any, Array], Any]
 """Of inputs [T, ..., R, D] and kernels [..., D, D'], with a leading axis of groups or without."""
@@ -103,12 +106,21 @@ def _of_group(group: int, x: Shaped[Array, "T groups *rest"]) -> Shaped[Array, "
     return x[:, group]
 
 
-def _scans(scan: Scan, inputs: tuple[Any, ...], kernels: Float[Array, "groups D gates"]) -> tuple[Any, ...]:
-    """A scan over the time of independent inputs, in the form that suits the platform it is compiled for."""
+def _scans(
+    scan: Scan, with_few_launches: Scan, inputs: tuple[Any, ...], kernels: Float[Array, "groups D gates"]
+) -> tuple[Any, ...]:
+    """A scan over the time of independent inputs, in the form that suits the platform it is compiled for.
+
+    Args:
+        scan: for a CPU.
+        with_few_launches: the same for an accelerator.
+        inputs: of each group.
+        kernels: of all groups.
+    """
     # Decided where the program is compiled and not by jax.default_backend(): it may be exported for a device that is
     # not here.
-    outputs = lax.platform_dependent(inputs, kernels, cpu=partial(one_by_one, scan), default=partial(stacked, scan))
-    return cast(tuple[Any, ...], outputs)
+    of_cpu, of_others = partial(one_by_one, scan), partial(stacked, with_few_launches)
+    return cast(tuple[Any, ...], lax.platform_dependent(inputs, kernels, cpu=of_cpu, default=of_others))
 
 
 def _forward_scan(
@@ -135,6 +147,33 @@ def _forward_scan(
     return cast(tuple[Array, Array, Array], lax.scan(step, (zero, zero), inputs)[1])
 
 
+def _forward_in_few_launches(
+    compute: Compute,
+    inputs: tuple[Float[Array, "T *rows gates"], Float[Array, "T *rows 1"]],
+    recurrent: Float[Array, "*groups units gates"],
+) -> tuple[Float[Array, "T *rows units"], Float[Array, "T *rows units"], Float[Array, "T *rows gates"]]:
+    """`_forward_scan` as a product and one pass over what belongs to a step.
+
+    What the product takes is carried as it takes it, k h rounded, so that making it is part of the step before's pass.
+    """
+    (projected, keep), kernel = inputs, rounded(recurrent, compute)
+
+    def step(carry: tuple[Array, Array], x: tuple[Array, ...]) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+        factor, c = carry
+        z, kept, kept_next = x
+        a = _gates(z + product(factor, kernel, compute))
+        i, f, o, g = jnp.split(a, 4, -1)
+        c = f * (c * kept) + i * g
+        h = o * jnp.tanh(c)
+        return (rounded(h * kept_next, compute), c), (h, c, a)
+
+    zero = jnp.zeros((*projected.shape[1:-1], projected.shape[-1] // 4), projected.dtype)
+    kept_next = jnp.concatenate([keep[1:], keep[:1]])  # nothing is read after the last step
+    carry = rounded(zero, compute), zero
+    states = lax.scan(step, carry, (projected, keep, kept_next), unroll=UNROLLED)[1]
+    return cast(tuple[Array, Array, Array], states)
+
+
 def _backward_scan(
     compute: Compute, inputs: tuple[Float[Array, "T *rows _"], ...], transposed: Float[Array, "*groups gates units"]
 ) -> Float[Array, "T *rows gates"]:
@@ -152,13 +191,34 @@ def _backward_scan(
     return cast(Array, lax.scan(step, (zero, zero), inputs, reverse=True)[1])
 
 
+def _backward_in_few_launches(
+    compute: Compute, inputs: tuple[Float[Array, "T *rows _"], ...], transposed: Float[Array, "*groups gates units"]
+) -> Float[Array, "T *rows gates"]:
+    """`_backward_scan` as a product and one pass over what belongs to a step: the next step's dz is carried rounded."""
+    kernel = rounded(transposed, compute)
+
+    def step(carry: tuple[Array, Array], x: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
+        dz_of_next, dc_of_next = carry
+        h_bar, factor, dc_of_dh, dc_to_before, kept_next = x
+        dh = h_bar + product(dz_of_next, kernel, compute) * kept_next
+        dc = dc_of_next + dh * dc_of_dh
+        dz = jnp.concatenate([dc, dc, dh, dc], -1) * factor
+        return (rounded(dz, compute), dc * dc_to_before), dz
+
+    *others, keep = inputs
+    kept_next = jnp.concatenate([keep[1:], keep[:1]])  # after the last step dz is 0
+    carry = rounded(jnp.zeros_like(others[1][0]), compute), jnp.zeros_like(others[0][0])
+    return cast(Array, lax.scan(step, carry, (*others, kept_next), reverse=True, unroll=UNROLLED)[1])
+
+
 def _lstm_forward(
     projected: tuple[Float[Array, "T R gates"], ...],
     recurrent: Float[Array, "groups units gates"],
     keep: tuple[Float[Array, "T R 1"], ...],
     compute: Compute,
 ) -> tuple[tuple[Float[Array, "T R units"], ...], tuple[Any, ...]]:
-    states = _scans(partial(_forward_scan, compute), tuple(zip(projected, keep, strict=True)), recurrent)
+    forms = partial(_forward_scan, compute), partial(_forward_in_few_launches, compute)
+    states = _scans(*forms, tuple(zip(projected, keep, strict=True)), recurrent)
     return tuple(h for h, _, _ in states), (states, recurrent, keep)
 
 
@@ -171,7 +231,8 @@ def _lstm_backward(
     inputs = tuple(
         (h_bar, *_factors(c, a, kept), kept) for h_bar, (_, c, a), kept in zip(h_bars, states, keep, strict=True)
     )
-    dz = _scans(partial(_backward_scan, compute), inputs, recurrent.swapaxes(1, 2))
+    forms = partial(_backward_scan, compute), partial(_backward_in_few_launches, compute)
+    dz = _scans(*forms, inputs, recurrent.swapaxes(1, 2))
     d_recurrent = [
         _over_time(_delay(h) * kept, d, compute) for (h, _, _), kept, d in zip(states, keep, dz, strict=True)
     ]

@@ -7,12 +7,12 @@ from kd_jax.cost.targets import target_named
 from kd_jax.errors import InputError
 
 
-def compiled(device, folder):
+def compiled(device, folder, *assignments):
     try:
         target_named(device)
     except InputError as missing:
         pytest.skip(str(missing))
-    request = CompileRequest(device, (15,), "bfloat16", "softmax", "", (), "", (), str(folder))
+    request = CompileRequest(device, (15,), "bfloat16", "softmax", "", (), "", assignments, str(folder))
     found = {one["program"]: one for one in compile_for([request], print)}
     assert found.keys() == {"train", "teacher", "tag", "knowledge"}
     assert {f"{program}-{device}.txt" for program in found} <= {path.name for path in folder.iterdir()}
@@ -43,3 +43,10 @@ def test_an_h100(tmp_path):
     assert len(list(tmp_path.glob("train-h100-lstm_*.ptx"))) == 4
     taken = step["argument_bytes"] + step["temporary_bytes"]
     assert step["predicted_bytes"] == pytest.approx(taken, rel=0.2)
+
+
+@pytest.mark.slow
+def test_an_h100_without_kernels_of_its_own_launches_three_a_time_step(tmp_path):
+    step = compiled("h100", tmp_path, "runtime.recurrence=scan")["train"]
+    assert step["kernels_a_time_step"] <= 3
+    assert step["kernels"] <= 1700
