@@ -63,10 +63,10 @@ class Request:
     assignments: Sequence[str] = ()
     grid: Sequence[str] = ()
     dry_run: bool = False
-    compile_for: Sequence[str] = ()
     tensorboard: bool = False
     cluster: str = ""
     text: Path | None = None
+    compile_for: Sequence[str] = ()
 
     @property
     def place(self) -> Path:
