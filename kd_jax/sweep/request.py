@@ -270,7 +270,6 @@ def execute(request: Request, console: Console) -> None:
         return
     if request.compile_for and not request.dry_run:
         raise InputError("--compile_for: tells whether a plan fits; add --dry_run")
-    targets = [target_named(name) for name in request.compile_for]
     plans, sweep_data = prepare(request)
     cost_model, workdir, status = CostModel(sweep_data), request.place, Status()
     _show_plans(plans, cost_model, status, console)
@@ -281,10 +280,10 @@ def execute(request: Request, console: Console) -> None:
         table = totals_table(plans, cost_model, status)
         add_rows(table, on_disk)
         console.print(table)
-        for target in targets:
+        for target in [target_named(name) for name in request.compile_for]:
             rows = fits(plans, cost_model, status, target)
-            console.print(fit_table(rows, target))
-            console.print(compile_largest(rows, request.data_dir or sample_corpora(), request.scheme, target))
+            of_largest = compile_largest(rows, request.data_dir or sample_corpora(), request.scheme, target)
+            console.print(fit_table(rows, target), of_largest)
         return
     _refuse_foreign(workdir)
     open_workdir(workdir)

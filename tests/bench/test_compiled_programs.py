@@ -7,15 +7,16 @@ from kd_jax.cost.targets import target_named
 from kd_jax.errors import InputError
 
 
-def compiled(device, folder, *assignments):
+def compiled(device, folder, *assignments, programs=("train", "teacher", "tag", "knowledge")):
     try:
         target_named(device)
     except InputError as missing:
         pytest.skip(str(missing))
-    request = CompileRequest(device, (15,), "bfloat16", "softmax", "", (), "", assignments, str(folder))
+    request = CompileRequest(device, (15,), "bfloat16", "softmax", "", (), "", assignments, str(folder), programs)
     found = {one["program"]: one for one in compile_for([request], print)}
-    assert found.keys() == {"train", "teacher", "tag", "knowledge"}
-    assert {f"{program}-{device}.txt" for program in found} <= {path.name for path in folder.iterdir()}
+    assert found.keys() == set(programs)
+    whole = {name for name, one in found.items() if "fault" not in one}  # 15 teachers do not fit on a v5e
+    assert {f"{name}-{device.replace(':', '-')}.txt" for name in whole} <= {path.name for path in folder.iterdir()}
     return found
 
 
@@ -29,7 +30,7 @@ def test_a_v5e(tmp_path):
 
 @pytest.mark.slow
 def test_four_chips_share_the_lanes_and_exchange_nothing(tmp_path):
-    step = compiled("v5e:2x2", tmp_path)["train"]
+    step = compiled("v5e:2x2", tmp_path, programs=("train",))["train"]
     text = (tmp_path / "train-v5e-2x2.txt").read_text()
     assert not any(word in text for word in ("all-reduce", "all-gather", "f64[", "callback"))
     assert step["cycles"] <= 3.5e6
@@ -47,6 +48,6 @@ def test_an_h100(tmp_path):
 
 @pytest.mark.slow
 def test_an_h100_without_kernels_of_its_own_launches_three_a_time_step(tmp_path):
-    step = compiled("h100", tmp_path, "runtime.recurrence=scan")["train"]
+    step = compiled("h100", tmp_path, "runtime.recurrence=scan", programs=("train",))["train"]
     assert step["kernels_a_time_step"] <= 3
     assert step["kernels"] <= 1700
