@@ -147,6 +147,11 @@ def _forward_scan(
     return cast(tuple[Array, Array, Array], lax.scan(step, (zero, zero), inputs)[1])
 
 
+def _unrolled(inputs: tuple[Array, ...]) -> int:
+    """Time steps of one pass; 1 in a program exported for rows of any length, which no pass divides."""
+    return UNROLLED if isinstance(inputs[0].shape[0], int) else 1
+
+
 def _forward_in_few_launches(
     compute: Compute,
     inputs: tuple[Float[Array, "T *rows gates"], Float[Array, "T *rows 1"]],
@@ -170,7 +175,7 @@ def _forward_in_few_launches(
     zero = jnp.zeros((*projected.shape[1:-1], projected.shape[-1] // 4), projected.dtype)
     kept_next = jnp.concatenate([keep[1:], keep[:1]])  # nothing is read after the last step
     carry = rounded(zero, compute), zero
-    states = lax.scan(step, carry, (projected, keep, kept_next), unroll=UNROLLED)[1]
+    states = lax.scan(step, carry, (projected, keep, kept_next), unroll=_unrolled(inputs))[1]
     return cast(tuple[Array, Array, Array], states)
 
 
@@ -208,7 +213,7 @@ def _backward_in_few_launches(
     *others, keep = inputs
     kept_next = jnp.concatenate([keep[1:], keep[:1]])  # after the last step dz is 0
     carry = rounded(jnp.zeros_like(others[1][0]), compute), jnp.zeros_like(others[0][0])
-    return cast(Array, lax.scan(step, carry, (*others, kept_next), reverse=True, unroll=UNROLLED)[1])
+    return cast(Array, lax.scan(step, carry, (*others, kept_next), reverse=True, unroll=_unrolled(inputs))[1])
 
 
 def _lstm_forward(
