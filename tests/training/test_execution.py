@@ -120,12 +120,12 @@ def test_slower_kernels_are_not(seconds, monkeypatch):
 
 def test_neither_are_kernels_that_do_not_run(monkeypatch):
     def refuses(*_):
-        raise NotImplementedError("no such instruction\nmore")
+        raise NotImplementedError("no such operation\nmore")
 
     monkeypatch.setattr(chosen, "compare", refuses)
     monkeypatch.setattr(chosen, "platform_of", lambda _: "cuda")
     found = choose(tiny_settings(), 3, meshes.lane_mesh(2))
-    assert found == Choice("scan", "recurrence: the scan, as the fused kernels do not run here (no such instruction)")
+    assert found == Choice("scan", "recurrence: the scan, as the fused kernels do not run here (no such operation)")
 
 
 def test_neither_are_kernels_that_are_wrong(seconds, monkeypatch):
