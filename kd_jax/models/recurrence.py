@@ -147,9 +147,9 @@ def _forward_scan(
     return cast(tuple[Array, Array, Array], lax.scan(step, (zero, zero), inputs)[1])
 
 
-def _unrolled(inputs: tuple[Array, ...]) -> int:
-    """Time steps of one pass; 1 in a program exported for rows of any length, which no pass divides."""
-    return UNROLLED if isinstance(inputs[0].shape[0], int) else 1
+def _unrolled(steps: Any) -> int:
+    """Time steps of one pass; 1 where their number is a symbol, in programs exported for rows of any length."""
+    return UNROLLED if isinstance(steps, int) else 1
 
 
 def _forward_in_few_launches(
@@ -175,7 +175,7 @@ def _forward_in_few_launches(
     zero = jnp.zeros((*projected.shape[1:-1], projected.shape[-1] // 4), projected.dtype)
     kept_next = jnp.concatenate([keep[1:], keep[:1]])  # nothing is read after the last step
     carry = rounded(zero, compute), zero
-    states = lax.scan(step, carry, (projected, keep, kept_next), unroll=_unrolled(inputs))[1]
+    states = lax.scan(step, carry, (projected, keep, kept_next), unroll=_unrolled(keep.shape[0]))[1]
     return cast(tuple[Array, Array, Array], states)
 
 
@@ -213,7 +213,7 @@ def _backward_in_few_launches(
     *others, keep = inputs
     kept_next = jnp.concatenate([keep[1:], keep[:1]])  # after the last step dz is 0
     carry = rounded(jnp.zeros_like(others[1][0]), compute), jnp.zeros_like(others[0][0])
-    return cast(Array, lax.scan(step, carry, (*others, kept_next), reverse=True, unroll=_unrolled(inputs))[1])
+    return cast(Array, lax.scan(step, carry, (*others, kept_next), reverse=True, unroll=_unrolled(keep.shape[0]))[1])
 
 
 def _lstm_forward(
