@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from kd_jax import cli
 from kd_jax.errors import InputError, nearest
-from kd_jax.runtime.files import kind_of
+from kd_jax.runtime.files import kind_of, name_part
 from kd_jax.settings import Head
 from kd_jax.structs import LossWeights
 
@@ -178,6 +178,11 @@ def _check_columns(experiment: Experiment, where: str) -> None:
             raise InputError(f"{where}: two columns have the label {label!r}; give each a name of its own")
         if label in shown:  # rows of both would have one key, and the later ones would replace the others
             raise InputError(f"{where}: {label!r} is the column of a plain model; give yours a name of its own")
+    written: dict[str, str] = {}
+    for label in (*shown, *labels):  # counts by sentence are kept in files named after labels
+        other = written.setdefault(name_part(label).casefold(), label)
+        if other != label:
+            raise InputError(f"{where}: labels {other!r} and {label!r} are one as a file's name; change more of one")
     for pair in experiment.pairs:
         if not isinstance(pair, tuple) or len(set(pair)) != 2:
             raise InputError(f"{where}: pairs has {pair!r:.60}; write two different columns, such as ('SM a=0', 'STM')")

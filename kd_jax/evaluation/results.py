@@ -18,7 +18,7 @@ from jaxtyping import Int, Int32
 
 from kd_jax.errors import InputError, brief
 from kd_jax.evaluation.scores import MODE, SCHEME
-from kd_jax.runtime.files import DAMAGED_ARRAYS, replace_file
+from kd_jax.runtime.files import DAMAGED_ARRAYS, name_part, replace_file
 
 
 @dataclass(frozen=True)
@@ -300,8 +300,7 @@ def append(
 
 def counts_path(workdir: Path, row: Row) -> Path:
     """Where the counts by sentence of a row lie in a work folder."""
-    label = re.sub(r"[^\w.+=-]+", "-", row.label)
-    name = f"{label}-{row.head}-{row.protocol}-seed{row.seed}-{row.split}.npy"
+    name = f"{name_part(row.label)}-{row.head}-{row.protocol}-seed{row.seed}-{row.split}.npy"
     return workdir / "counts" / row.experiment / row.corpus / name
 
 

@@ -1,11 +1,11 @@
 """Curves for TensorBoard (extra: tensorboard), from the same records as metrics.jsonl."""
 
-import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 from kd_jax.errors import InputError
+from kd_jax.runtime.files import name_part
 
 NUMBERS = ("loss", "devel_f1", "lane_tokens_per_s")
 OPEN = 64  # files at a time; each has a thread
@@ -35,8 +35,8 @@ class Curves:
         Args:
             fields: of a record of metrics.jsonl.
         """
-        name = "/".join(_plain(str(fields[part])) for part in ("experiment", "cell"))
-        name += f"/{_plain(fields['label'])}-seed{fields['seed']}"
+        name = "/".join(name_part(str(fields[part])) for part in ("experiment", "cell"))
+        name += f"/{name_part(fields['label'])}-seed{fields['seed']}"
         if name not in self._writers:
             if len(self._writers) >= OPEN:
                 self._writers.popitem(last=False)[1].close()
@@ -51,8 +51,3 @@ class Curves:
         """Write what is still held back."""
         while self._writers:
             self._writers.popitem()[1].close()
-
-
-def _plain(name: str) -> str:
-    """A name that a folder can have."""
-    return re.sub(r"[^\w.+=-]+", "-", name)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import stat
@@ -265,6 +266,14 @@ def check_readable(folder: Path) -> None:
                     pass
         except PermissionError as fault:
             raise InputError(f"{path}: can't be read: {fault.strerror}; ask its owner, or chmod u+r") from None
+
+
+def name_part(text: str) -> str:
+    """A text as a part of a file's name: what is neither a letter, a digit nor one of . + = - becomes "-".
+
+    Two texts can have one such name ("SM a" and "SM-a"); who names files after texts of users refuses that.
+    """
+    return re.sub(r"[^\w.+=-]+", "-", text)
 
 
 def digest(value: Any) -> str:

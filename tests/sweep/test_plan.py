@@ -268,6 +268,10 @@ def test_experiment_files_of_ones_own(tmp_path):
         ("students=(Student('a', 1.0, Grid(0, float('nan'))),)", "a: beta=nan"),
         ("students=(Student('a', 0.0, 0.0),)", "a: no term reaches the logits"),
         ("students=(Student('a', 1.0, 0.0), Student('a', 0.5, 0.5))", "two columns have the label 'a'"),
+        (
+            "students=(Student('SM a', 1.0, 0.0), Student('sm-a', 0.5, 0.5))",
+            "labels 'SM a' and 'sm-a' are one as a file's name",
+        ),
         ("averages=(Average('STM', 'STM'),)", "'STM' is the column of a plain model; give yours a name of its own"),
         ("multi=('crf',), students=(Student('MTM-CRF', 1.0, 0.0),)", "'MTM-CRF' is the column of a plain model"),
         ("students=(Student('a', 1.0, 0.0, start='word'),)", r"start='word'; did you mean 'words'\?"),
