@@ -81,11 +81,12 @@ def pictures(
             "pairs", f"{test}'s test of all pairs", f"P-values of {test}'s test between all pairs of models.",
             partial(rank_plots.pairwise_matrix, comparison),
         )  # fmt: skip
+        draw = partial(rank_plots.rank_diagram, comparison, looks)
         yield Picture(
             "ranks", "Mean ranks",
             f"Models by their mean rank over {over}, 1 being the best. An arrow points from a model to one that "
             f"{test}'s test tells apart from it at {comparison.alpha:g}.",
-            partial(rank_plots.rank_diagram, comparison, looks),
+            draw, (draw,),
         )  # fmt: skip
     yield from _chosen(rows)
     shown = [point for point in points if point.label in matrix.labels]

@@ -25,39 +25,41 @@ def rank_diagram(comparison: Comparison, looks: Looks | None = None) -> Figure:
     looks = looks or look(comparison.labels)
     mean_ranks = comparison.friedman.mean_ranks
     order = list(np.argsort(mean_ranks, kind="stable"))
-    count, half = len(order), (len(order) + 1) // 2
+    count = len(order)
     behind = {m: [n for n in order if mean_ranks[n] > mean_ranks[m] and comparison.posthoc[m, n] < comparison.alpha]
               for m in order}  # fmt: skip
     arrows = [m for m in order if behind[m]]
-    names = [f"{comparison.labels[m]}  {mean_ranks[m]:.2f}" for m in order]
-    axis_width, margin, step = max(3.6, 0.55 * count), longest(names) + 0.35, 0.24
+    names = {m: f"{comparison.labels[m]}  {mean_ranks[m]:.2f}" for m in order}
+    # Narrow enough for a column of a paper and for a telephone.
+    axis_width, margin, step = max(2.4, 0.36 * count), 0.3, 0.24
+
+    def at(rank: float) -> float:
+        return float(margin + axis_width * (rank - 1) / (count - 1))
+
     # Inches, measured down from the axis: the arrows, then the names.
     first_name = 0.3 + step * max(1, len(arrows))
-    below, above = first_name + step * half, 1.1
-    width, height = axis_width + 2 * margin, above + below
+    below, above = first_name + step * count, 1.42
+    width = max(margin + axis_width + 0.3, *(at(mean_ranks[m]) + longest([names[m]]) + 0.2 for m in order))
+    height = above + below
     with mpl.rc_context(STYLE):
         figure = Figure((width, height))
         axes = figure.add_axes((0, 0, 1, 1), frame_on=False)
         axes.set(xlim=(0, width), ylim=(-below, above), xticks=[], yticks=[])
-
-        def at(rank: float) -> float:
-            return float(margin + axis_width * (rank - 1) / (count - 1))
-
         axes.plot([at(1), at(count)], [0, 0], color=INK, lw=1.2)
         for tick in range(1, count + 1):
             axes.plot([at(tick)] * 2, [0, 0.07], color=INK, lw=1.2)
             axes.text(at(tick), 0.1, str(tick), ha="center", va="bottom")
-        axes.text(at(1) - 0.15, 0.1, "mean rank", ha="right", va="bottom", color=INK)
+        axes.text(at(1) - 0.05, 0.3, "mean rank", va="bottom", color=INK)
         if comparison.critical_difference is not None:
             end = min(at(1 + comparison.critical_difference), width - 0.1)
-            axes.plot([at(1), end], [0.42, 0.42], color=INK, lw=2, marker="|", ms=8)
-            axes.text(at(1), 0.5, f"critical difference {comparison.critical_difference:.3f}", va="bottom")
+            axes.plot([at(1), end], [0.64, 0.64], color=INK, lw=2, marker="|", ms=8)
+            axes.text(at(1) - 0.05, 0.71, f"critical difference {comparison.critical_difference:.3f}", va="bottom")
         name = POSTHOCS[comparison.method][0]
         heading = (
-            f"{len(comparison.corpora)} corpora, Friedman {p_text(comparison.friedman.p)}. Arrows: {name} p < "
-            f"{comparison.alpha:g}"
+            f"{len(comparison.corpora)} corpora, Friedman {p_text(comparison.friedman.p)}\n"
+            f"arrows: {name} p < {comparison.alpha:g}"
         )
-        axes.text(width / 2, above - 0.12, heading, ha="center", va="top")
+        axes.text(at(1) - 0.05, above - 0.1, heading, va="top")
         for level, m in enumerate(arrows):
             y = -(0.22 + step * level)
             axes.plot(at(mean_ranks[m]), y, "o", color=INK, ms=4)
@@ -67,18 +69,15 @@ def rank_diagram(comparison: Comparison, looks: Looks | None = None) -> Figure:
                     arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.2, "shrinkA": 0, "shrinkB": 0},
                 )  # fmt: skip
         if not arrows:
-            axes.text(width / 2, -0.22, "no two models apart", ha="center", va="center", style="italic",
+            axes.text(at((1 + count) / 2), -0.22, "no two models apart", ha="center", va="center", style="italic",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
-        for k, (m, text) in enumerate(zip(order, names, strict=True)):
-            # The better half has its names on the left, the other on the right, on either side the outermost model
-            # highest: so no two of the lines to the names cross.
-            left = k < half
-            y = -(first_name + step * (k if left else count - 1 - k))
-            edge = margin - 0.1 if left else width - margin + 0.1
-            axes.plot([at(mean_ranks[m]), at(mean_ranks[m]), edge], [0, y, y], color=FAINT, lw=0.9, zorder=0)
+        for level, m in enumerate(reversed(order)):
+            # The worst model's name is highest: a name runs to the right, below the ends of lines that it would cross.
+            y = -(first_name + step * level)
+            axes.plot([at(mean_ranks[m])] * 2, [0, y], color=FAINT, lw=0.9, zorder=0)
             colour, marker = looks[comparison.labels[m]]
             axes.plot(at(mean_ranks[m]), 0, marker, color=colour, ms=6)
-            axes.text(edge + (-0.06 if left else 0.06), y, text, ha="right" if left else "left", va="center")
+            axes.text(at(mean_ranks[m]) + 0.06, y, names[m], va="center")
         return figure
 
 
