@@ -21,26 +21,33 @@ def normal(*shape):
     return np.float32(np.random.default_rng(len(shape)).normal(size=shape))
 
 
-def test_products_and_gradients_are_those_of_rounded_factors():
+FACTOR = {"bfloat16": rounded, "float32": lambda x: np.asarray(x, np.float64)}
+
+
+@pytest.mark.parametrize("compute", FACTOR)
+def test_products_and_gradients_are_those_of_the_factors_as_they_are_taken(compute):
     x, kernel, bar = normal(3, 4, 40), normal(40, 5), normal(3, 4, 5)
-    out, back = jax.vjp(lambda x, k: dense(x, k, "bfloat16"), x, kernel)
+    factor = FACTOR[compute]
+    out, back = jax.vjp(lambda x, k: dense(x, k, compute), x, kernel)
     assert out.dtype == jnp.float32
-    np.testing.assert_allclose(out, rounded(x) @ rounded(kernel), rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(out, product(x, kernel, "bfloat16"))
-    np.testing.assert_array_equal(out, dot_general("bfloat16")(x, kernel, None, precision=None))
+    np.testing.assert_allclose(out, factor(x) @ factor(kernel), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(out, product(x, kernel, compute))
+    np.testing.assert_array_equal(out, dot_general(compute)(x, kernel, None, precision=None))
     of_x, of_kernel = back(bar)
     assert of_x.dtype == of_kernel.dtype == jnp.float32
-    np.testing.assert_allclose(of_x, rounded(bar) @ rounded(kernel).T, rtol=1e-4, atol=1e-5)
-    expected = np.einsum("tra,trb->ab", rounded(x), rounded(bar))
+    np.testing.assert_allclose(of_x, factor(bar) @ factor(kernel).T, rtol=1e-4, atol=1e-5)
+    expected = np.einsum("tra,trb->ab", factor(x), factor(bar))
     np.testing.assert_allclose(of_kernel, expected, rtol=1e-4, atol=1e-5)
-    assert np.abs(out - x @ kernel).max() > 1e-3
+    assert (np.abs(out - x @ kernel).max() > 1e-3) == (compute == "bfloat16")
 
 
-def test_float32_is_the_plain_product():
-    x, kernel = normal(3, 4, 40), normal(40, 5)
-    for found in (dense(x, kernel, "float32"), product(x, kernel, "float32")):
-        np.testing.assert_array_equal(found, x @ kernel)
-    assert dot_general("float32") is None
+def test_float32_is_the_plain_product_and_its_gradients_are_autodiffs():
+    x, kernel, bar = normal(3, 4, 40), normal(40, 5), normal(3, 4, 5)
+    ours, back = jax.vjp(lambda x, k: dense(x, k, "float32"), x, kernel)
+    plain, plain_back = jax.vjp(jnp.matmul, x, kernel)
+    np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-6)
+    for found, expected in zip(back(bar), plain_back(bar), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def _form_of(form, of_cpu, of_others, *of_groups):
