@@ -64,6 +64,7 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
             alpha=alpha,
             method=method,
             named=_named_pairs(workdir, matrix),
+            tokens=_training_tokens(workdir, matrix.protocol),
         )
         for matrix in score_matrices(rows)
     ]
@@ -98,6 +99,18 @@ def _named_pairs(workdir: Path, matrix: ScoreMatrix) -> tuple[tuple[str, str], .
     else:
         pairs = list(load_experiment(matrix.experiment).pairs) if matrix.experiment in experiments() else []
     return tuple((a, b) for a, b in pairs if {a, b} <= set(matrix.labels)) or None
+
+
+def _training_tokens(workdir: Path, protocol: str) -> dict[str, int]:
+    """Tokens that a corpus's single-task model is trained on, those of the last run; none where some are left out."""
+    if "clean" in protocol:
+        return {}
+    splits = ["train", "devel"] if "devel" in protocol else ["train"]
+    corpora: Any = _settings(workdir).get("corpora")
+    of_each = corpora.items() if isinstance(corpora, dict) else ()
+    return {
+        name: sum(about["tokens"].get(split, 0) for split in splits) for name, about in of_each if "tokens" in about
+    }
 
 
 def _settings(workdir: Path) -> Mapping[str, Any]:

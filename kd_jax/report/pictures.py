@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kd_jax.evaluation.results import Row
 from kd_jax.evaluation.significance import POSTHOCS, Interval
-from kd_jax.report import curves, grid_plots, rank_plots, score_plots
+from kd_jax.report import curves, grid_plots, rank_plots, score_plots, trend_plots
 from kd_jax.report.comparison import Comparison, Within
 from kd_jax.report.drawing import Looks
 from kd_jax.report.score_matrix import ScoreMatrix
@@ -46,6 +46,7 @@ def pictures(
     rows: Sequence[Row],
     points: Sequence[curves.Point],
     looks: Looks,
+    tokens: Mapping[str, int],
 ) -> Iterator[Picture]:
     """The pictures that the data of a section allow; the first of them stands beside its table.
 
@@ -57,6 +58,7 @@ def pictures(
         rows: of the experiment, those of other splits included.
         points: of metrics.jsonl.
         looks: colour and marker of each label.
+        tokens: that the single-task model of each corpus is trained on, where that is known.
     """
     if among is not None:
         yield from _gains(matrix, within, among, looks)
@@ -75,6 +77,7 @@ def pictures(
     else:
         yield replace(_scores(matrix, looks), leads=True)
     yield from _gains(matrix, within, among, looks)
+    yield from _trends(matrix, tokens, looks)
     if comparison.friedman is not None:
         test, over = POSTHOCS[comparison.method][0], f"{len(comparison.corpora)} corpora"
         yield Picture(
@@ -133,6 +136,19 @@ def _gains(
         partial(draw, list(shown.gained)), tuple(partial(draw, [label]) for label in shown.gained),
         leads=among is not None,
     )  # fmt: skip
+
+
+def _trends(matrix: ScoreMatrix, tokens: Mapping[str, int], looks: Looks) -> Iterator[Picture]:
+    gained = score_plots.Gains.of(matrix, score_plots.baselines(matrix))
+    if not gained.known:
+        return
+    for number, quantity in enumerate(trend_plots.quantities(matrix, tokens)):
+        draw = partial(trend_plots.trend, gained, quantity, looks=looks)
+        yield Picture(
+            f"trend-{number + 1}", f"Gain against {quantity.name}",
+            f"Difference of F1, a point a corpus, over {quantity.name}. No such test was named beforehand.",
+            partial(draw, list(gained.gained)), tuple(partial(draw, [label]) for label in gained.gained),
+        )  # fmt: skip
 
 
 def _chosen(rows: Sequence[Row]) -> Iterator[Picture]:

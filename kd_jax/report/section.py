@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -46,6 +46,7 @@ class Subject:
         alpha: level of the tests.
         method: post hoc test.
         named: pairs of labels that the experiment named before it was run; tests are about these alone. None for all.
+        tokens: that the single-task model of each corpus is trained on, where that is known.
         palette: labels in whose order models get their colours; those of its own matrix where it is empty.
     """
 
@@ -60,6 +61,7 @@ class Subject:
     alpha: float = 0.05
     method: str = "nemenyi"
     named: tuple[tuple[str, str], ...] | None = None
+    tokens: Mapping[str, int] = field(default_factory=dict)
     palette: tuple[str, ...] = ()
 
     @property
@@ -85,7 +87,7 @@ class Subject:
     @property
     def identity(self) -> str:
         """Hash of everything that the section is made from."""
-        shown = (self.matrix, self.table, self.more, self.rows, self.points, self.palette)
+        shown = (self.matrix, self.table, self.more, self.rows, self.points, self.palette, self.tokens)
         parts = (*shown, self.pairs, self.alpha, self.method)
         # Counts by sentence are not among them: what they add up to is in the rows.
         return digest([__version__, FORMAT, *map(repr, parts)])
@@ -142,7 +144,14 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
     shown = []
     with whole_folder(folder, made.get("files", _BEFORE_LISTS)) as partial:
         for picture in pictures(
-            subject.matrix, comparison, within, subject.among, subject.rows, subject.points, subject.looks
+            subject.matrix,
+            comparison,
+            within,
+            subject.among,
+            subject.rows,
+            subject.points,
+            subject.looks,
+            subject.tokens,
         ):
             save(picture.whole(), partial / picture.name)
             shown.append(page.drawn(picture, subject.looks, subject.name))

@@ -187,12 +187,12 @@ def test_points_are_called_seeds_only_where_they_are(seeds, said):
 
 
 def test_a_model_has_one_colour_in_all_pictures():
-    matrix = made_matrix(5, corpora=4)
+    matrix = made_matrix(5, corpora=5)
     looks = drawing.look(("another model", *matrix.labels))
     comparison = compare(matrix)
     points = [Point("x", "NCBI", "c", m, s, e, 1 / e, None) for m in matrix.labels for s in (1, 2) for e in (1, 2, 3)]
-    found = list(pictures(matrix, comparison, [], None, (), points, looks))
-    assert [p.name for p in found] == ["average", "scores", "gains", "pairs", "ranks", "loss"]
+    found = list(pictures(matrix, comparison, [], None, (), points, looks, dict.fromkeys(matrix.corpora, 9)))
+    assert [p.name for p in found] == ["average", "scores", "gains", "trend-1", "trend-2", "pairs", "ranks", "loss"]
     for picture in found:
         if picture.name == "pairs":
             continue

@@ -1,0 +1,100 @@
+"""What a gain goes with: the size of a corpus, and what the teacher gains on it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from scipy.stats import spearmanr
+
+from kd_jax.report.comparison import p_text
+from kd_jax.report.drawing import INK, STYLE, Looks, panels
+from kd_jax.report.score_matrix import ScoreMatrix
+from kd_jax.report.score_plots import Gains, baselines
+
+LEAST = 5
+"""Corpora that a trend needs: of fewer no order has a p below 0.05."""
+_NAMED = 2  # corpora at either end that are named
+
+
+class Quantity(NamedTuple):
+    """Something that corpora differ in.
+
+    Attributes:
+        name: of the axis.
+        values: by corpus.
+        log: whether its axis is logarithmic.
+    """
+
+    name: str
+    values: Mapping[str, float]
+    log: bool = False
+
+
+def quantities(matrix: ScoreMatrix, tokens: Mapping[str, int]) -> list[Quantity]:
+    """What gains are held against, where enough corpora have it.
+
+    Args:
+        matrix: the scores.
+        tokens: that each corpus's single-task model is trained on; those that are not known are missing.
+    """
+    found = [Quantity("tokens of training", {c: tokens[c] for c in matrix.corpora if c in tokens}, log=True)]
+    models = {label: rows[0].model for (_, label), rows in matrix.rows.items()}
+    teachers = [label for label in matrix.labels if models.get(label, label[:3]) == "MTM"]
+    if len(teachers) == 1:
+        (teacher,) = teachers
+        base = next(iter(baselines(matrix).values()), None)
+        both = [c for c in matrix.corpora if {(c, teacher), (c, base)} <= set(matrix.scores)]
+        gain = {c: matrix.mean(c, teacher) - matrix.mean(c, str(base)) for c in both}
+        found.append(Quantity(f"{teacher} − {base} (F1)", gain))
+    return [quantity for quantity in found if len(quantity.values) >= LEAST]
+
+
+def trend(gained: Gains, quantity: Quantity, labels: Sequence[str], looks: Looks) -> Figure:
+    """Gains over a quantity, a point a corpus, with Spearman's rank correlation.
+
+    Args:
+        gained: the gains.
+        quantity: what they are held against.
+        labels: those of its labels that are shown, a panel for each.
+        looks: of the models.
+
+    Returns:
+        The picture. The corpora with the highest and lowest gains are named.
+    """
+    with mpl.rc_context(STYLE):
+        titles = [f"{label} − {gained.against[label]}" for label in labels]
+        figure, grid = panels(titles, ["00.0"], 2.4, 2.3, sharey=True)
+        for axes, label in zip(grid, labels, strict=True):
+            points = _points(gained, quantity, label)
+            colour, marker = looks[label]
+            axes.axhline(0, color=INK, lw=1)
+            axes.plot(
+                [x for x, _, _ in points], [y for _, y, _ in points], marker, color=colour, ms=5, mew=0, alpha=0.8
+            )
+            if quantity.log:
+                axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+                axes.xaxis.set_minor_formatter(NullFormatter())
+            ordered = sorted(points, key=lambda point: point[1])
+            middle = sum(axes.get_xlim()) / 2 if not quantity.log else (axes.get_xlim()[0] * axes.get_xlim()[1]) ** 0.5
+            for x, y, corpus in {*ordered[:_NAMED], *ordered[-_NAMED:]}:
+                right = x < middle  # the name stays in the frame
+                axes.annotate(corpus, (x, y), (5 if right else -5, 0), textcoords="offset points",
+                              ha="left" if right else "right", va="center", fontsize=7)  # fmt: skip
+            if min(len({x for x, _, _ in points}), len({y for _, y, _ in points})) >= LEAST:
+                rho, p = spearmanr([x for x, _, _ in points], [y for _, y, _ in points])
+                axes.set_xlabel(f"Spearman's ρ = {rho:.2f}, {p_text(float(p))}", fontsize=8)
+        figure.supxlabel(quantity.name)
+        figure.supylabel("difference of F1")
+        return figure
+
+
+def _points(gained: Gains, quantity: Quantity, label: str) -> list[tuple[float, float, str]]:
+    return [
+        (quantity.values[corpus], gain.estimate, corpus)
+        for corpus, gain in zip(gained.corpora, gained.gained[label], strict=True)
+        if gain is not None and corpus in quantity.values
+    ]
