@@ -74,13 +74,25 @@ def test_first_pieces_are_those_of_the_pipeline(folder, classifier):
     assert agrees_with_the_pipeline(folder, classifier, [sentence(text) for text in texts]) == 16
 
 
+def short(classifier, corpus):
+    """Test sentences that the model reads in one window; at longer ones the pipeline fails."""
+    pieces = [len(classifier.tokenizer(" ".join(s.tokens))["input_ids"]) for s in corpus.splits["test"]]
+    return [s for s, n in zip(corpus.splits["test"], pieces, strict=True) if n <= classifier.longest]
+
+
 @pytest.mark.slow
-def test_a_whole_test_split_is_as_the_pipeline_has_it(folder, classifier):
+def test_whole_test_splits_are_as_the_pipeline_has_them(folder, classifier):
     for corpus in load(sample_corpora()):
-        # The pipeline fails at what is longer than the model reads.
-        pieces = [len(classifier.tokenizer(" ".join(s.tokens))["input_ids"]) for s in corpus.splits["test"]]
-        short = [s for s, n in zip(corpus.splits["test"], pieces, strict=True) if n <= classifier.longest]
-        assert agrees_with_the_pipeline(folder, classifier, short) > 500
+        assert agrees_with_the_pipeline(folder, classifier, short(classifier, corpus)) > 500
+
+
+@pytest.mark.slow
+def test_a_real_test_split_is_as_the_pipeline_has_it(tmp_path, real_corpora):
+    (corpus,) = load(real_corpora, ["NCBI"])
+    folder = tiny_encoder(tmp_path / "bert", LABELS, positions=1024)  # its pieces are letters: all sentences fit
+    classifier = open_classifier(folder)
+    assert len(short(classifier, corpus)) == len(corpus.splits["test"])
+    assert agrees_with_the_pipeline(folder, classifier, corpus.splits["test"]) > 20_000
 
 
 def test_a_token_without_a_piece_has_no_row_and_moves_no_other(classifier):

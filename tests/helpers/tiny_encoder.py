@@ -13,7 +13,7 @@ PIECES = [
 ]
 
 
-def tiny_encoder(folder: Path, labels: Sequence[str] = ()) -> Path:
+def tiny_encoder(folder: Path, labels: Sequence[str] = (), positions: int = 64) -> Path:
     """Write the folder, of a token classifier where labels are given; skip the test where the extra hf is missing."""
     why = "the extra hf is not installed"
     torch, transformers = pytest.importorskip("torch", reason=why), pytest.importorskip("transformers", reason=why)
@@ -22,7 +22,7 @@ def tiny_encoder(folder: Path, labels: Sequence[str] = ()) -> Path:
     transformers.BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
     torch.manual_seed(0)
     sizes: dict[str, object] = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
-    sizes["max_position_embeddings"] = 64
+    sizes["max_position_embeddings"] = positions
     if labels:
         sizes["id2label"] = dict(enumerate(labels))
     config = transformers.BertConfig(vocab_size=len(PIECES), hidden_size=WIDTH, **sizes, initializer_range=0.5)
