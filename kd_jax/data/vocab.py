@@ -102,6 +102,19 @@ def words_of(corpora: Iterable[Corpus], words: WordConfig) -> set[str]:
     return {normalise(form, words) for form in forms}
 
 
+def unseen_share(trained: Iterable[Sentence], others: Iterable[Sentence], words: WordConfig) -> float:
+    """The share of tokens of some sentences whose words those trained on do not have, 0 to 1; 0 without tokens.
+
+    >>> one, other = (Sentence(tuple(text.split()), ("O",) * 4) for text in ("IL-2 binds to DNA", "il-3 binds p53 ."))
+    >>> unseen_share([one], [other], WordConfig())
+    0.5
+    """
+    known = {normalise(form, words) for form in {token for sentence in trained for token in sentence.tokens}}
+    forms = Counter(token for sentence in others for token in sentence.tokens)
+    unseen = sum(count for form, count in forms.items() if normalise(form, words) not in known)
+    return unseen / max(1, forms.total())
+
+
 def build_vocabulary(sentences: Iterable[Sentence], words: WordConfig, extra: Iterable[str] = ()) -> Vocabulary:
     """The vocabulary of training sentences.
 

@@ -18,6 +18,7 @@ from kd_jax.report import curves, formats, page, tables
 from kd_jax.report import published as paper
 from kd_jax.report.score_matrix import ScoreMatrix, published, score_matrices
 from kd_jax.report.section import Subject, remove_stale, write_section
+from kd_jax.report.trend_plots import Traits
 from kd_jax.runtime.files import replace_file
 
 
@@ -64,7 +65,7 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
             alpha=alpha,
             method=method,
             named=_named_pairs(workdir, matrix),
-            tokens=_training_tokens(workdir, matrix.protocol),
+            traits=_traits(workdir, matrix.protocol),
         )
         for matrix in score_matrices(rows)
     ]
@@ -101,16 +102,19 @@ def _named_pairs(workdir: Path, matrix: ScoreMatrix) -> tuple[tuple[str, str], .
     return tuple((a, b) for a, b in pairs if {a, b} <= set(matrix.labels)) or None
 
 
-def _training_tokens(workdir: Path, protocol: str) -> dict[str, int]:
-    """Tokens that a corpus's single-task model is trained on, those of the last run; none where some are left out."""
+def _traits(workdir: Path, protocol: str) -> dict[str, Traits]:
+    """What the last run says of its corpora; nothing where sentences are left out, which it does not count."""
     if "clean" in protocol:
         return {}
-    splits = ["train", "devel"] if "devel" in protocol else ["train"]
+    found = {}
     corpora: Any = _settings(workdir).get("corpora")
-    of_each = corpora.items() if isinstance(corpora, dict) else ()
-    return {
-        name: sum(about["tokens"].get(split, 0) for split in splits) for name, about in of_each if "tokens" in about
-    }
+    for name, about in corpora.items() if isinstance(corpora, dict) else ():
+        try:
+            tokens = sum(int(about["tokens"].get(split, 0)) for split in protocol.split("+"))
+            found[name] = Traits(tokens, None if "unseen" not in about else float(about["unseen"]))
+        except (TypeError, KeyError, ValueError, AttributeError):
+            continue  # a file of a former version, or of a hand that changed it, says less
+    return found
 
 
 def _settings(workdir: Path) -> Mapping[str, Any]:

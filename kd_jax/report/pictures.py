@@ -46,7 +46,7 @@ def pictures(
     rows: Sequence[Row],
     points: Sequence[curves.Point],
     looks: Looks,
-    tokens: Mapping[str, int],
+    traits: Mapping[str, trend_plots.Traits],
 ) -> Iterator[Picture]:
     """The pictures that the data of a section allow; the first of them stands beside its table.
 
@@ -58,7 +58,7 @@ def pictures(
         rows: of the experiment, those of other splits included.
         points: of metrics.jsonl.
         looks: colour and marker of each label.
-        tokens: that the single-task model of each corpus is trained on, where that is known.
+        traits: of the corpora of which something is known.
     """
     if among is not None:
         yield from _gains(matrix, within, among, looks)
@@ -77,7 +77,7 @@ def pictures(
     else:
         yield replace(_scores(matrix, looks), leads=True)
     yield from _gains(matrix, within, among, looks)
-    yield from _trends(matrix, tokens, looks)
+    yield from _trends(matrix, traits, looks)
     if comparison.friedman is not None:
         test, over = POSTHOCS[comparison.method][0], f"{len(comparison.corpora)} corpora"
         yield Picture(
@@ -138,11 +138,11 @@ def _gains(
     )  # fmt: skip
 
 
-def _trends(matrix: ScoreMatrix, tokens: Mapping[str, int], looks: Looks) -> Iterator[Picture]:
+def _trends(matrix: ScoreMatrix, traits: Mapping[str, trend_plots.Traits], looks: Looks) -> Iterator[Picture]:
     gained = score_plots.Gains.of(matrix, score_plots.baselines(matrix))
     if not gained.known:
         return
-    for number, quantity in enumerate(trend_plots.quantities(matrix, tokens)):
+    for number, quantity in enumerate(trend_plots.quantities(matrix, traits)):
         draw = partial(trend_plots.trend, gained, quantity, looks=looks)
         yield Picture(
             f"trend-{number + 1}", f"Gain against {quantity.name}",

@@ -21,6 +21,7 @@ from kd_jax.report.drawing import Looks, look, save
 from kd_jax.report.pictures import pictures
 from kd_jax.report.score_matrix import ScoreMatrix
 from kd_jax.report.tables import ScoreTable
+from kd_jax.report.trend_plots import Traits
 from kd_jax.runtime.files import digest, remove_ours, replace_file, whole_folder
 
 FORMAT = 2
@@ -46,7 +47,7 @@ class Subject:
         alpha: level of the tests.
         method: post hoc test.
         named: pairs of labels that the experiment named before it was run; tests are about these alone. None for all.
-        tokens: that the single-task model of each corpus is trained on, where that is known.
+        traits: of the corpora of which something is known.
         palette: labels in whose order models get their colours; those of its own matrix where it is empty.
     """
 
@@ -61,7 +62,7 @@ class Subject:
     alpha: float = 0.05
     method: str = "nemenyi"
     named: tuple[tuple[str, str], ...] | None = None
-    tokens: Mapping[str, int] = field(default_factory=dict)
+    traits: Mapping[str, Traits] = field(default_factory=dict)
     palette: tuple[str, ...] = ()
 
     @property
@@ -87,7 +88,7 @@ class Subject:
     @property
     def identity(self) -> str:
         """Hash of everything that the section is made from."""
-        shown = (self.matrix, self.table, self.more, self.rows, self.points, self.palette, self.tokens)
+        shown = (self.matrix, self.table, self.more, self.rows, self.points, self.palette, self.traits)
         parts = (*shown, self.pairs, self.alpha, self.method)
         # Counts by sentence are not among them: what they add up to is in the rows.
         return digest([__version__, FORMAT, *map(repr, parts)])
@@ -151,7 +152,7 @@ def write_section(folder: Path, subject: Subject, done: Callable[[str], object],
             subject.rows,
             subject.points,
             subject.looks,
-            subject.tokens,
+            subject.traits,
         ):
             save(picture.whole(), partial / picture.name)
             shown.append(page.drawn(picture, subject.looks, subject.name))

@@ -18,6 +18,18 @@ LEAST = 5
 _NAMED = 2  # corpora at either end that are named
 
 
+class Traits(NamedTuple):
+    """What is known of a corpus.
+
+    Attributes:
+        tokens: that its single-task model is trained on.
+        unseen: share of test tokens whose words are not among them, 0 to 1; None where it is not known.
+    """
+
+    tokens: int
+    unseen: float | None = None
+
+
 class Quantity(NamedTuple):
     """Something that corpora differ in.
 
@@ -32,14 +44,19 @@ class Quantity(NamedTuple):
     log: bool = False
 
 
-def quantities(matrix: ScoreMatrix, tokens: Mapping[str, int]) -> list[Quantity]:
+def quantities(matrix: ScoreMatrix, traits: Mapping[str, Traits]) -> list[Quantity]:
     """What gains are held against, where enough corpora have it.
 
     Args:
         matrix: the scores.
-        tokens: that each corpus's single-task model is trained on; those that are not known are missing.
+        traits: of the corpora of which something is known.
     """
-    found = [Quantity("tokens of training", {c: tokens[c] for c in matrix.corpora if c in tokens}, log=True)]
+    known = {corpus: traits[corpus] for corpus in matrix.corpora if corpus in traits}
+    unseen = {corpus: 100 * of.unseen for corpus, of in known.items() if of.unseen is not None}
+    found = [
+        Quantity("tokens of training", {corpus: of.tokens for corpus, of in known.items()}, log=True),
+        Quantity("test tokens not seen in training (%)", unseen),
+    ]
     models = {label: rows[0].model for (_, label), rows in matrix.rows.items()}
     teachers = [label for label in matrix.labels if models.get(label, label[:3]) == "MTM"]
     if len(teachers) == 1:

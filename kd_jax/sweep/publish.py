@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_jax import __version__
+from kd_jax.data.vocab import unseen_share
 from kd_jax.evaluation.results import Row, TypeRow
 from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.export.student_card import CARD, known_speeds, summary, teachers_of, write_card
@@ -105,6 +106,12 @@ def write_choices(chosen: Chosen, workdir: Path, experiment: str) -> None:
     replace_file(workdir / "chosen" / f"{experiment}.json", json.dumps(content, indent=1).encode())
 
 
+def _unseen(corpus: Corpus, plan: Plan) -> float:
+    """Share of a corpus's test tokens whose words its own training sentences do not have."""
+    trained = [s for split in plan.protocol.split("+") for s in corpus.splits.get(split, ())]
+    return unseen_share(trained, corpus.splits["test"], plan.settings.model.words)
+
+
 def write_settings(plan: Plan, sweep_data: SweepData, context: RunContext) -> None:
     """Write what is run, on what and with what, into settings.json.
 
@@ -125,6 +132,7 @@ def write_settings(plan: Plan, sweep_data: SweepData, context: RunContext) -> No
                 "hash": sweep_data.hashes[name],
                 "sentences": {split: len(sentences) for split, sentences in corpus.splits.items()},
                 "tokens": {split: sum(len(s.tokens) for s in ss) for split, ss in corpus.splits.items()},
+                "unseen": _unseen(corpus, plan),
             }
             for name, corpus in sweep_data.corpora.items()
         },

@@ -18,6 +18,7 @@ from kd_jax.report.comparison import compare
 from kd_jax.report.curves import Point
 from kd_jax.report.pictures import pictures
 from kd_jax.report.score_matrix import published, score_matrices
+from kd_jax.report.trend_plots import Traits
 
 
 def made_matrix(models, corpora=4, seeds=3, long_names=False, step=0.35):
@@ -191,7 +192,7 @@ def test_a_model_has_one_colour_in_all_pictures():
     looks = drawing.look(("another model", *matrix.labels))
     comparison = compare(matrix)
     points = [Point("x", "NCBI", "c", m, s, e, 1 / e, None) for m in matrix.labels for s in (1, 2) for e in (1, 2, 3)]
-    found = list(pictures(matrix, comparison, [], None, (), points, looks, dict.fromkeys(matrix.corpora, 9)))
+    found = list(pictures(matrix, comparison, [], None, (), points, looks, dict.fromkeys(matrix.corpora, Traits(9))))
     assert [p.name for p in found] == ["average", "scores", "gains", "trend-1", "trend-2", "pairs", "ranks", "loss"]
     for picture in found:
         if picture.name == "pairs":

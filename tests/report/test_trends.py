@@ -1,14 +1,16 @@
 """What gains go with."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from kd_jax.report import drawing
+from kd_jax.report import build, drawing
 from kd_jax.report import published as paper
 from kd_jax.report.score_matrix import published
 from kd_jax.report.score_plots import Gains, baselines
-from kd_jax.report.trend_plots import Quantity, quantities, trend
+from kd_jax.report.trend_plots import Quantity, Traits, quantities, trend
 
 MATRIX = published(1)
 GAINED = Gains.of(MATRIX, baselines(MATRIX))
@@ -22,8 +24,9 @@ def drawn(quantity, label):
 
 
 def test_teachers_gain_is_that_of_the_table():
-    tokens, gain = quantities(MATRIX, dict.fromkeys(MATRIX.corpora, 1000))
-    assert (tokens.log, gain.log) == (True, False)
+    tokens, unseen, gain = quantities(MATRIX, dict.fromkeys(MATRIX.corpora, Traits(1000, 0.04)))
+    assert (tokens.log, unseen.log, gain.log) == (True, False, False)
+    assert (set(tokens.values.values()), set(unseen.values.values())) == ({1000}, {4.0})
     figures = paper.figures(1)
     assert gain.name == "MTM − STM (F1)"
     for corpus, value in gain.values.items():
@@ -45,8 +48,18 @@ def test_points_are_gains_and_the_correlation_is_spearmans(log):
 
 
 def test_a_quantity_that_few_corpora_have_or_that_does_not_vary_has_no_correlation():
-    some = dict.fromkeys(MATRIX.corpora[:4], 10)
+    some = dict.fromkeys(MATRIX.corpora[:4], Traits(10, 0.1))
     assert [q.name for q in quantities(MATRIX, some)] == ["MTM − STM (F1)"]
     axes, points = drawn(Quantity("size", dict.fromkeys(MATRIX.corpora, 10.0), log=True), "SM a=0")
     assert len({x for x, _ in points}) == 1
     assert axes.get_xlabel() == ""
+
+
+def test_traits_are_those_of_the_protocols_splits(tmp_path):
+    about = {"hash": "x", "tokens": {"train": 100, "devel": 20, "test": 50}, "unseen": 0.03}
+    odd = {"old": "a hash with tokens", "older": {"tokens": 5}, "oldest": {"tokens": {"train": "many"}}}
+    (tmp_path / "settings.json").write_text(json.dumps({"corpora": {"A": about, **odd}}))
+    assert build._traits(tmp_path, "train+devel") == {"A": Traits(120, 0.03)}
+    assert build._traits(tmp_path, "train") == {"A": Traits(100, 0.03)}
+    assert build._traits(tmp_path, "train+clean") == {}
+    assert build._traits(tmp_path / "nowhere", "train") == {}
