@@ -35,7 +35,9 @@ class Traced(NamedTuple):
     time_steps: int
 
 
-OF_INTEREST = ("lstm_", "filters_", "read_rows", "write_rows", "gather", "scatter", "sort")
+OURS = ("lstm_", "filters_", "dropout_bits", "read_rows", "write_rows", "take_branch", "put_branch")
+"""Our own kernels, by the beginning of their names."""
+OF_INTEREST = (*OURS, "gather", "scatter", "sort")
 """Operations, by the beginning of their names, whose schedules are kept beside a program."""
 
 
@@ -144,8 +146,10 @@ def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str
         if estimate is not None:
             estimated += one.times * estimate
         # The compiler estimates neither our own kernels nor gathers and scatters, but writes their schedules.
-        elif one.op.name in written and one.op.kind in {"custom-call", "fusion", "gather", "scatter", "sort"}:
-            counted = schedules.bundles(written[one.op.name].read_text(encoding="utf-8", errors="replace"))
+        elif one.op.kind in {"custom-call", "fusion", "gather", "scatter", "sort"} and (
+            schedule := schedule_of(one.op, ops, written)
+        ):
+            counted = schedules.bundles(schedule.read_text(encoding="utf-8", errors="replace"))
             trips = schedules.kernel_trips(one.op.text)
             if trips:
                 estimate = schedules.kernel_cycles(counted, trips)
@@ -155,11 +159,24 @@ def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str
                 # above.
                 estimate = schedules.row_bound(counted, rows_of(one.op))
                 found.unestimated.append(_bound(one, max(estimate, by_memory)))
-        elif one.op.kind in {"fusion", "gather", "scatter", "sort"}:
+        elif one.op.kind in {"fusion", "gather", "scatter", "sort"} or one.op.name.startswith(OURS):
             found.unestimated.append(_bound(one, by_memory))
         weights.append(one.times * max(estimate or 0, by_memory))
     found.cycles, found.estimated_cycles, found.schedule_cycles = round(sum(weights)), estimated, scheduled
     return weights
+
+
+def schedule_of(op: hlo.Op, ops: list[hlo.Counted], written: dict[str, Path]) -> Path | None:
+    """An operation's schedule or, since compilers do not write that of a kernel again, that of the same kernel."""
+    if op.name in written or not op.name.startswith(OURS):
+        return written.get(op.name)
+    alike = [other.op.name for other in ops if _kernel(other.op) == _kernel(op) and other.op.name in written]
+    return written[alike[0]] if alike else None
+
+
+def _kernel(op: hlo.Op) -> tuple[str, str]:
+    """Its name without a number, and the shape of its result without the layout."""
+    return op.name.split(".")[0], re.sub(r"\{[^}]*\}", "", op.shape)
 
 
 def rows_of(op: hlo.Op) -> int:

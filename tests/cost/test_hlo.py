@@ -1,8 +1,11 @@
 """Programs' texts read: kernels, trips and bytes, on a text whose counts are known by hand."""
 
+from pathlib import Path
+
 import pytest
 
 from kd_jax.cost import hlo, schedules
+from kd_jax.cost.compiled import schedule_of
 
 TEXT = """HloModule jit_f
 
@@ -111,3 +114,13 @@ def test_a_kernel_takes_its_bundles_times_the_trips_around_them():
     assert schedules.kernel_trips(call) == (75, 16)
     assert schedules.kernel_cycles(counted, (75, 16)) == 1 + 75 * 1 + 75 * 16 * 2
     assert schedules.row_bound(counted, 10) == 1 + 10 * 3
+
+
+def test_a_kernel_whose_schedule_is_not_written_again_has_that_of_the_same_kernel():
+    def op(name, shape="f32[8]", kind="custom-call"):
+        return hlo.Counted(hlo.Op(name, shape, kind, (), ""), 1, "body", 0)
+
+    ops = [op("lstm_forward.1"), op("lstm_forward.2"), op("lstm_forward.3", "f32[9]"), op("fusion.2", kind="fusion")]
+    written = {"lstm_forward.1": Path("first"), "fusion.1": Path("other")}
+    found = [schedule_of(one.op, ops, written) for one in ops]
+    assert found == [Path("first"), Path("first"), None, None]
