@@ -17,10 +17,7 @@ WHOLE = {"encoder", "projection"}
 
 def take(trees: Sequence[Any], batch: Batches, how: Execution) -> list[Any]:
     """The part of parameter-shaped trees that a batch touches: its words, the encoder, what its task has."""
-    of_task = [
-        {name: jax.tree.map(lambda x: at_task(x, batch, how), tree[name]) for name in tree.keys() & {"branch", "crf"}}
-        for tree in trees
-    ]
+    of_task = _branch_of([_of_tasks(tree) for tree in trees], batch, how)
     if how.platform == "tpu":
         words: Sequence[Array] = _table_rows().read([tree["words"] for tree in trees], batch.word, how.interpret)
     else:  # the list of words is padded with a row that the table does not have: zeros here, dropped by `put`
@@ -36,12 +33,33 @@ def at_task(x: Shaped[Array, "B *axes"], batch: Batches, how: Execution) -> Shap
     return x[0] if _only(x, how) else x[batch.task]
 
 
-def put(trees: Sequence[Any], touched: Sequence[Any], batch: Batches, frozen_words: bool, how: Execution) -> list[Any]:
-    """The trees with that part replaced; rows that do not exist are dropped."""
+def _of_tasks(tree: Any) -> Any:
+    """What there is of every task."""
+    return {name: tree[name] for name in tree.keys() & {"branch", "crf"}}
+
+
+def _branch_of(trees: Any, batch: Batches, how: Execution) -> Any:
+    """Trees of [B, ...] at a batch's task."""
+    leaves, structure = jax.tree.flatten(trees)
+    if how.platform == "tpu" and len(leaves[0]) > 1:
+        return jax.tree.unflatten(structure, _branches().take(leaves, batch.task, how.interpret))
+    return jax.tree.map(lambda x: at_task(x, batch, how), trees)
+
+
+def _with_branch(trees: Any, parts: Any, batch: Batches, how: Execution) -> Any:
+    """Trees of [B, ...] with what a batch's task has replaced."""
+    leaves, structure = jax.tree.flatten(trees)
+    if how.platform == "tpu" and len(leaves[0]) > 1:
+        return jax.tree.unflatten(structure, _branches().put(leaves, batch.task, jax.tree.leaves(parts), how.interpret))
 
     def replaced(x: Array, y: Array) -> Array:
         return y[None] if _only(x, how) else x.at[batch.task].set(y)
 
+    return jax.tree.map(replaced, trees, parts)
+
+
+def put(trees: Sequence[Any], touched: Sequence[Any], batch: Batches, frozen_words: bool, how: Execution) -> list[Any]:
+    """The trees with that part replaced; rows that do not exist are dropped."""
     words: Sequence[Array] = [tree["words"] for tree in trees]
     if not frozen_words:
         rows = [part["words"] for part in touched]
@@ -49,13 +67,10 @@ def put(trees: Sequence[Any], touched: Sequence[Any], batch: Batches, frozen_wor
             words = _table_rows().write(words, batch.word, rows, how.interpret)
         else:
             words = [table.at[batch.word].set(new, mode="drop") for table, new in zip(words, rows, strict=True)]
+    of_tasks = _with_branch([_of_tasks(tree) for tree in trees], [_of_tasks(part) for part in touched], batch, how)
     return [
-        {
-            "words": table,
-            **{name: part[name] for name in tree.keys() & WHOLE},
-            **{name: jax.tree.map(replaced, tree[name], part[name]) for name in tree.keys() & {"branch", "crf"}},
-        }
-        for table, tree, part in zip(words, trees, touched, strict=True)
+        {"words": table, **{name: part[name] for name in part.keys() & WHOLE}, **own}
+        for table, part, own in zip(words, touched, of_tasks, strict=True)
     ]
 
 
@@ -79,6 +94,13 @@ def put_touched(
 def _only(x: Shaped[Array, "B *axes"], how: Execution) -> bool:
     """Whether a model of one task needs no index to look up by; a CPU's programs stay what they were."""
     return len(x) == 1 and how.platform != "cpu"
+
+
+def _branches() -> Any:
+    """The kernels that move branches on a TPU."""
+    from kd_jax.models import branches  # noqa: PLC0415
+
+    return branches
 
 
 def _table_rows() -> Any:
