@@ -60,7 +60,8 @@ def _reader(interpret: bool) -> Callable[..., tuple[Any, ...]]:
         groups, number = index.shape
         out = [jax.ShapeDtypeStruct((groups, number, x.shape[2]), x.dtype) for x in tables]
         blocks = [_rows_of(x) for x in out]
-        return _call(_read_kernel, index, tables, [_ANYWHERE] * len(tables), blocks, out, {}, interpret, "read_rows")
+        where = [jnp.minimum(index, tables[0].shape[1] - 1)]
+        return _call(_read_kernel, where, tables, [_ANYWHERE] * len(tables), blocks, out, {}, interpret, "read_rows")
 
     return over_groups(run)
 
@@ -71,8 +72,11 @@ def _writer(interpret: bool, count: int) -> Callable[..., tuple[Any, ...]]:
         rows, tables = arrays[:count], arrays[count:]
         out = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in tables]
         blocks = [*map(_rows_of, rows), *[_ANYWHERE] * count]
-        in_place = {1 + count + i: i for i in range(count)}
-        return _call(_write_kernel, index, arrays, blocks, [_ANYWHERE] * count, out, in_place, interpret, "write_rows")
+        in_place = {2 + count + i: i for i in range(count)}
+        # In place of a row that does not exist the first, once more.
+        exists = index < tables[0].shape[1]
+        where = [jnp.where(exists, index, index[:, :1]), jnp.where(exists, jnp.arange(index.shape[1])[None], 0)]
+        return _call(_write_kernel, where, arrays, blocks, [_ANYWHERE] * count, out, in_place, interpret, "write_rows")
 
     return over_groups(run)
 
@@ -81,12 +85,12 @@ _ANYWHERE = pl.BlockSpec(memory_space=pl.ANY)
 
 
 def _rows_of(x: Any) -> pl.BlockSpec:
-    return pl.BlockSpec((1, *x.shape[1:]), lambda g, _: (g, 0, 0))
+    return pl.BlockSpec((1, *x.shape[1:]), lambda g, *_: (g, 0, 0))
 
 
 def _call(
     kernel: Any,
-    index: Int32[Array, "groups V"],
+    where: Sequence[Int32[Array, "groups V"]],
     arrays: Sequence[Shaped[Array, "groups _ D"]],
     given: list[pl.BlockSpec],
     found: list[pl.BlockSpec],
@@ -95,11 +99,15 @@ def _call(
     interpret: bool,
     name: str,
 ) -> tuple[Float[Array, "groups _ D"], ...]:
-    groups, number = index.shape
-    moved = index.size * sum(x.shape[2] * x.dtype.itemsize for x in out)  # of the tables only these rows
+    groups, number = where[0].shape
+    moved = where[0].size * sum(x.shape[2] * x.dtype.itemsize for x in out)  # of the tables only these rows
     together = math.gcd(number, 8)  # rows of one pass of the loop
     grid = pltpu.PrefetchScalarGridSpec(
-        num_scalar_prefetch=1, grid=(groups,), in_specs=given, out_specs=found, scratch_shapes=[pltpu.SemaphoreType.DMA]
+        num_scalar_prefetch=len(where),
+        grid=(groups,),
+        in_specs=given,
+        out_specs=found,
+        scratch_shapes=[pltpu.SemaphoreType.DMA],
     )
     result = pl.pallas_call(
         partial(kernel, number, together, len(out)),
@@ -110,18 +118,18 @@ def _call(
         interpret=interpret,
         metadata={"trips": f"{groups},{number // together}", "bytes": str(moved)},  # for a reader of the program
         name=name,
-    )(index, *arrays)
+    )(*where, *arrays)
     return tuple(result)
 
 
 def _read_kernel(number: int, together: int, count: int, index_ref: Any, *refs: Any) -> None:
     tables, rows, arrived = refs[:count], refs[count:-1], refs[-1]
-    g, last = pl.program_id(0), tables[0].shape[1] - 1
+    g = pl.program_id(0)
 
     def several(n: Array, carry: Any) -> Any:
         for i in range(together):
             v = n * together + i
-            row = jnp.minimum(index_ref[g, v], last)
+            row = index_ref[g, v]
             for table, to in zip(tables, rows, strict=True):
                 pltpu.make_async_copy(table.at[g, pl.ds(row, 1)], to.at[0, pl.ds(v, 1)], arrived).start()
         return carry
@@ -130,15 +138,14 @@ def _read_kernel(number: int, together: int, count: int, index_ref: Any, *refs: 
     _wait(rows, arrived)
 
 
-def _write_kernel(number: int, together: int, count: int, index_ref: Any, *refs: Any) -> None:
+def _write_kernel(number: int, together: int, count: int, index_ref: Any, own_ref: Any, *refs: Any) -> None:
     rows, tables, gone = refs[:count], refs[2 * count : -1], refs[-1]
-    g, size = pl.program_id(0), tables[0].shape[1]
+    g = pl.program_id(0)
 
     def several(n: Array, carry: Any) -> Any:
         for i in range(together):
             v = n * together + i
-            own = jnp.where(index_ref[g, v] < size, v, 0)  # in place of one that does not exist the first, once more
-            row = index_ref[g, own]
+            own, row = own_ref[g, v], index_ref[g, v]
             for table, of in zip(tables, rows, strict=True):
                 pltpu.make_async_copy(of.at[0, pl.ds(own, 1)], table.at[g, pl.ds(row, 1)], gone).start()
         return carry
