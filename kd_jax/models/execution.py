@@ -19,3 +19,15 @@ class Execution(NamedTuple):
     platform: Platform = "cpu"
     recurrence: Recurrence = "scan"
     interpret: bool = False
+
+
+class Dropout(NamedTuple):
+    """What becomes of hidden states.
+
+    Attributes:
+        stay: of 256 units those that are read.
+        hidden: whether hidden states are wanted too as they are.
+    """
+
+    stay: int
+    hidden: bool

@@ -67,8 +67,13 @@ def dropout(key: PRNGKeyArray | None, x: Float[Array, "*tokens D"], rate: float)
 
 def dropout_planes(key: PRNGKeyArray, tokens: int, width: int) -> UInt32[Array, "tokens width"]:
     """A number from 0 to 255 for each unit of each token."""
-    words = jax.random.bits(key, (-(-tokens // 4), width), jnp.uint32)  # asking for 8 bits costs a word each
+    words = dropout_words(key, tokens, width)
     return jnp.concatenate([(words >> shift) & 255 for shift in (0, 8, 16, 24)])[:tokens]
+
+
+def dropout_words(key: PRNGKeyArray, tokens: int, width: int) -> UInt32[Array, "words width"]:
+    """Random words, each of a byte for four tokens."""
+    return jax.random.bits(key, (-(-tokens // 4), width), jnp.uint32)  # asking for 8 bits costs a word each
 
 
 class Encoder(nn.Module):

@@ -9,45 +9,59 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, PRNGKeyArray, Shaped
+from jaxtyping import Float, Int32, PRNGKeyArray, Shaped
 
 from kd_jax.models.bilstm import keep_masks
-from kd_jax.models.execution import Execution
+from kd_jax.models.execution import Dropout, Execution
 from kd_jax.models.features import CharEncoder
 from kd_jax.models.lookups import product_with_one_hot
+from kd_jax.models.padding import LANES, SUBLANES, Widths, gate_sizes, resized, round_up
 from kd_jax.models.precision import dense
-from kd_jax.models.tagger import Batch, Tagger, dropout_planes
+from kd_jax.models.tagger import Batch, Tagger, dropout_words
 from kd_jax.settings import Compute
 from kd_jax.structs import Array, Outputs
 
-UNITS, ROWS = 128, 8
-
-_AXES: dict[
-    tuple[str, ...], tuple[tuple[int, int], ...]
-] = {  # of a parameter, its axes from the end that are padded, and how many runs of units each has
-    ("shared", "kernel"): ((1, 4),),
-    ("shared", "recurrent"): ((2, 1), (1, 4)),
-    ("shared", "bias"): ((1, 4),),
-    ("task", "kernel"): ((2, 2), (1, 4)),
-    ("task", "recurrent"): ((2, 1), (1, 4)),
-    ("task", "bias"): ((1, 4),),
-    ("hidden", "kernel"): ((2, 2),),
-}
-
-_KERNELS = {("shared", "kernel"), ("task", "kernel")}  # of two directions, which become one [D, 2 * 4H]
+_KERNELS = {("shared", "kernel"), ("task", "kernel")}  # of two directions, which become one [D, 2 * gates]
+_OF_TWO = {("task", "kernel"), ("hidden", "kernel")}  # rows are the units of two directions
 
 
-def padded(units: int) -> int:
-    """Units as padded."""
-    return -(-units // UNITS) * UNITS
+class _Sizes(NamedTuple):
+    """Of a tagger's parameters, before they are padded: inputs of its BiLSTM, and units of its BiLSTMs' directions."""
+
+    inputs: int
+    shared: int
+    task: int
+
+    @classmethod
+    def of(cls, params: Any) -> "_Sizes":
+        """Those of parameters that are not padded."""
+        shared, task = params["encoder"]["shared"], params["branch"]["task"]
+        return cls(shared["kernel"].shape[-2], shared["recurrent"].shape[-2], task["recurrent"].shape[-2])
+
+    def axes(self, name: tuple[str, ...]) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+        """Of a layer's parameter the axes that are padded, from the end: sizes of their runs before and after."""
+        found: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
+        if name in _OF_TWO:
+            units = self.shared if name[0] == "task" else self.task
+            found.append((-2, (units,) * 2, _both(units)))
+        if name == ("shared", "kernel"):
+            found.append((-2, (self.inputs,), (round_up(self.inputs, LANES),)))
+        if name[0] in {"shared", "task"} and name[1] in {"kernel", "recurrent", "bias"}:
+            units = self.shared if name[0] == "shared" else self.task
+            of = Widths.of(units)
+            found.append((-1, (units,) * 4, gate_sizes(of.units, of.gates)))
+            if name[1] == "recurrent":
+                found.append((-2, (units,), (of.units,)))
+        return found
 
 
 def tile(tree: Any) -> Any:
     """A tree of the parameters' shapes, of one lane, with units padded by zeros, input kernels side by side."""
+    sizes = _Sizes.of(tree)
 
     def pad(path: Any, x: Array) -> Array:
-        for axis, runs in _AXES.get(_name(path), ()):
-            x = resized(x, -axis, runs, padded(x.shape[-axis] // runs))
+        for axis, before, after in sizes.axes(_name(path)):
+            x = resized(x, axis, before, after)
         return jnp.concatenate([x[..., 0, :, :], x[..., 1, :, :]], -1) if _name(path) in _KERNELS else x
 
     return jax.tree_util.tree_map_with_path(pad, tree)
@@ -55,34 +69,49 @@ def tile(tree: Any) -> Any:
 
 def untile(tree: Any, like: Any) -> Any:
     """The tree before it was padded; `like` has its shapes."""
+    sizes = _Sizes.of(like)
 
-    def cut(path: Any, x: Array, whole: Array) -> Array:
+    def cut(path: Any, x: Array) -> Array:
         if _name(path) in _KERNELS:
             x = jnp.stack(jnp.split(x, 2, -1), -3)
-        for axis, runs in _AXES.get(_name(path), ()):
-            x = resized(x, -axis, runs, whole.shape[-axis] // runs)
+        for axis, before, after in sizes.axes(_name(path)):
+            x = resized(x, axis, after, before)
         return x
 
-    return jax.tree_util.tree_map_with_path(cut, tree, like)
+    return jax.tree_util.tree_map_with_path(cut, tree)
 
 
 def _name(path: Any) -> tuple[str, ...]:
     return tuple(str(getattr(key, "key", "")) for key in path[-2:])
 
 
-def resized(x: Shaped[Array, "..."], axis: int, runs: int, wanted: int) -> Shaped[Array, "..."]:
-    """Runs of an axis each cut, or filled up with zeros, to a size."""
-    axis %= x.ndim
-    apart = x.reshape(*x.shape[:axis], runs, x.shape[axis] // runs, *x.shape[axis + 1 :])
-    now = apart.shape[axis + 1]
-    if wanted > now:
-        apart = jnp.pad(apart, [(0, wanted - now) if a == axis + 1 else (0, 0) for a in range(apart.ndim)])
-    else:
-        apart = jax.lax.slice_in_dim(apart, 0, wanted, axis=axis + 1)
-    return apart.reshape(*x.shape[:axis], runs * wanted, *x.shape[axis + 1 :])
+def _both(units: int) -> tuple[int, int]:
+    """What the hidden states of two directions take."""
+    return (Widths.of(units).hidden,) * 2
 
 
-def outputs(tagger: Tagger, params: Any, batch: Batch, words: Float[Array, "V D"], key: PRNGKeyArray | None) -> Outputs:
+class Squares(NamedTuple):
+    """Numbers whose gradients are the squares, summed, of those of a BiLSTM's recurrent kernels and biases."""
+
+    shared: Float[Array, ""]
+    task: Float[Array, ""]
+
+    @classmethod
+    def of_none(cls) -> "Squares":
+        """What to ask for them with."""
+        return cls(jnp.zeros(()), jnp.zeros(()))
+
+
+def outputs(
+    tagger: Tagger,
+    params: Any,
+    batch: Batch,
+    words: Float[Array, "V D"],
+    key: PRNGKeyArray | None,
+    squares: Squares | None = None,
+    *,
+    hidden: bool = True,
+) -> Outputs:
     """What the tagger gives for a batch, as `Tagger.__call__` has it.
 
     Args:
@@ -91,12 +120,14 @@ def outputs(tagger: Tagger, params: Any, batch: Batch, words: Float[Array, "V D"
         batch: the tokens.
         words: vectors of the batch's distinct words, [V, D].
         key: for dropout; None at test time.
+        squares: get what they are for; None where nobody asks.
+        hidden: whether the shared hidden states are wanted; where they are not, they may be None.
     """
     settings, how = tagger.settings, tagger.how
     compute, rate = settings.compute, settings.dropout
     encoder, branch = params["encoder"], params["branch"]
     rows, steps = batch.mask.shape
-    places = _Places(rows, steps, rows + -rows % ROWS)
+    places = _Places(rows, steps, rows + -rows % SUBLANES, how)
     keys: Any = (None, None, None)
     if key is not None:
         of_encoder, of_branch = jax.random.split(key)
@@ -105,22 +136,33 @@ def outputs(tagger: Tagger, params: Any, batch: Batch, words: Float[Array, "V D"
     characters = CharEncoder(settings.chars, tagger.alphabet, compute, how, parent=None)
     chars: Any = characters.apply({"params": encoder["chars"]}, batch.forms.chars)
     forms = jnp.concatenate([product_with_one_hot(batch.form_to_word, words, compute), chars], -1)
+    width, shared_units, task_units = forms.shape[-1], settings.shared_units, settings.task_units
+    forms = resized(forms, -1, (width,), (wide := round_up(width, LANES),))
     x = product_with_one_hot(places.time_first(batch.form_index).reshape(-1), forms, compute)
     x = x * places.time_first(batch.mask.astype(x.dtype)).reshape(-1, 1)
     keep = keep_masks(jnp.pad(batch.starts.T, ((0, 0), (0, places.padded - rows)), constant_values=True))
 
-    x = places.dropout(keys[0], x, rate, 1)
-    shared = places.bilstm(x, keep, encoder["shared"], compute, how)
-    units = settings.shared_units
-    task = places.bilstm(places.dropout(keys[1], shared, rate, units), keep, branch["task"], compute, how)
-    seen = places.dropout(keys[2], task, rate, settings.task_units)
+    of_shared, of_task = Squares.of_none() if squares is None else squares
+    stay = 256 - round(rate * 256)
+    bits = places.stays(keys[0], stay, (width,), (wide,))
+    between = places.stays(keys[1], stay, (shared_units,) * 2, _both(shared_units))
+    shared, task = places.bilstms(
+        places.dropout(x, bits, stay), keep, (encoder["shared"], of_shared), (branch["task"], of_task), between,
+        Dropout(stay, hidden), compute,
+    )  # fmt: skip
+    seen = places.dropout(task, places.stays(keys[2], stay, (task_units,) * 2, _both(task_units)), stay)
     z = jnp.tanh(dense(seen, branch["hidden"]["kernel"], compute) + branch["hidden"]["bias"][None])
     logits = dense(z, branch["logits"]["kernel"], compute) + branch["logits"]["bias"][None]
     return Outputs(
         places.batch_first(logits),
-        places.batch_first(resized(task, -1, 2, settings.task_units)),
-        places.batch_first(resized(shared, -1, 2, units)),
+        places.batch_first(_without_padding(task, task_units)),
+        None if shared is None else places.batch_first(_without_padding(shared, shared_units)),
     )
+
+
+def _without_padding(h: Float[Array, "all padded"], units: int) -> Float[Array, "all H"]:
+    """Hidden states of both directions."""
+    return resized(h[:, : sum(_both(units))], -1, _both(units), (units, units))
 
 
 class _Places(NamedTuple):
@@ -129,6 +171,7 @@ class _Places(NamedTuple):
     rows: int
     steps: int
     padded: int
+    how: Execution
 
     def time_first(self, x: Shaped[Array, "R T"]) -> Shaped[Array, "T padded"]:
         """[R, T] as [T, R], zeros in rows that there are not."""
@@ -138,42 +181,58 @@ class _Places(NamedTuple):
         """[T * R, D] as [R, T, D]."""
         return x.reshape(self.steps, self.padded, -1)[:, : self.rows].swapaxes(0, 1)
 
-    def dropout(
-        self, key: PRNGKeyArray | None, x: Float[Array, "all D"], rate: float, units: int
-    ) -> Float[Array, "all D"]:
-        """`kd_jax.models.tagger.dropout` of [T * R, D] by the bits that it draws for [R, T, D].
+    def stays(
+        self, key: PRNGKeyArray | None, stay: int, before: tuple[int, ...], after: tuple[int, ...]
+    ) -> tuple[Int32[Array, "T D"], ...]:
+        """Which units stay, of runs of units that are each padded: the bits that a CPU draws for [R, T, D].
 
         Args:
             key: None for no dropout.
-            x: two runs of units, each padded, or, where units is 1, as wide as it is.
-            rate: share of units set to 0.
-            units: of a run.
-        """
-        kept = 256 - round(rate * 256)
-        if key is None or kept == 256:
-            return x
-        tokens, width = self.rows * self.steps, x.shape[-1] if units == 1 else 2 * units
-        stays = (dropout_planes(key, tokens, width) < kept).astype(jnp.bfloat16)
-        order = self.time_first(jnp.arange(tokens).reshape(self.rows, self.steps)).reshape(-1)
-        hot = jax.nn.one_hot(order, tokens, dtype=jnp.bfloat16)  # a transpose of 7 rows would shuffle every register
-        here = jnp.matmul(hot, stays, preferred_element_type=jnp.bfloat16)  # of zeros and ones: exact
-        if units > 1:  # so would a pad be
-            places = resized(jnp.eye(width, dtype=jnp.bfloat16), -1, 2, x.shape[-1] // 2)
-            here = jnp.matmul(here, places, preferred_element_type=jnp.bfloat16)
-        here = jax.lax.optimization_barrier(here)  # else the product is done once for x and again for its gradient
-        return x * (here.astype(x.dtype) * (256 / kept))
+            stay: of 256.
+            before: units of each run.
+            after: what each is padded to.
 
-    def bilstm(
+        Returns:
+            As `kd_jax.models.fused.dropout_bits.stays`; nothing where all units stay.
+        """
+        from kd_jax.models.fused import dropout_bits  # noqa: PLC0415 - Pallas takes a while to import
+
+        if key is None or stay == 256:
+            return ()
+        words = dropout_words(key, self.rows * self.steps, sum(before))
+        found = dropout_bits.stays(words, self.rows, self.steps, stay, before, after, self.how.interpret)
+        bits: tuple[Array, ...] = jax.lax.optimization_barrier(
+            found
+        )  # else drawn once for x and again for its gradient
+        return bits
+
+    def dropout(
+        self, x: Float[Array, "all D"], bits: tuple[Int32[Array, "T D"], ...], stay: int
+    ) -> Float[Array, "all D"]:
+        """Units of [T * R, D] dropped, and the others scaled up."""
+        from kd_jax.models.fused.dropout_bits import of_row  # noqa: PLC0415
+
+        if not bits:
+            return x
+        return x * (of_row(bits, self.padded).reshape(x.shape).astype(x.dtype) * (256 / stay))
+
+    def bilstms(
         self,
         x: Float[Array, "all D"],
         keep: tuple[Float[Array, "T padded 1"], Float[Array, "T padded 1"]],
-        of: Any,
+        first: tuple[Any, Float[Array, ""]],
+        second: tuple[Any, Float[Array, ""]],
+        bits: tuple[Int32[Array, "T H"], ...],
+        between: Dropout,
         compute: Compute,
-        how: Execution,
-    ) -> Float[Array, "all H"]:
-        """Hidden states, [T * R, 2H], of inputs [T * R, D]."""
-        from kd_jax.models.fused import Kernels, layer  # noqa: PLC0415 - Pallas takes a while to import
+    ) -> tuple[Float[Array, "all H"] | None, Float[Array, "all G"]]:
+        """Hidden states of two layers, [T * R, 2 * hidden] each, of inputs [T * R, D]; see `two_layers`."""
+        from kd_jax.models.fused import Kernels, Weights  # noqa: PLC0415
+        from kd_jax.models.fused.stack import two_layers  # noqa: PLC0415
 
-        kernels = Kernels("tpu", compute, how.interpret)
-        h = layer(x.reshape(self.steps, self.padded, -1), keep, of["kernel"], of["recurrent"], of["bias"], kernels)
-        return h.reshape(self.steps * self.padded, -1)
+        layers = [Weights(of["kernel"], of["recurrent"], of["bias"], squares) for of, squares in (first, second)]
+        kernels = Kernels("tpu", compute, self.how.interpret)
+        places = x.reshape(self.steps, self.padded, -1)
+        found = two_layers(places, keep, tuple(layers), bits, between, kernels)
+        shared, task = jax.tree.map(lambda h: h.reshape(self.steps * self.padded, -1), found)
+        return shared, task

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 from jaxtyping import Bool, Float, Int, Int32, PRNGKeyArray
 
@@ -16,13 +15,15 @@ from kd_jax.models.crf import Transitions
 from kd_jax.models.decode import decode
 from kd_jax.models.execution import Execution
 from kd_jax.models.tagger import Batch, Tagger, mask_labels, replace_singles
+from kd_jax.models.tiled import Squares
 from kd_jax.settings import Settings
 from kd_jax.structs import Array, LossWeights, Outputs
 from kd_jax.training import losses
 from kd_jax.training.objective import Knowledge, Sentences, loss_terms
 from kd_jax.training.parts import at_task, put_touched, take, take_touched
 from kd_jax.training.projection import project
-from kd_jax.training.state import FINITE, TrainState, optimizer
+from kd_jax.training.state import FINITE, TrainState
+from kd_jax.training.update import directions
 
 
 class TokenData(NamedTuple):
@@ -117,6 +118,7 @@ def batch_loss(
     targets: Targets,
     weights: LossWeights,
     key: PRNGKeyArray,
+    squares: Squares | None = None,
 ) -> Float[Array, ""]:
     """The loss of one batch: equations (2) to (5), or their standardised forms.
 
@@ -128,6 +130,7 @@ def batch_loss(
         targets: what its outputs are compared with.
         weights: of the terms, scalars.
         key: for dropout and unknown words.
+        squares: of a program whose parameters are tiled, as `kd_jax.models.tiled.outputs` has them.
 
     Returns:
         Scalar, a weighted sum of means over tokens.
@@ -135,7 +138,9 @@ def batch_loss(
     singles_key, dropout_key = jax.random.split(key)
     seen = replace_singles(singles_key, inputs, settings.train.unknown_rate)
     words = lax.stop_gradient(params["words"]) if settings.model.words.update == "frozen" else params["words"]
-    student, transitions = _run(tagger, params, seen, words, dropout_key), _transitions(params)
+    hidden = targets.teacher is not None and targets.teacher.outputs.shared_hidden is not None
+    student = _run(tagger, params, seen, words, dropout_key, squares, hidden=hidden)
+    transitions = _transitions(params)
     emissions = mask_labels(student.logits, targets.valid)
     if transitions is None:
         gold = losses.cross_entropy(emissions, targets.label, targets.labelled)
@@ -185,15 +190,20 @@ def train_step(
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
     params, opt_state = take_touched(state, batch, tagger.how)
-    loss, grads = jax.value_and_grad(batch_loss)(params, tagger, settings, inputs, targets, state.weights, key)
+    rest = tagger, settings, inputs, targets, state.weights, key
+    squares = None
+    if is_tiled(tagger):
+        loss, (grads, squares) = jax.value_and_grad(batch_loss, (0, 7))(params, *rest, Squares.of_none())
+    else:
+        loss, grads = jax.value_and_grad(batch_loss)(params, *rest)
     if train_words_now is not None:  # Adam leaves rows without any gradient so far exactly as they are
         grads["words"] = jnp.where(train_words_now, grads["words"], 0.0)
-    updates, new_opt_state = optimizer(settings).update(grads, opt_state)
+    updates, new_opt_state, norm = directions(settings, grads, opt_state, squares)
     new_params = jax.tree.map(lambda p, u: p - batch.learning_rate * u, params, updates)
 
     # A lane that is not finite is frozen for good; an empty batch only fills the shape. A lane can't stop by itself in
     # a program of many, so the update is computed either way and thrown away here.
-    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     wanted = (batch.learning_rate > 0) & (state.diverged_at == FINITE)
     apply_update = finite & wanted
     new_params, new_opt_state = jax.tree.map(
@@ -275,8 +285,17 @@ def _outputs(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Ou
     return _run(tagger, touched, read_batch(batch, data), touched["words"], None)
 
 
-def _run(tagger: Tagger, params: Any, batch: Batch, words: Float[Array, "V D"], key: PRNGKeyArray | None) -> Outputs:
+def _run(
+    tagger: Tagger,
+    params: Any,
+    batch: Batch,
+    words: Float[Array, "V D"],
+    key: PRNGKeyArray | None,
+    squares: Squares | None = None,
+    *,
+    hidden: bool = True,
+) -> Outputs:
     if is_tiled(tagger):
-        return tiled.outputs(tagger, params, batch, words, key)
+        return tiled.outputs(tagger, params, batch, words, key, squares, hidden=hidden)
     outputs = tagger.apply({"params": {name: params[name] for name in ("encoder", "branch")}}, batch, words, key)
     return cast(Outputs, outputs)

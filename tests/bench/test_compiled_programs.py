@@ -23,9 +23,9 @@ def compiled(device, folder, *assignments, programs=("train", "teacher", "tag", 
 @pytest.mark.slow
 def test_a_v5e(tmp_path):
     step = compiled("v5e", tmp_path)["train"]
-    assert step["estimated_cycles"] <= step["cycles"] <= 12.5e6
+    assert step["estimated_cycles"] <= step["cycles"] <= 8e6
     assert step["predicted_bytes"] == pytest.approx(step["argument_bytes"] + step["temporary_bytes"], rel=0.2)
-    assert len(list(tmp_path.glob("train-v5e-lstm_*.bundles"))) == 4
+    assert len(list(tmp_path.glob("train-v5e-lstm_*.bundles"))) >= 2  # of a kernel that occurs twice one may be written
 
 
 @pytest.mark.slow
@@ -33,7 +33,7 @@ def test_four_chips_share_the_lanes_and_exchange_nothing(tmp_path):
     step = compiled("v5e:2x2", tmp_path, programs=("train",))["train"]
     text = (tmp_path / "train-v5e-2x2.txt").read_text()
     assert not any(word in text for word in ("all-reduce", "all-gather", "f64[", "callback"))
-    assert step["cycles"] <= 3.5e6
+    assert step["cycles"] <= 2.5e6
 
 
 @pytest.mark.slow

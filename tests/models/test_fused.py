@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kd_jax.models import recurrence
-from kd_jax.models.fused import Kernels, bilstm
+from kd_jax.models.fused import Kernels, Weights, bilstm, layer, side_by_side
+from kd_jax.models.padding import gate_sizes, resized
 from kd_jax.models.precision import dense
 
 PLATFORMS = ("tpu", "gpu")
@@ -98,6 +99,23 @@ def test_lanes_may_share_what_is_not_theirs(platform):
         return jax.vmap(lambda u: run((x, kernel, u, bias), keep, target))(jnp.stack([recurrent, 0.5 * recurrent]))
 
     agree(lanes(of(platform)), lanes(of(None)), 1e-5)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("steps", [9, 32])  # with time steps that are only padding, and without
+def test_squares_are_those_of_recurrent_kernels_and_biases(platform, steps):
+    (x, kernel, recurrent, bias), keep, _ = case(steps, 8, 4, 40)
+    how = Kernels(platform, "float32", interpret=True)
+    units, gates, _ = how.widths(40)
+    kernel, recurrent, bias = (resized(y, -1, (40,) * 4, gate_sizes(units, gates)) for y in (kernel, recurrent, bias))
+    recurrent = resized(recurrent, -2, (40,), (units,))
+    x = jnp.pad(x, ((0, 0), (0, 8), (0, 0)))  # as many rows as a GPU's kernels need
+
+    def loss(recurrent, bias, squares):
+        return (layer(x, keep, Weights(side_by_side(kernel), recurrent, bias, squares), how)[:, :8] ** 3).sum()
+
+    *gradients, squares = jax.grad(loss, (0, 1, 2))(recurrent, bias, jnp.zeros(()))
+    np.testing.assert_allclose(squares, sum(jnp.square(y).sum() for y in gradients), rtol=1e-5)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

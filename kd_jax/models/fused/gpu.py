@@ -24,9 +24,10 @@ AT_ONCE = 32  # units worked on at a time: more would spill registers
 WARPS = 8
 
 
-def round_units(units: int) -> int:
-    """Units as padded: Triton's blocks are powers of 2."""
-    return max(AT_ONCE, 1 << (units - 1).bit_length())
+def widths(units: int) -> tuple[int, int, int]:
+    """Units as padded, since Triton's blocks are powers of 2, and what one direction's gates and its states take."""
+    padded = max(AT_ONCE, 1 << (units - 1).bit_length())
+    return padded, 4 * padded, padded
 
 
 def _over_time(steps: int, rows: int, width: int) -> pl.BlockSpec:
