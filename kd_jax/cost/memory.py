@@ -50,6 +50,7 @@ class Kept(NamedTuple):
 # Fitted by least squares to XLA's memory_analysis() of programs of 15 sizes (docs/notes/performance.md, Memory);
 # tests/cost/test_memory.py holds predictions within a fifth of it.
 KEPT = Kept(shared=13.0, task=17.6, inputs=5.1, hidden=0.7, characters=10.9, touched=1.85, branches=3.4)
+IN_PLACE = 0.5  # copies of branches on a GPU, whose compiler puts one back without copying the others
 TILE = 128  # numbers in a row of a TPU's tile
 AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
 AT_ONCE_TILED = 0.8  # the same on a TPU, whose kernels keep gates and characters on the chip
@@ -96,10 +97,11 @@ def state_bytes(settings: Settings, extent: ProblemSize, head: Head) -> int:
     return 3 * 4 * sum(parameters(settings, extent, head))
 
 
-def activation_bytes(settings: Settings, extent: ProblemSize, head: Head) -> int:
+def activation_bytes(settings: Settings, extent: ProblemSize, head: Head, branches: float = KEPT.branches) -> int:
     """What one lane's step keeps and makes on the way at most: activations, and copies of what it touches.
 
     The numbers a unit are those of XLA's compiled programs, found by least squares over sizes; a test holds them to it.
+    `branches` are the copies of those that a batch does not touch.
     """
     model, train = settings.model, settings.train
     places = train.rows * train.row_length
@@ -115,7 +117,7 @@ def activation_bytes(settings: Settings, extent: ProblemSize, head: Head) -> int
         + places * KEPT.hidden * model.hidden_units
         + extent.batch_forms * chars.longest * encoded
         + KEPT.touched * touched
-        + KEPT.branches * (size.branches - branch)
+        + branches * (size.branches - branch)
     )
     return round(4 * numbers)
 
@@ -134,7 +136,8 @@ def program_bytes(
             states, or at the same time, each with activations of its own.
         tiles: whether it is a TPU's, which lays word tables out anew for a program, in whole tiles.
     """
-    state, activations = state_bytes(settings, extent, head), activation_bytes(settings, extent, head)
+    branches = KEPT.branches if in_turn or tiles else IN_PLACE
+    state, activations = state_bytes(settings, extent, head), activation_bytes(settings, extent, head, branches)
     # `Batches`: token, starts and form_index at every place; form and form_to_word of each form; word of each word.
     chunk = extent.steps * (
         settings.train.rows * settings.train.row_length * (4 + 1 + 4)
