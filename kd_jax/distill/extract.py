@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax import lax
 from jaxtyping import Int
 
 from kd_jax.data.dataset import Sentences
@@ -16,7 +15,7 @@ from kd_jax.structs import Outputs
 from kd_jax.training import mesh as meshes
 from kd_jax.training.known import known_to
 from kd_jax.training.loop import Job, reading_batches, token_data
-from kd_jax.training.step import TokenData, apply
+from kd_jax.training.step import TokenData, read_steps
 from kd_jax.training.tracing import state_shapes
 
 
@@ -24,7 +23,7 @@ from kd_jax.training.tracing import state_shapes
 @lru_cache
 def _reader(tagger: Tagger) -> Callable[[Any, Batches, TokenData], Outputs]:
     def read(params: Any, batches: Batches, data: TokenData) -> Outputs:
-        return lax.map(lambda batch: apply(tagger, params, batch, data), batches)
+        return read_steps(tagger, params, batches, data)
 
     return jax.jit(read)
 

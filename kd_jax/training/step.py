@@ -274,13 +274,15 @@ def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) ->
     return lax.map(one, batches)
 
 
-def apply(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Outputs:
-    """A lane's outputs for one batch, dropout off."""
-    return _outputs(tagger, tiled.tile(params) if is_tiled(tagger) else params, batch, data)
+def read_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) -> Outputs:
+    """A lane's outputs for S batches, dropout off, fields [S, R, T, ...]."""
+    params = tiled.tile(params) if is_tiled(tagger) else params
+    outputs: Outputs = lax.map(lambda batch: _outputs(tagger, params, batch, data), batches)
+    return outputs
 
 
 def _outputs(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Outputs:
-    """`apply` of parameters that are tiled, where the program has them so."""
+    """A lane's outputs for one batch, of parameters that are tiled where the program has them so."""
     (touched,) = take([params], batch, tagger.how)
     return _run(tagger, touched, read_batch(batch, data), touched["words"], None)
 

@@ -17,7 +17,7 @@ from kd_jax.settings import CharConfig, TrainConfig, override
 from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Job, Lane, initial_states, label_tokens, token_data
 from kd_jax.training.mesh import lane_mesh
-from kd_jax.training.step import apply, read_batch
+from kd_jax.training.step import read_batch, read_steps
 
 GOLD = LossWeights(1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -78,13 +78,13 @@ def test_packed_rows_give_what_single_sentences_give(encoder):
     job = make_job([f"encoder={encoder}"])
     tokens, data = job.tokens, jax.tree.map(jnp.asarray, token_data(job))
     params = jax.tree.map(lambda x: x[0], params_of(job))
-    run = jax.jit(lambda batch: apply(job.tagger, params, batch, data))
+    run = jax.jit(lambda batch: read_steps(job.tagger, params, batch, data))
     seen = {}
     for rows, row_length in ((2, 16), (1, 12)):
         for sentences in [job.sentences[1]] if rows == 2 else [np.array([s]) for s in job.sentences[1][:6]]:
             for host_batch in make_batches(tokens, sentences, 1, TrainConfig(rows=rows, row_length=row_length), None):
                 batch = stack([host_batch], [0.0], Shape(1, *host_batch.token.shape, 64, 64), tokens.word_rows)
-                batch = jax.tree.map(lambda x: jnp.asarray(x[0]), batch)
+                batch = jax.tree.map(jnp.asarray, batch)
                 logits = run(batch).logits
                 for position, value in zip(
                     np.asarray(batch.token).ravel(), np.asarray(logits).reshape(-1, logits.shape[-1]), strict=True
@@ -129,10 +129,10 @@ def test_extraction_gives_every_token_once_and_equals_the_forward_pass():
     host_batch = make_batches(job.tokens, sentences[:1], 1, TrainConfig(rows=1, row_length=16), None)[0]
     batch = stack([host_batch], [0.0], Shape(1, *host_batch.token.shape, 64, 64), job.tokens.word_rows)
     data = jax.tree.map(jnp.asarray, token_data(job))
-    batch = jax.tree.map(lambda x: jnp.asarray(x[0]), batch)
-    outputs = jax.jit(lambda batch: apply(job.tagger, params, batch, data))(batch)
+    batch = jax.tree.map(jnp.asarray, batch)
+    outputs = jax.jit(lambda batch: read_steps(job.tagger, params, batch, data))(batch)
     length = int((batch.token != NO_TOKEN).sum())
-    np.testing.assert_allclose(np.concatenate(outputs, -1)[0, :length], found[:length], atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(outputs, -1)[0, 0, :length], found[:length], atol=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_the_rate():
