@@ -48,7 +48,7 @@ def programs(request: CompileRequest) -> Iterator[Traced]:
     for lanes in request.lanes:
         job = timing_job(corpora[:1], settings, lanes, STEPS, request.head)
         teacher = timing_job(of_teacher, settings, lanes, STEPS, request.head)
-        if settings.runtime.recurrence == "auto":  # what a run finds to be fastest, unless something is wrong with it
+        if settings.runtime.recurrence == "auto" and target.kernels:  # what a run finds, unless something is wrong
             job, teacher = (replace(x, recurrence="fused") for x in (job, teacher))
         predicted = [_predicted(x, target) for x in (job, teacher)]
         yield Traced("train", lanes, _steps(job), predicted[0], partial(traced, job, mesh), time)

@@ -28,6 +28,7 @@ class Target:
         topology: the smallest group of TPU chips that can be described, or "".
         chips: that programs are for, of the topology.
         chip: what XLA has to be told of a GPU, or "".
+        kernels: whether our fused kernels run there; Triton needs an Ampere GPU or a later one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Target:
     topology: str = ""
     chips: int = 1
     chip: str = ""
+    kernels: bool = True
 
     @property
     def bytes_a_cycle(self) -> float:
@@ -88,6 +90,7 @@ TARGETS = {
             320e9,
             1.59e9,
             chip=_chip("Tesla T4", (7, 5), 40, 64, 1024, 65536, 65536, 4194304),
+            kernels=False,
         ),
     )
 }
