@@ -166,7 +166,7 @@ def shipped(valid: Path) -> Reader:
 def tag(valid: Path) -> Reader:
     logging.set_verbosity(logging.FATAL)
     opened = loading.load(valid / "shipped")
-    loading.load = lambda *_, **__: opened
+    tagging.load = lambda *_, **__: opened  # where the command has it
     corpus = next((valid / "corpora").iterdir())
     sentences = (corpus / "test.tsv").read_bytes()[:600].rpartition(b"\n\n")[0] + b"\n"
     text = b" ".join(line.split(b"\t")[0] for line in sentences.split(b"\n"))
@@ -183,7 +183,7 @@ def tag(valid: Path) -> Reader:
             for record in ("line", "paragraph"):
                 shutil.rmtree(out, ignore_errors=True)
                 tagging.tag_files(
-                    tagging.TagRequest(model=("m",), names=names, format=form, out=str(out), record=record)
+                    tagging.TagRequest(model=("m",), names=names, format=form, out=out, record=record)
                 )
 
     return Reader(files, read)

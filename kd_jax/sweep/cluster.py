@@ -10,6 +10,7 @@ import os
 import pickle
 import secrets
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,11 +70,13 @@ class Cluster:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         local = isinstance(self._place, int)
+        place: dict[str, Any] = {"address": self._place}
+        if local:
+            place = {"address": "local", "num_cpus": self._place, "include_dashboard": False}
         try:
-            if local:
-                self._ray.init(address="local", num_cpus=self._place, include_dashboard=False, **quiet)
-            else:
-                self._ray.init(address=self._place, **quiet)
+            # Starting its processes Ray forks, of which JAX warns; they become other programs at once.
+            with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+                self._ray.init(**place, **quiet)
         except Exception as fault:  # Ray raises the bare class, too
             raise InputError(
                 f"--cluster={self._where}: no Ray cluster can be reached ({brief(fault)}); start one with"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.filesize import decimal
 from rich.table import Table
 
 from kd_jax.cost.memory import parameters
@@ -68,8 +69,8 @@ def short_of(disk: Disk, workdir: Path) -> str | None:
     if disk.needed <= disk.free:
         return None
     return (
-        f"{workdir}: this run writes about {disk.needed / GB:.1f} GB, {disk.knowledge / GB:.1f} GB of it teachers'"
-        f" outputs, and {disk.free / GB:.1f} GB are free there; name another --workdir, make room (kd-jax clean), or"
+        f"{workdir}: this run writes about {decimal(disk.needed)}, {decimal(disk.knowledge)} of it teachers' outputs,"
+        f" and {decimal(disk.free)} are free there; name another --workdir, make room (kd-jax clean), or"
         " bound them with --set=saving.knowledge_gb=..."
     )
 

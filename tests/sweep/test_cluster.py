@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from helpers.runs import SIZES, rows_without_times
 
+# Ray's Cluster leaves processes and sockets to the collector, which finds them in the midst of whatever test is next.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+
 EPOCHS = 200
 MODELS = 6  # an STM, a teacher of the students and one of the tuning, two weights to choose from, a student
 CHOSEN = """

@@ -15,13 +15,14 @@ PROGRAM = """
 import sys
 import jax
 import numpy as np
-from kd_jax.training.loop import Lane
-from helpers.lanes import GOLD, HALF, make_job, trained
+from kd_jax.structs import GOLD_ONLY
+from kd_jax.training.loop import Lane, train
+from helpers.lanes import HALF, last, make_job
 
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 assert len(jax.local_devices()) == int(sys.argv[1])
-lanes = [Lane(seed, HALF if seed % 2 else GOLD) for seed in range(11)]
-state = trained(make_job(lanes, knowledge=True, epochs=1))
+lanes = [Lane(seed, HALF if seed % 2 else GOLD_ONLY) for seed in range(11)]
+state = last(train(make_job(lanes, knowledge=True, epochs=1))).state
 np.savez(sys.argv[2], *[x[:11] for x in jax.tree.leaves(state)])
 """
 
