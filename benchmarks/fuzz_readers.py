@@ -182,9 +182,7 @@ def tag(valid: Path) -> Reader:
             out = folder.with_name(f"tagged.{form}")
             for record in ("line", "paragraph"):
                 shutil.rmtree(out, ignore_errors=True)
-                tagging.tag_files(
-                    tagging.TagRequest(model=("m",), names=names, format=form, out=out, record=record)
-                )
+                tagging.tag_files(tagging.TagRequest(model=("m",), names=names, format=form, out=out, record=record))
 
     return Reader(files, read)
 
