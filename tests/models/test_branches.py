@@ -35,6 +35,6 @@ def test_lanes_are_one_launch_each_way():
 
     tasks, arrays = jnp.array([1, 1]), stacked(2)
     traced = str(jax.make_jaxpr(jax.vmap(there_and_back))(tasks, *arrays))
-    assert traced.count("name=take_branch") == traced.count("name=put_branch") == 1
+    assert traced.count("pallas_call[") == 2
     for x, ours in zip(arrays, jax.vmap(there_and_back)(tasks, *arrays), strict=True):
         np.testing.assert_array_equal(ours, x)
