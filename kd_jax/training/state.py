@@ -65,10 +65,14 @@ NO_HIDDEN = Outputs(None, None, None)
 """Widths of hidden states that are matched: none."""
 
 
+ADAM = optax.scale_by_adam()
+"""Directions of moments; the learning rate comes with each batch."""
+
+
 @lru_cache
 def optimizer(settings: Settings) -> optax.GradientTransformation:
-    """Clipping by the global norm, then Adam's direction; the learning rate comes with each batch."""
-    return optax.chain(optax.clip_by_global_norm(settings.train.clip_norm), optax.scale_by_adam())
+    """Clipping by the global norm, then Adam's direction."""
+    return optax.chain(optax.clip_by_global_norm(settings.train.clip_norm), ADAM)
 
 
 def init_state(

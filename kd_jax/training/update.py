@@ -10,7 +10,7 @@ from jaxtyping import Float
 from kd_jax.models.tiled import Squares
 from kd_jax.settings import Settings
 from kd_jax.structs import Array
-from kd_jax.training.state import OptState, optimizer
+from kd_jax.training.state import ADAM, OptState, optimizer
 
 SQUARED_ALREADY = {("shared", "recurrent"), ("shared", "bias"), ("task", "recurrent"), ("task", "bias")}
 """What `Squares` are of."""
@@ -42,5 +42,5 @@ def directions(
     norm, most = jnp.sqrt(sum(others, squares.shared + squares.task)), settings.train.clip_norm
     clip, adam = state
     clipped = jax.tree.map(lambda x: x * jnp.where(norm < most, 1.0, most / norm), gradients)
-    found, after_adam = optax.scale_by_adam().update(clipped, adam)
+    found, after_adam = ADAM.update(clipped, adam)
     return found, (clip, after_adam), norm
