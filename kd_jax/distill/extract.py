@@ -1,7 +1,7 @@
 """A teacher's outputs for sentences, computed once, with dropout off."""
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -22,10 +22,7 @@ from kd_jax.training.tracing import state_shapes
 # Cached, so that splits of one model share one compiled program.
 @lru_cache
 def _reader(tagger: Tagger) -> Callable[[Any, Batches, TokenData], Outputs]:
-    def read(params: Any, batches: Batches, data: TokenData) -> Outputs:
-        return read_steps(tagger, params, batches, data)
-
-    return jax.jit(read)
+    return jax.jit(partial(read_steps, tagger))
 
 
 def extract(job: Job, params: Any, task: int, sentences: Sentences) -> Iterator[tuple[Int[np.ndarray, "n"], Outputs]]:
