@@ -128,7 +128,7 @@ def test_slower_kernels_are_not(seconds, monkeypatch):
 
 def test_neither_are_kernels_that_do_not_run(monkeypatch):
     def refuses(*_):
-        raise NotImplementedError("no such operation\nmore")
+        raise jax.errors.JaxRuntimeError("no such operation\nmore")
 
     monkeypatch.setattr(chosen, "compare", refuses)
     monkeypatch.setattr(chosen, "platform_of", lambda _: "cuda")
