@@ -51,13 +51,12 @@ def train(given: Any, _: list[str]) -> None:
     if "help" in given.set:
         print("\n".join(explain(Settings(), {"bundled sample": SMALL})))
         return
-    from absl import logging  # noqa: PLC0415
-
     from kd_jax.runtime.display import standard_console  # noqa: PLC0415
     from kd_jax.sweep.request import Request, execute  # noqa: PLC0415
+    from kd_jax.training.checkpoints import silence_writer  # noqa: PLC0415
     from kd_jax.training.saved_model import silence_tensorstore_threads  # noqa: PLC0415
 
-    logging.set_verbosity(logging.FATAL)  # orbax logs every step of a save, and errors that it raises, too
+    silence_writer()
     silence_tensorstore_threads()
     request = Request(
         **{name: given[name].value for name in Request.__dataclass_fields__ if name not in ("assignments", "grid")},

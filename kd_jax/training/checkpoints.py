@@ -7,12 +7,14 @@ whole is used.
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import absl.logging
 import jax
 import numpy as np
 import optax
@@ -68,6 +70,13 @@ def started_together(folder: Path, lanes: Sequence[str], missing: Sequence[str])
             return begun
     replace_file(record, json.dumps(list(missing)).encode())
     return list(missing)
+
+
+def silence_writer() -> None:
+    """Keep what the writer logs off the terminal; faults of a save are raised, and told in a line."""
+    absl.logging.set_verbosity(absl.logging.FATAL)  # Orbax logs every step of a save, and errors that it raises, too
+    # Of several arrays that a full disk refuses one is raised, and asyncio logs the others when they are collected.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 class Checkpoints:

@@ -1,11 +1,15 @@
 """Interrupted equals uninterrupted, bit for bit, at any chunk; a damaged checkpoint is passed over."""
 
+import asyncio
+import gc
 import json
+import logging
 import os
 import shutil
 from contextlib import suppress
 from itertools import islice
 
+import absl.logging
 import jax
 import numpy as np
 import pytest
@@ -18,7 +22,7 @@ from hypothesis import strategies as st
 
 from kd_jax.data import pipeline as input_pipeline
 from kd_jax.errors import InputError
-from kd_jax.training.checkpoints import Checkpoints, started_together
+from kd_jax.training.checkpoints import Checkpoints, silence_writer, started_together
 from kd_jax.training.loop import Lane, place, train
 
 
@@ -201,3 +205,24 @@ def test_whatever_lanes_json_holds_the_missing_lanes_are_trained_once(tmp_path_f
     assert len(found) == len(set(found))
     assert set(found) <= {"a", "b", "c"}
     assert started_together(folder, ["a", "b", "c"], ["b"]) == found
+
+
+def test_writes_that_fail_beside_the_one_that_is_told_say_nothing(caplog, monkeypatch):
+    async def refused(name):
+        raise ValueError(f"{name}: no space left")
+
+    async def save():
+        writes = [asyncio.ensure_future(refused(name)) for name in "ab"]
+        await asyncio.sleep(0)  # both have failed
+        await writes[0]
+
+    monkeypatch.setattr(logging.getLogger("asyncio"), "level", logging.NOTSET)  # both are put back after the test
+    verbosity = absl.logging.get_verbosity()
+    silence_writer()
+    absl.logging.set_verbosity(verbosity)
+    loop = asyncio.new_event_loop()
+    with pytest.raises(ValueError, match="a: no space left"):
+        loop.run_until_complete(save())
+    loop.close()
+    gc.collect()
+    assert caplog.records == []
