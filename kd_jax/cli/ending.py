@@ -16,6 +16,16 @@ from kd_jax.errors import InputError, InterruptedRunError
 
 _INSTALL = "is this the environment that kd_jax was installed into? (pip install -e . in a checkout)"
 _ADDRESS_SPACE = 3 << 30
+_ON = {"1", "true", "yes", "on", "t", "y"}
+_NO_MOVES = {"disallow", "disallow_explicit"}
+_WITHOUT = {
+    "JAX_ENABLE_X64": (_ON, "0", "models are float32"),
+    "JAX_NUMPY_DTYPE_PROMOTION": ({"strict"}, "standard", "masks are multiplied as numbers"),
+} | {
+    f"JAX_TRANSFER_GUARD{of}": (_NO_MOVES, "allow", "text is moved to the device, and scores from it")
+    for of in ("", "_HOST_TO_DEVICE", "_DEVICE_TO_DEVICE", "_DEVICE_TO_HOST")
+}
+"""Variables of JAX's with values that its users carry around and models can't have, what is set instead, and why."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}  # what writing to an open file may meet
 
 
@@ -58,11 +68,13 @@ def leave(work: Callable[[], int | None], interrupted: str = "interrupted") -> N
 def _settle_environment() -> None:
     """Leave out what the environment asks of JAX and models can't have, and say so; to be called before it is imported.
 
-    Programs are compiled in float32, and JAX hangs where its threads get no address space.
+    JAX hangs where its threads get no address space, which is said too.
     """
-    if os.environ.get("JAX_ENABLE_X64", "").lower() in {"1", "true", "yes", "on", "t", "y"}:
-        os.environ["JAX_ENABLE_X64"] = "0"
-        _warn("JAX_ENABLE_X64 is left out: models are float32")
+    for name, (values, instead, why) in _WITHOUT.items():
+        if os.environ.get(name, "").lower() in values:
+            os.environ[name] = instead
+            _warn(f"{name} is left out: {why}")
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; a display that is not there can't be imported
     os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")  # whose fault it is, is seen in the frames
     bound = resource.getrlimit(resource.RLIMIT_AS)[0]
     if bound != resource.RLIM_INFINITY and bound < _ADDRESS_SPACE:
@@ -78,6 +90,8 @@ def _explained(fault: Exception) -> str | None:
         return f"{fault.name} is not installed here; {_INSTALL}"
     if isinstance(fault, OSError) and fault.filename is None and fault.errno in _FULL:
         return f"the output can't be written: {fault.strerror}"
+    if isinstance(fault, FileNotFoundError) and not _stands_somewhere():
+        return "the current folder is not there any more; change to another one (cd)"
     trace, places = fault.__traceback__, [""]
     while trace is not None:
         places.append(trace.tb_frame.f_code.co_filename)
@@ -91,6 +105,15 @@ def _explained(fault: Exception) -> str | None:
         why = " ".join(str(fault).split()) or "no such device here"
         return f"JAX does not start: {why} (set: {asked or 'nothing'}); unset what is wrong, or see kd-jax doctor"
     return None
+
+
+def _stands_somewhere() -> bool:
+    """Whether the current folder is still there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _warn(line: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+import matplotlib.style
 from matplotlib.figure import Figure
 
 from kd_jax.corpora import check as checking
@@ -121,6 +122,7 @@ def _markdown(audited: overlap.Overlap, out: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+@matplotlib.style.context("default")  # whatever a matplotlibrc of the user's says
 def _heat_map(audited: overlap.Overlap) -> bytes:
     size = 2.2 + 0.5 * len(audited.names)
     figure = Figure(figsize=(size + 1, size), layout="constrained")

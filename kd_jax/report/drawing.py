@@ -29,7 +29,8 @@ Look = tuple[str, str]
 Looks = Mapping[str, Look]
 """Those of each label."""
 
-STYLE: dict[Any, Any] = {
+# A matplotlibrc of the user's, which matplotlib reads in the current folder too, is for pictures of their own.
+STYLE: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if "backend" not in name} | {
     "font.size": 9,
     "figure.labelsize": 9,
     "axes.titlesize": 9,

@@ -38,14 +38,14 @@ def explain(settings: Any, presets: Mapping[str, Any]) -> Iterator[str]:
 
 
 def each_setting(node: Any, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
-    """Name, type, default and sentence of each setting of nested dataclasses."""
+    """Name, type, default and sentence of each setting of nested dataclasses; no sentence under python -OO."""
     hints, sentences = typing.get_type_hints(type(node)), attributes(type(node))
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if dataclasses.is_dataclass(value):
             yield from each_setting(value, f"{prefix}{field.name}.")
         else:
-            yield f"{prefix}{field.name}", _kind(hints[field.name]), value, sentences[field.name]
+            yield f"{prefix}{field.name}", _kind(hints[field.name]), value, sentences.get(field.name, "")
 
 
 def _kind(hint: Any) -> str:

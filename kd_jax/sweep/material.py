@@ -50,6 +50,7 @@ def _check_labels(corpus: Corpus, rows: int) -> None:
     takes = DECODING * rows * labels**2 * 4
     if available is not None and takes > available:
         raise InputError(
-            f"{corpus.name}: {labels:,} labels, which decoding takes about {takes / 1e9:,.0f} GB for, and"
-            f" {available / 1e9:,.0f} GB are free; are these types, or names? (kd-jax corpora check)"
+            f"{corpus.name}: {labels:,} labels in {rows:,} rows, which decoding takes about {takes / 1e9:,.0f} GB for,"
+            f" and {available / 1e9:,.0f} GB are free; lower train.rows, or see that these are types and no names"
+            " (kd-jax corpora check)"
         )

@@ -149,7 +149,7 @@ def measured_rate(open_shares: Sequence[PendingGroup], sweep_data: SweepData) ->
         lanes = share.specs
         if jax.default_backend() == "cpu":
             lanes = lanes[: jax.local_device_count()]
-        plain = replace(share.group, teachers=(), foreign=False)
+        plain = replace(share.group, teachers=(), foreign=False, start="random")
         timing = StepTimer(shortened(make_job(sweep_data, plain, lanes)[0], MEASURED_STEPS))
         timing.epoch()
         rates[head] = timing.epoch()

@@ -69,10 +69,38 @@ def test_what_jax_refuses_to_start_with_is_a_line():
         assert done.stderr.count("\n") == 1
 
 
-def test_what_models_can_not_have_is_left_out_and_said(monkeypatch, capsys):
-    monkeypatch.setenv("JAX_ENABLE_X64", "True")
-    assert ended(cli.leave, lambda: print(os.environ["JAX_ENABLE_X64"])) == 0
-    assert capsys.readouterr() == ("0\n", "JAX_ENABLE_X64 is left out: models are float32\n")
+@pytest.mark.parametrize(
+    ("name", "value", "instead", "why"),
+    [
+        ("JAX_ENABLE_X64", "True", "0", "models are float32"),
+        ("JAX_NUMPY_DTYPE_PROMOTION", "strict", "standard", "masks are multiplied as numbers"),
+        ("JAX_TRANSFER_GUARD", "disallow", "allow", "text is moved to the device, and scores from it"),
+    ],
+)
+def test_what_models_can_not_have_is_left_out_and_said(monkeypatch, capsys, name, value, instead, why):
+    monkeypatch.setenv(name, value)
+    assert ended(cli.leave, lambda: print(os.environ[name])) == 0
+    assert capsys.readouterr() == (f"{instead}\n", f"{name} is left out: {why}\n")
+
+
+def test_a_window_for_pictures_that_is_not_here_is_no_fault():
+    program = "from kd_jax import cli\ndef work():\n    import matplotlib\n    print('drawn')\ncli.leave(work)\n"
+    call = [sys.executable, "-c", program]
+    environment = os.environ | {"MPLBACKEND": "nonsense"}
+    done = subprocess.run(call, check=False, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "drawn\n", "")
+
+
+def test_a_current_folder_that_is_gone_is_a_line(tmp_path):
+    (tmp_path / "gone").mkdir()
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom kd_jax import cli\nos.chdir(sys.argv[1])\n"
+        "os.rmdir(sys.argv[1])\ncli.leave(lambda: print(Path('w').resolve()))\n"
+    )
+    call = [sys.executable, "-c", program, str(tmp_path / "gone")]
+    done = subprocess.run(call, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the current folder is not there any more; change to another one (cd)\n"
 
 
 def test_a_full_disk_under_the_output_is_a_line():

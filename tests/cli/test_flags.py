@@ -15,7 +15,7 @@ from kd_jax import cli
 from kd_jax.evaluation.significance import POSTHOCS
 from kd_jax.experiment import experiments
 from kd_jax.settings import SMALL, Settings
-from kd_jax.sweep.explain import attributes, explain
+from kd_jax.sweep.explain import attributes, each_setting, explain
 
 MODULES = [name.removesuffix(".__main__") for name in top.COMMANDS.values()]
 
@@ -142,6 +142,7 @@ def test_every_setting_has_a_sentence_however_its_docstring_is_indented():
 
     explained = [line.partition("=")[0] for line in explain(Settings(), {"s": SMALL}) if line[0] != " "]
     assert explained == list(leaves(Settings()))
+    assert all(sentence for *_, sentence in each_setting(Settings()))
 
     class Indented:
         """One.

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from helpers.made_results import made_rows
@@ -230,3 +231,16 @@ def test_files_are_png_and_svg_and_the_same_each_time(tmp_path):
     svg = (tmp_path / "ranks.svg").read_text()
     assert "<svg" in svg
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ranks.png", "ranks.svg"]
+
+
+def test_a_matplotlibrc_of_the_users_changes_no_picture(tmp_path):
+    theirs = {
+        "axes.facecolor": "black",
+        "lines.linewidth": 9.0,
+        "text.usetex": True,
+        "figure.constrained_layout.use": True,
+    }
+    matrix = made_matrix(3, corpora=2)
+    ours = drawing.save(score_plots.corpus_scores(matrix), tmp_path / "a")
+    with mpl.rc_context(theirs):
+        assert drawing.save(score_plots.corpus_scores(matrix), tmp_path / "b") == ours

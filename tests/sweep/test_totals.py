@@ -144,20 +144,32 @@ def test_table_says_how_long_and_at_which_rate(tmp_path, monkeypatch):
         assert part in shown
 
 
+class Stub:
+    """A timer that has nothing to time."""
+
+    def __init__(self, job):
+        self.rate = 10.0 if job.head == "crf" else 20.0
+
+    def epoch(self):
+        return self.rate
+
+    def close(self):
+        pass
+
+
 def test_each_output_layer_has_a_rate(tmp_path, monkeypatch):
-    class Stub:
-        def __init__(self, job):
-            self.rate = 10.0 if job.head == "crf" else 20.0
-
-        def epoch(self):
-            return self.rate
-
-        def close(self):
-            pass
-
     monkeypatch.setattr(totals, "StepTimer", Stub)
     open_shares = totals.shares([plan("crf_softmax", tmp_path)], SURVEY, Status())
     assert totals.measured_rate(open_shares, MATERIAL).of_head == {"softmax": 20.0, "crf": 10.0}
+
+
+@pytest.mark.parametrize("name", ["recommended", "controls"])
+def test_students_that_start_at_a_teacher_which_is_not_here_have_a_rate(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(totals, "StepTimer", Stub)
+    open_shares = totals.shares([plan(name, tmp_path)], SURVEY, Status())
+    students = [share for share in open_shares if share.group.start != "random"]
+    assert students
+    assert totals.measured_rate(students, MATERIAL).of_head == {"softmax": 20.0}
 
 
 def test_nothing_to_train(tmp_path, monkeypatch):
