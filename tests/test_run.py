@@ -12,11 +12,15 @@ import pytest
 from helpers.runs import SIZES, ask, request, rows_without_times
 from helpers.tiny import tiny_corpus
 
+import kd_jax
 from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.experiment import experiments, load_experiment
+from kd_jax.export.found import find_models
+from kd_jax.report import curves
 from kd_jax.sweep import group as groups
+from kd_jax.sweep import totals
 from kd_jax.sweep.request import parse_seeds, prepare
 from kd_jax.sweep.status import trained_otherwise
 from kd_jax.training.manifest import read_manifest
@@ -261,6 +265,29 @@ def test_a_work_folder_of_another_way_to_train_is_said(finished, corpora, tmp_pa
     (workdir / "settings.json").write_text(json.dumps(settings))
     assert "models are of kd_jax 0.1.0, which trained otherwise" in ask(corpora, workdir)
     assert "which trained otherwise" not in ask(corpora, workdir)
+
+
+def test_a_work_folder_whose_files_an_editor_on_windows_wrote_again(finished, corpora, tmp_path):
+    """With byte order marks and CR LF: everything is read as before; a vocabulary alone is held to its checksum."""
+    workdir = shutil.copytree(finished[0], tmp_path / "w")
+    rows, models = rows_without_times(workdir), find_models(workdir)
+    points = curves.read_metrics(workdir / "metrics.jsonl")
+    written = [p for kind in ("json", "jsonl", "csv") for p in workdir.rglob(f"*.{kind}")]
+    written = [path for path in written if "params" not in path.parts and path.name != "vocabulary.json"]
+    assert {path.name for path in written} >= {
+        "settings.json", "model.json", "manifest.json", "section.json", "metrics.jsonl",
+        "results.csv", "types.csv", "card.json",
+    }  # fmt: skip
+    for path in written:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    assert curves.read_metrics(workdir / "metrics.jsonl") == points
+    assert find_models(workdir) == models
+    assert totals.recorded_rate(prepare(request(corpora, workdir))[0]) is not None
+    text = ask(corpora, workdir)
+    assert "nothing to train" in text
+    assert "model cards" not in text
+    assert rows_without_times(workdir) == rows
+    assert kd_jax.load(workdir, corpus="First", label="SM a=0.5", best=True)("XGene1 aken") is not None
 
 
 @pytest.mark.slow

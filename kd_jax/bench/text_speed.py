@@ -48,4 +48,4 @@ def text_speed(tagger: TextTagger, texts: Sequence[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(text_speed(load(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))))
+    print(json.dumps(text_speed(load(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8-sig")))))

@@ -192,7 +192,7 @@ def _check(path: Path) -> None:
         raise InputError(f"{path}: no such folder; give the folder of a downloaded model")
     files = {file.name for file in path.iterdir()}
     try:
-        json.loads((path / "config.json").read_text(encoding="utf-8"))
+        json.loads((path / "config.json").read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no config.json, so it is no model of transformers; give its folder") from None
     except (OSError, ValueError) as fault:

@@ -125,7 +125,7 @@ def source(folder: Path) -> dict[str, Any]:
 
 
 def _manifest(folder: Path) -> Any:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8-sig"))
     if manifest["format"] != FORMAT:
         raise StaleError(f"{folder}: format {manifest['format']!s:.40}, this version writes {FORMAT}")
     if manifest.pop("sha256", None) != digest(manifest):

@@ -60,7 +60,7 @@ def ship(
     lines = [f"{out}: {size / 1e6:.1f} MB, {weights} weights, for {'ONNX runtimes' if onnx else 'cpu, cuda and tpu'}"]
     if test is not None and sentences is not None:
         comparison = compare(model, onnx_folder.open_onnx(model, out) if onnx else open_shipped(out, None), sentences)
-        about = json.loads((out / MANIFEST).read_text(encoding="utf-8")) | {
+        about = json.loads((out / MANIFEST).read_text(encoding="utf-8-sig")) | {
             "compared": {"file": test.name, **comparison}
         }
         replace_file(out / MANIFEST, json.dumps(about, indent=1).encode())

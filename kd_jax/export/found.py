@@ -183,7 +183,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 def _read(folder: Path, tables: dict[Path, Tables]) -> list[FoundModel]:
     try:
-        raw = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        raw = json.loads((folder / "model.json").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{folder}/model.json: can't be read ({brief(fault)})") from None
     try:

@@ -121,7 +121,7 @@ def _models(request: JudgeRequest, say: Say) -> list[FoundModel]:
 
 
 def _types(model: FoundModel) -> set[str]:
-    about = json.loads((model.path / "model.json").read_text(encoding="utf-8"))
+    about = json.loads((model.path / "model.json").read_text(encoding="utf-8-sig"))
     labels = about["labels"] if model.shipped else about["labels"][about["tasks"].index(model.corpus)]
     return {label[2:] for label in labels if label != "O"}
 

@@ -130,7 +130,7 @@ def open_onnx(model: TextModel, folder: Path) -> TextModel:
     quiet = onnxruntime.SessionOptions()
     quiet.log_severity_level = 3
     session = onnxruntime.InferenceSession(folder / NETWORK, quiet, providers=["CPUExecutionProvider"])
-    added = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["transitions"]
+    added = json.loads((folder / MANIFEST).read_text(encoding="utf-8-sig"))["transitions"]
     transitions = None if added is None else Transitions(**{k: jnp.asarray(v, jnp.float32) for k, v in added.items()})
 
     def of_row(row: Rows) -> np.ndarray:

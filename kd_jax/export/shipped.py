@@ -53,7 +53,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
     """
     check_readable(folder)
     try:
-        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8-sig"))
         if about.get("kind") != SHIPPED or about.get("format") != FORMAT:
             raise InputError(
                 f"{folder}: a shipped model of format {about.get('format')!s:.40}; this kd_jax reads {FORMAT}"
@@ -64,7 +64,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
         for name, kind in (("corpus", str), ("labels", list), ("constrained", bool), ("about", dict)):
             if not isinstance(about[name], kind):
                 raise InputError(f"{folder}/{MANIFEST}: damaged at {name!r}; ship the model again")
-        words = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
+        words = json.loads((folder / VOCABULARY).read_text(encoding="utf-8-sig"))
         vocabulary = Vocabulary(tuple(words["words"]), frozenset(), words["chars"])
         of_words, of_chars = (
             from_dict(WordConfig, about["words"], "words."),

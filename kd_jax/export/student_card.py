@@ -44,7 +44,7 @@ def known_speeds(workdir: Path) -> dict[str, Speed]:
     speeds = {}
     for path in sorted(workdir.glob(f"students/*/*/{CARD}")):
         try:
-            speed = from_dict(Speed, json.loads(path.read_text(encoding="utf-8"))["speed"])
+            speed = from_dict(Speed, json.loads(path.read_text(encoding="utf-8-sig"))["speed"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError):
             continue
         speeds[speed.architecture] = speed

@@ -122,7 +122,7 @@ def _settings(workdir: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{path}: can't be read as JSON ({fault}); run an experiment again to write it anew") from None
     if not isinstance(content, dict):

@@ -48,7 +48,7 @@ def read_metrics(path: Path) -> list[Point]:
     if not path.exists():
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as fault:
         raise InputError(f"{path}: can't be read: {fault}") from None
     points = []

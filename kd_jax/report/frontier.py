@@ -108,7 +108,7 @@ def frontier_points(workdir: Path) -> tuple[list[Point], dict[str, float]]:
 
 def _card(path: Path) -> Mapping[str, Any]:
     try:
-        card: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        card: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{path}: can't be read ({fault}); write the cards again: kd-jax card --workdir=...") from None
     if "word_parameters" not in card:

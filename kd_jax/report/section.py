@@ -199,7 +199,7 @@ def _made(folder: Path) -> dict[str, Any]:
     if not folder.exists() or not any(folder.iterdir()):
         return {}
     try:
-        return dict(json.loads((folder / SECTION).read_text(encoding="utf-8")))
+        return dict(json.loads((folder / SECTION).read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise InputError(f"{folder}: already exists and is no section of a report; name another --output") from None
     except (OSError, ValueError, TypeError) as fault:

@@ -153,7 +153,7 @@ def average_rows(plan: Plan, averaged: Averaged) -> tuple[list[Row], list[TypeRo
     """
     folder, group = averaged.folder(plan.workdir), averaged.group
     try:
-        scores = EntityScores.from_json(json.loads((folder / SCORES).read_text(encoding="utf-8")))
+        scores = EntityScores.from_json(json.loads((folder / SCORES).read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{folder}: can't be read ({fault}); remove it, and it is scored again") from None
     row, types = rows_of(

@@ -200,7 +200,7 @@ def _write(file: Path, groups: dict[str, Any]) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return _cells(json.loads(file.read_text(encoding="utf-8")))
+        return _cells(json.loads(file.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as unreadable:

@@ -48,7 +48,7 @@ def recurrence_of(job: Job, saved: Recurrence | None, workdir: Path, log: Callab
 
 def _read(file: Path) -> Recurrence | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(file.read_text(encoding="utf-8"))["recurrence"]
+        found = json.loads(file.read_text(encoding="utf-8-sig"))["recurrence"]
         if found in get_args(Recurrence):
             form: Recurrence = found
             return form

@@ -244,7 +244,7 @@ def _refuse_foreign(workdir: Path) -> None:
     """Refuse a work folder whose settings.json another program wrote, which a run would write over."""
     path = workdir / "settings.json"
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
+        described = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return  # absent, or damaged: a run writes it anew
     if not (isinstance(described, dict) and {"settings", "corpora"} <= described.keys()):

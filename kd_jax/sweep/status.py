@@ -134,7 +134,7 @@ def changed_corpora(hashes: Mapping[str, str], workdir: Path) -> list[str]:
         workdir: the work folder.
     """
     try:
-        before = json.loads((workdir / "settings.json").read_text(encoding="utf-8"))["corpora"]
+        before = json.loads((workdir / "settings.json").read_text(encoding="utf-8-sig"))["corpora"]
         return [name for name, now in hashes.items() if name in before and before[name]["hash"] != now]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hint only: a damaged file gives none
         return []
@@ -147,7 +147,7 @@ def trained_otherwise(workdir: Path) -> str | None:
         workdir: the work folder.
     """
     try:
-        before = json.loads((workdir / "settings.json").read_text(encoding="utf-8"))
+        before = json.loads((workdir / "settings.json").read_text(encoding="utf-8-sig"))
         return None if before.get("training") == TRAINING else str(before["versions"]["kd_jax"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -117,8 +117,8 @@ def recorded_rate(plans: Sequence[Plan]) -> Rate | None:
     """The rate that a work folder's latest epochs had; None where they were of another device or other sizes."""
     plan = plans[0]
     try:
-        settings = json.loads((plan.workdir / "settings.json").read_text(encoding="utf-8"))
-        lines = (plan.workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-LINES_READ:]
+        settings = json.loads((plan.workdir / "settings.json").read_text(encoding="utf-8-sig"))
+        lines = (plan.workdir / "metrics.jsonl").read_text(encoding="utf-8-sig").splitlines()[-LINES_READ:]
         ran, train = settings["settings"], plan.settings.train
         same = settings["device"] == device.devices() and ran["model"] == to_dict(plan.settings.model)
         same &= (ran["train"]["rows"], ran["train"]["row_length"]) == (train.rows, train.row_length)

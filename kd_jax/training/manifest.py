@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 def read_description(folder: Path) -> dict[str, Any] | None:
     """All of a model.json, in plain JSON types; None where there is none."""
     try:
-        description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        description = json.loads((folder / "model.json").read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as fault:

@@ -131,7 +131,7 @@ def load_model(folder: Path) -> TrainedModel:
         _check_files(folder, description.get("files", {}))  # models of before do not list them
         settings = from_dict(ModelConfig, description["settings"], "settings.")
         tasks, labels = tuple(description["tasks"]), tuple(tuple(names) for names in description["labels"])
-        words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8-sig"))
         vocabulary = Vocabulary(tuple(words["words"]), frozenset(words["singles"]), words["chars"])
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(tuple(leaf[1:]), leaf[0]),
