@@ -63,8 +63,8 @@ def test_its_teacher_says_what_it_said(kept):
     """To rounding, as its stored outputs show; the store itself is of another format, which is one line."""
     teacher = load_model(kept / MTM)
     for place in (kept / "work" / "knowledge" / "48e6aee21eed" / "First").iterdir():
-        job, task = reading_job(teacher, "First", read_split(kept / "corpora" / "First" / f"{place.name}.tsv"))
-        for rows, now in extract(job, teacher.params, task, job.tokens.sentences("First", (QUERIED,))):
+        job, params, task = reading_job(teacher, "First", read_split(kept / "corpora" / "First" / f"{place.name}.tsv"))
+        for rows, now in extract(job, params, task, job.tokens.sentences("First", (QUERIED,))):
             for name, values in now._asdict().items():
                 np.testing.assert_allclose(np.load(place / f"{name}.npy")[rows], values, atol=1e-5)
         with pytest.raises(store.StaleError, match=r"First/\w+: format 1, this version writes \d+$"):

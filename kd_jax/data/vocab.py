@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Float32, Int32
 
 from kd_jax.settings import CharConfig, WordConfig
 from kd_jax.structs import Array, Corpus, Sentence
@@ -24,11 +24,13 @@ class Forms(NamedTuple):
         word: row of the word table, [F].
         chars: characters, 0 after the end, [F, C].
         single: whether the word occurs once in training, [F].
+        vectors: of words that the table lacks, 0 for the others, [F, D]; None where they are the unknown word.
     """
 
     word: Int32[Array, "F"]
     chars: Int32[Array, "F C"]
     single: Bool[Array, "F"]
+    vectors: Float32[Array, "F D"] | None = None
 
 
 def normalise(form: str, words: WordConfig) -> str:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kd_jax.data.dataset import Sentences, read_tokens
+from kd_jax.data.ngrams import extended
 from kd_jax.data.pipeline import Length
+from kd_jax.data.vocab import normalise
 from kd_jax.distill import store
 from kd_jax.distill.extract import extract, widths
 from kd_jax.distill.upkeep import used_now
@@ -85,15 +87,15 @@ def load_or_compute(
     else:
         return outputs
     model = load_model(teacher)
-    job, task = reading_job(model, query.branch, sentences())
+    job, params, task = reading_job(model, query.branch, sentences())
     chosen = job.tokens.sentences(query.branch, (QUERIED,))
     shape = (job.tokens.count(chosen), widths(job, task))
     make_room(shape[0] * sum(shape[1]) * (4 if dtype == "float32" else 2))
-    store.write(place, source, shape, dtype, extract(job, model.params, task, chosen))
+    store.write(place, source, shape, dtype, extract(job, params, task, chosen))
     return store.read(place, source)
 
 
-def reading_job(model: TrainedModel, branch: str, sentences: Sequence[Sentence]) -> tuple[Job, int]:
+def reading_job(model: TrainedModel, branch: str, sentences: Sequence[Sentence]) -> tuple[Job, Any, int]:
     """A program that reads sentences with a trained model's words and characters.
 
     Args:
@@ -102,14 +104,20 @@ def reading_job(model: TrainedModel, branch: str, sentences: Sequence[Sentence])
         sentences: of any corpus; their tags are not read.
 
     Returns:
-        The program, whose tokens have the sentences as the split QUERIED of the branch's corpus, and the branch's task.
+        The program, whose tokens have the sentences as the split QUERIED of the branch's corpus; the model's
+        parameters, with rows for words of the sentences whose vectors it predicts; and the branch's task.
     """
+    vocabulary, params = model.vocabulary, model.params
+    if "ngrams" in params:
+        keys = {normalise(token, model.settings.words) for sentence in sentences for token in sentence.tokens}
+        vocabulary, table = extended(vocabulary, params["words"], params["ngrams"], keys)
+        params = {name: part for name, part in params.items() if name != "ngrams"} | {"words": table}
     untagged = tuple(Sentence(s.tokens, ("O",) * len(s.tokens)) for s in sentences)
     corpora = [
         Corpus(name, {QUERIED: untagged} if name == branch else {}, labels)
         for name, labels in zip(model.tasks, model.labels, strict=True)
     ]
     settings = Settings(model=model.settings)
-    tokens = read_tokens(corpora, model.vocabulary, settings)
-    job = Job(settings, tokens, (), (), Length(1), model.vocabulary.alphabet)
-    return job, model.tasks.index(branch)
+    tokens = read_tokens(corpora, vocabulary, settings)
+    job = Job(settings, tokens, (), (), Length(1), vocabulary.alphabet)
+    return job, params, model.tasks.index(branch)

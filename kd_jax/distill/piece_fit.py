@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from scipy import sparse
 
 from kd_jax.data.pieces import PieceTable
+from kd_jax.distill.ridge import ridge
 
 STRENGTH = 0.1
-_STEPS = 100
 
 
 def fit_pieces(
@@ -39,27 +39,5 @@ def fit_pieces(
     rest = vectors - mean @ alone.vectors.astype(
         np.float64
     )  # a word without pieces has an empty row, and counts for nothing
-    moves = _conjugate_gradients(mean, mean.T @ rest, strength)
+    moves = ridge(mean, mean.T @ rest, strength)
     return replace(alone, vectors=(alone.vectors + moves).astype(np.float32))
-
-
-def _conjugate_gradients(
-    mean: sparse.csr_array, target: Float64[np.ndarray, "P D"], strength: float
-) -> Float64[np.ndarray, "P D"]:
-    """Solve (mean' mean + strength I) x = target for every column of target at once, [P, D]."""
-    # Iteratively, since mean' mean is P x P and dense where mean has a few numbers a row. A column that is solved has
-    # a residual of 0, whose step would be 0 / 0: hence the smallest positive numbers below.
-    x = np.zeros_like(target)
-    residual, direction = target.copy(), target.copy()
-    size = (residual**2).sum(0)
-    goal = 1e-10 * size
-    for _ in range(_STEPS):
-        if (size <= goal).all():
-            break
-        image = mean.T @ (mean @ direction) + strength * direction
-        step = size / np.maximum((direction * image).sum(0), np.finfo(float).tiny)
-        x += step * direction
-        residual -= step * image
-        before, size = size, (residual**2).sum(0)
-        direction = residual + (size / np.maximum(before, np.finfo(float).tiny)) * direction
-    return x

@@ -61,12 +61,18 @@ def write(model: TextModel, tagger: Tagger, folder: Path) -> None:
         folder: that isn't there yet.
 
     Raises:
-        InputError: where the folder already exists, jax2onnx is missing, or the disk refuses.
+        InputError: where the folder already exists, the model reads unknown words by n-grams, jax2onnx is missing, or
+            the disk refuses.
     """
     if folder.exists():
         raise InputError(f"--out={folder}: already exists; name another folder")
     if tagger.settings.compute != "float32":
         raise InputError("--onnx: the model computes its products in bfloat16; ONNX is written of float32 only")
+    if model.ngrams is not None:
+        raise InputError(
+            "--onnx: the model reads words that it does not know by their n-grams (words.unseen=ngrams), which is"
+            " outside of its network; ship it without --onnx"
+        )
     added = transitions_of(model)
     about = {
         "kind": KIND,
@@ -110,15 +116,16 @@ def _convert(model: TextModel, tagger: Tagger, path: Path) -> None:
         starts=shape((1, t), boolean),
         mask=shape((1, t), boolean),
     )
+    given = {name: x for name, x in rows._asdict().items() if x is not None}
     # traced here, since to the converter's own tracing symbolic lengths that agree seem to differ
-    traced = jaxpr_as_fun(jax.make_jaxpr(lambda *arrays: scores(tagger, model.params, Rows(*arrays)))(*rows))
+    traced = jaxpr_as_fun(jax.make_jaxpr(lambda *arrays: scores(tagger, model.params, Rows(*arrays)))(*given.values()))
     to_onnx(
         lambda *arrays: traced(*arrays)[0],
-        list(rows),
+        list(given.values()),
         return_mode="file",
         output_path=path,
         export_mode="web",  # one file whatever its size
-        input_names=list(Rows._fields),
+        input_names=list(given),
         output_names=["scores"],
     )
 
@@ -140,7 +147,7 @@ def open_onnx(model: TextModel, folder: Path) -> TextModel:
         room = FORMS - len(forms)
         word, chars = np.pad(row.word[forms], (0, room)), np.pad(row.chars[forms], ((0, room), (0, 0)))
         feed = Rows(word, chars, np.int32(form_index).reshape(1, -1), row.starts[None], row.mask[None])
-        return session.run(["scores"], feed._asdict())[0]
+        return session.run(["scores"], {name: x for name, x in feed._asdict().items() if x is not None})[0]
 
     def run(_: Any, rows: Rows, __: Penalty) -> tuple[Array, Array]:
         each = zip(rows.form_index, rows.starts, rows.mask, strict=True)

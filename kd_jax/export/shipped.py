@@ -2,7 +2,8 @@
 
 model.json            what it is: labels, how words are read, whether it is constrained, where it comes from
 vocabulary.json       its words and characters
-weights.safetensors   its arrays; int8 ones with a scale for each of their last axis, "NAME.scale"
+weights.safetensors   its arrays; int8 ones with a scale for each of their last axis, "NAME.scale"; "ngrams" where it
+                      reads words that it does not know by the n-grams of their characters
 program.stablehlo     the function of arrays and rows, network and Viterbi, as jax.export serialises it
 README.md             a card for people and for model hubs
 requirements.txt      the packages that tagging with it needs
@@ -21,6 +22,7 @@ from jax import export
 from safetensors import SafetensorError
 from safetensors.flax import load_file
 
+from kd_jax.data.ngrams import NgramVectors
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
 from kd_jax.export.found import SHIPPED
@@ -33,6 +35,7 @@ from kd_jax.tagging.rows import Rows
 FORMAT = 1
 MANIFEST, VOCABULARY, WEIGHTS, PROGRAM = "model.json", "vocabulary.json", "weights.safetensors", "program.stablehlo"
 SCALE = ".scale"
+NGRAMS = "ngrams"
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
@@ -71,6 +74,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
             from_dict(CharConfig, about["chars"], "chars."),
         )
         params = restored(load_file(folder / WEIGHTS))
+        dual = params.pop(NGRAMS, None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as fault:
         raise InputError(f"{folder}: can't be read ({brief(fault)}); ship the model again") from None
     if jax.default_backend() not in {"cpu", "gpu", "tpu"}:
@@ -85,6 +89,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
         about=about["about"],
         params=params,
         function=_called((folder / PROGRAM).read_bytes()),
+        ngrams=None if dual is None else NgramVectors(vocabulary.words, np.asarray(dual)),
     )
 
 
@@ -92,7 +97,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
 def _called(program: bytes) -> Callable[[Any, Rows, Penalty], tuple[Array, Array]]:
     # Kept by its bytes: of folders with one and the same program it is compiled once.
     call = jax.jit(export.deserialize(bytearray(program)).call)
-    return lambda params, rows, penalty: call(params, tuple(rows), tuple(penalty))
+    return lambda params, rows, penalty: call(params, tuple(x for x in rows if x is not None), tuple(penalty))
 
 
 def restored(weights: Mapping[str, Array]) -> dict[str, Array]:

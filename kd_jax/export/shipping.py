@@ -14,7 +14,7 @@ from safetensors.flax import save
 from kd_jax.errors import InputError
 from kd_jax.export.found import SHIPPED
 from kd_jax.export.hub import CARD, REQUIREMENTS, hub_card, requirements
-from kd_jax.export.shipped import FORMAT, MANIFEST, PLATFORMS, PROGRAM, VOCABULARY, WEIGHTS, narrowed
+from kd_jax.export.shipped import FORMAT, MANIFEST, NGRAMS, PLATFORMS, PROGRAM, VOCABULARY, WEIGHTS, narrowed
 from kd_jax.models.tagger import Tagger
 from kd_jax.runtime.files import digest_file, whole_folder
 from kd_jax.settings import to_dict
@@ -39,6 +39,8 @@ def ship(model: TextModel, tagger: Tagger, folder: Path, dtype: str) -> None:
     if folder.exists():
         raise InputError(f"--out={folder}: already exists; name another folder")
     weights = flat(model.params)
+    if model.ngrams is not None:
+        weights[NGRAMS] = model.ngrams.dual
     with whole_folder(folder) as partial:
         (partial / PROGRAM).write_bytes(exported(model, tagger))
         (partial / WEIGHTS).write_bytes(save(narrowed(weights, dtype)))
@@ -79,6 +81,7 @@ def exported(model: TextModel, tagger: Tagger) -> bytes:
         shape((r, t), integer),
         shape((r, t), boolean),
         shape((r, t), boolean),
+        *(() if model.ngrams is None else (shape((u, model.words.dim), jnp.float32),)),
     )
     # An argument and not a constant: whether sequences are ruled out is chosen when the model is opened.
     penalty = tuple(shape(s, jnp.float32) for s in ((k,), (k,), (k, k)))

@@ -74,7 +74,8 @@ def write_card(folder: Path, corpus: Corpus, teacher_tags: Said, speeds: dict[st
     name = f"{model.name}/{folder.name}"
     if architecture not in speeds:
         speeds[architecture] = measure_speed(model, [s.tokens for s in sentences], architecture, name)
-    arrays = jax.tree.leaves(model.params)
+    tables = [model.params["words"], *([] if model.ngrams is None else [model.ngrams.dual])]
+    arrays = [*jax.tree.leaves(model.params), *tables[1:]]
     taught = {teacher: tags for teacher in about["teachers"] if (tags := teacher_tags(teacher)) is not None}
     card = {
         "format": FORMAT,
@@ -90,7 +91,7 @@ def write_card(folder: Path, corpus: Corpus, teacher_tags: Said, speeds: dict[st
         "calibration_error": entity_calibration(sentences, predicted),
         "agreement": {teacher: agreement(tags, predicted.tags) for teacher, tags in taught.items()},
         "parameters": sum(x.size for x in arrays),
-        "word_parameters": int(model.params["words"].size),
+        "word_parameters": sum(int(x.size) for x in tables),
         "bytes": sum(x.nbytes for x in arrays),
         "speed": to_dict(speeds[architecture]),
         "settings": about["settings"],

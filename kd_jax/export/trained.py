@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from kd_jax.data.ngrams import NgramVectors
 from kd_jax.errors import InputError, nearest
 from kd_jax.models.tagger import Tagger
 from kd_jax.runtime.files import check_readable
@@ -57,9 +58,10 @@ def open_tasks(folder: Path, tasks: Sequence[str] | None, constrained: bool | No
 def _of_task(model: TrainedModel, branch: int, shared: Any, constrained: bool | None) -> tuple[TextModel, Tagger]:
     labels = model.labels[branch]
     of_branch = {
-        name: jax.tree.map(lambda x: x[branch], model.params[name]) for name in model.params.keys() - shared.keys()
+        name: jax.tree.map(lambda x: x[branch], model.params[name]) for name in model.params.keys() & {"branch", "crf"}
     }
     params = _own_labels(shared | of_branch, len(labels))
+    dual = model.params.get("ngrams")
     tagger = Tagger(model.settings, model.vocabulary.alphabet, len(labels))
     model_of_task = TextModel(
         name=model.tasks[branch],
@@ -71,6 +73,7 @@ def _of_task(model: TrainedModel, branch: int, shared: Any, constrained: bool | 
         about=model.about,
         params=jax.device_put(params),
         function=program(tagger),
+        ngrams=None if dual is None else NgramVectors(model.vocabulary.words, dual),
     )
     return model_of_task, tagger
 

@@ -17,6 +17,8 @@ class WordConfig:
         vectors: path of pretrained vectors, or "" for random ones.
         update: "trained" (rows of the words in a batch are updated) or "frozen".
         train_after: epochs that the vectors stay as they are before they are trained; 0 trains them from the start.
+        unseen: words that training did not have: "unknown" (one vector for all of them) or "ngrams" (what their
+            characters' n-grams say, fitted to the trained words' vectors at the end of training).
         least_coverage: share of the corpora's different words, 0 to 1, that pretrained vectors must cover; does
             not affect the model.
         lowercase: look words up in lower case; characters keep the original form.
@@ -27,6 +29,7 @@ class WordConfig:
     vectors: str = ""
     update: Literal["trained", "frozen"] = "trained"
     train_after: int = 0
+    unseen: Literal["unknown", "ngrams"] = "unknown"
     least_coverage: float = 0.0
     lowercase: bool = True
     zero_digits: bool = True

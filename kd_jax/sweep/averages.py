@@ -93,11 +93,11 @@ def score_average(averaged: Averaged, sentences: Sequence[Sentence], workdir: Pa
     labels: tuple[str, ...] = ()
     for spec in specs:
         model = load_model(spec.folder)
-        job, task = reading_job(model, averaged.corpus, sentences)
+        job, params, task = reading_job(model, averaged.corpus, sentences)
         labels = model.labels[task]
         chosen = job.tokens.sentences(averaged.corpus, (QUERIED,))
         whole = np.empty((job.tokens.count(chosen), len(labels)), np.float32)
-        for rows, outputs in extract(job, model.params, task, chosen):
+        for rows, outputs in extract(job, params, task, chosen):
             whole[rows] = outputs.logits
         logits.append(whole)
     transitions = mean_transitions(specs, averaged.corpus)

@@ -10,10 +10,10 @@ from kd_jax.cost import flops as floor
 from kd_jax.cost.memory import ProblemSize
 from kd_jax.cost.timing import taken
 from kd_jax.data.pipeline import Length, chunk_steps, room
-from kd_jax.data.vocab import build_vocabulary, words_of
+from kd_jax.data.vocab import build_vocabulary
 from kd_jax.runtime.device import available_memory
 from kd_jax.structs import Sentence
-from kd_jax.sweep.job import SweepData, out_of_corpus_sentences, training_sentences
+from kd_jax.sweep.job import SweepData, out_of_corpus_sentences, training_sentences, untrained_words
 from kd_jax.sweep.lane_group import LaneGroup
 from kd_jax.sweep.lanes import fitting
 from kd_jax.sweep.plan import Plan
@@ -157,7 +157,7 @@ def _extent(sweep_data: SweepData, group: LaneGroup) -> ProblemSize:
         sweep_data.sentences(name, split)[i] for (name, split), chosen in foreign.items() for i in chosen
     ]
     vocabulary = build_vocabulary(seen, model.words)
-    pretrained = sweep_data.vectors.keys() & words_of(corpora, model.words) if sweep_data.vectors else set()
+    pretrained = untrained_words(sweep_data, corpora, model.words)
     forms = {t for corpus in corpora for split in corpus.splits.values() for s in split for t in s.tokens}
     forms |= {token for sentence in seen for token in sentence.tokens}
     train = group.settings.train

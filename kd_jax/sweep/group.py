@@ -24,6 +24,7 @@ from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.plan import needs_teacher
 from kd_jax.sweep.recurrence import recurrence_of
 from kd_jax.sweep.status import Status, checkpoint_folder
+from kd_jax.sweep.unseen import with_unseen
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
 from kd_jax.training.loop import Job, Position, Progress, divergences, effective_weights, label_tokens, place, train
@@ -100,10 +101,13 @@ def train_group(
         checkpoints.close()
     began = time.monotonic()
     split = "devel" if group.purpose == "tune" else "test"  # what chooses weights must not have seen test
-    scores = _scores(sweep_data, job, group, trained.params, split)
-    seconds = trained.seconds + time.monotonic() - began
     # A projection to the teacher's width serves training alone: no saved model has it.
     host = jax.device_get({name: part for name, part in trained.params.items() if name != "projection"})
+    params = trained.params
+    if group.settings.model.words.unseen == "ngrams":
+        job, params, host["ngrams"] = with_unseen(sweep_data, group, job, vocabulary, params)
+    scores = _scores(sweep_data, job, group, params, split)
+    seconds = trained.seconds + time.monotonic() - began
     for i, spec in enumerate(specs):
         if context.status.manifest(spec) is not None:  # trained along for its neighbours' bits, see started_together
             continue

@@ -12,6 +12,7 @@ from kd_jax.data.dataset import UNLABELLED, Tokens, read_tokens
 from kd_jax.data.vocab import Vocabulary, build_vocabulary, words_of
 from kd_jax.distill.raw_text import TEXT, RawText
 from kd_jax.errors import InputError
+from kd_jax.settings import WordConfig
 from kd_jax.structs import Corpus, Sentence
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.tagging.tokenizer import Style, style_of
@@ -59,8 +60,7 @@ def make_job(
     if group.foreign:
         seen += corpora[0].splits[UNLABELLED]
     of_words = group.settings.model.words
-    pretrained = sweep_data.vectors.keys() & (words_of(corpora, of_words) if sweep_data.vectors else set())
-    vocabulary = build_vocabulary(seen, of_words, pretrained)
+    vocabulary = build_vocabulary(seen, of_words, untrained_words(sweep_data, corpora, of_words))
     tokens = read_tokens(corpora, vocabulary, group.settings)
     job = Job(
         settings=group.settings,
@@ -83,6 +83,14 @@ def make_job(
             " trained; make it fewer, or train.updates more"
         )
     return job, vocabulary
+
+
+def untrained_words(sweep_data: SweepData, corpora: Sequence[Corpus], words: WordConfig) -> set[str]:
+    """Words of corpora that a model knows from a file of vectors alone; none where n-grams say what they are."""
+    # A file's vectors stay where they are while those of trained words move; what n-grams say has moved with them.
+    if not sweep_data.vectors or words.unseen == "ngrams":
+        return set()
+    return sweep_data.vectors.keys() & words_of(corpora, words)
 
 
 def training_sentences(sweep_data: SweepData, group: LaneGroup, name: str) -> dict[str, np.ndarray]:

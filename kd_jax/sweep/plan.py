@@ -197,7 +197,10 @@ class Plan:
 
         Corpora of a column differ in their own text and, where weights are chosen, in these; not in anything else.
         """
-        table = digest([to_dict(self.settings.model), to_dict(self.settings.train), self.vectors])
+        model = to_dict(self.settings.model)
+        if model["words"]["unseen"] == "unknown":  # tables of before there was a choice go on
+            del model["words"]["unseen"]
+        table = digest([model, to_dict(self.settings.train), self.vectors])
         column: list[Any] = [[name, self.corpora[name]] for name in group.corpora] if group.kind == "MTM" else []
         if group.kind == "SM":
             column = [
@@ -265,8 +268,9 @@ class Plan:
         words = made_from["model"]["words"]
         words["vectors"] = self.vectors  # the hash of the file in place of its path
         del words["least_coverage"]
-        if not words["train_after"]:  # a model from before there was a choice is the same model
-            del words["train_after"]
+        for name, default in (("train_after", 0), ("unseen", "unknown")):
+            if words[name] == default:  # a model from before there was a choice is the same model
+                del words[name]
         if group.settings.model.compute == "float32":  # so, too: the setting came later than the first models
             del made_from["model"]["compute"]
         # A lane whose weights ignore the teacher is the same model under any teacher: experiments share it.

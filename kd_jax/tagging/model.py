@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from kd_jax.data.ngrams import NgramVectors
 from kd_jax.data.vocab import UNKNOWN, UNKNOWN_CHAR, Forms, Vocabulary, normalise
 from kd_jax.models.constraint import constrain
 from kd_jax.models.crf import Transitions
@@ -35,6 +36,7 @@ class TextModel:
         params: its arrays.
         function: of params, rows and penalty; label ids and their probabilities, [R, T].
         source: name of the folder that it was read from.
+        ngrams: what predicts the vectors of words that it does not know; None where they are the unknown word.
     """
 
     name: str
@@ -47,6 +49,7 @@ class TextModel:
     params: Any
     function: Callable[[Any, Rows, Penalty], tuple[Int[Array, "R T"], Float[Array, "R T"]]]
     source: str = ""
+    ngrams: NgramVectors | None = None
 
     def __repr__(self) -> str:
         """What it tags with what."""
@@ -76,7 +79,15 @@ class TextModel:
             forms: of tokens.
             raw: whether they come from running text: what the vocabulary lacks is then read in ASCII, as corpora are.
         """
-        return self.vocabulary.describe([self._known(form) for form in forms] if raw else forms, self.words, self.chars)
+        read = [self._known(form) for form in forms] if raw else list(forms)
+        described = self.vocabulary.describe(read, self.words, self.chars)
+        if self.ngrams is None:
+            return described
+        vectors = np.repeat(np.asarray(self.params["words"][:1]), len(read), axis=0)
+        (lacking,) = np.nonzero(described.word == UNKNOWN)
+        predicted, has = self.ngrams.predict([normalise(read[i], self.words) for i in lacking])
+        vectors[lacking[has]] = predicted[has]
+        return described._replace(vectors=vectors)
 
     def _known(self, form: str) -> str:
         if form.isascii():

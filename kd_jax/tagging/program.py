@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int32
 
-from kd_jax.data.vocab import Forms
+from kd_jax.data.vocab import UNKNOWN, Forms
 from kd_jax.models.crf import Transitions, marginals
 from kd_jax.models.decode import decode
 from kd_jax.models.tagger import Batch, Tagger
@@ -22,7 +22,10 @@ def emit(tagger: Tagger, params: Any, rows: Rows) -> Float[Array, "R T K"]:
     places = jnp.arange(rows.word.shape[0])
     batch = Batch(rows.mask, rows.starts, rows.form_index, places, Forms(rows.word, rows.chars, rows.word < 0))
     network = {"params": {"encoder": params["encoder"], "branch": params["branch"]}}
-    outputs: Any = tagger.apply(network, batch, params["words"][rows.word])
+    words = params["words"][rows.word]
+    if rows.vectors is not None:
+        words = jnp.where((rows.word == UNKNOWN)[:, None], rows.vectors, words)
+    outputs: Any = tagger.apply(network, batch, words)
     return cast(Array, outputs.logits)
 
 

@@ -31,6 +31,8 @@ class Rows(NamedTuple):
         form_index: which distinct form a token is, [R, T].
         starts: whether a sentence starts here; True on padding, [R, T].
         mask: whether a token is real, [R, T].
+        vectors: of distinct forms that the word table lacks, read where `word` is the unknown word, [U, D]; None where
+            the table's unknown word is read for all of them.
     """
 
     word: Int32[Array, "U"]
@@ -38,6 +40,7 @@ class Rows(NamedTuple):
     form_index: Int32[Array, "R T"]
     starts: Bool[Array, "R T"]
     mask: Bool[Array, "R T"]
+    vectors: Float32[Array, "U D"] | None = None
 
 
 class Prediction(NamedTuple):
@@ -135,4 +138,8 @@ def _read(
     word[: len(distinct)], chars[: len(distinct)] = forms.word[distinct], forms.chars[distinct]
     form_index = np.zeros(positions.shape, np.int32)
     form_index[mask] = index
-    return Rows(word, chars, form_index, starts, mask)
+    if forms.vectors is None:
+        return Rows(word, chars, form_index, starts, mask)
+    vectors = np.zeros((size, forms.vectors.shape[1]), np.float32)
+    vectors[: len(distinct)] = forms.vectors[distinct]
+    return Rows(word, chars, form_index, starts, mask, vectors)
