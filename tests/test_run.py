@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -337,9 +338,22 @@ def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corp
     assert "nothing to train" in ask(corpora, tmp_path / "w", experiment="paper", seeds="1")
 
 
-def test_a_folder_with_another_programs_settings_is_refused(corpora, tmp_path):
-    (tmp_path / "settings.json").write_text('{"editor.tabSize": 4}')
-    with pytest.raises(InputError, match=r"settings\.json: was not written by kd_jax; name another --workdir"):
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("settings.json", '{"editor.tabSize": 4}', "was not written by kd_jax; name another --workdir"),
+        ("lanes.json", "[]", "was not written by kd_jax; name another --workdir"),
+        ("metrics.jsonl", '{"loss": 1}\n', "was not written by kd_jax; name another --workdir"),
+        ("metrics.jsonl", "mine", "was not written by kd_jax; name another --workdir"),
+        ("results.csv", "corpus,f1\nmine,99\n", ":1: no column experiment"),
+        ("types.csv", "corpus;f1\n", ":1: its columns are parted by semicolons"),
+    ],
+)
+def test_a_folder_with_another_programs_files_is_refused_before_anything_is_trained(
+    corpora, tmp_path, name, content, says
+):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=f"{name.replace('.', '[.]')}.*{re.escape(says)}"):
         ask(corpora, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
-    assert (tmp_path / "settings.json").read_text() == '{"editor.tabSize": 4}'
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == content

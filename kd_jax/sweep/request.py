@@ -1,6 +1,5 @@
 """From what a user asked for to an experiment that runs: everything is checked before anything is trained."""
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.externals import external_ids
 from kd_jax.sweep.fits import compile_largest, fit_table, fits
 from kd_jax.sweep.forecast import CostModel, plan_table
+from kd_jax.sweep.foreign import refuse_foreign
 from kd_jax.sweep.grid import parse_grid, with_grid
 from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData
@@ -240,17 +240,6 @@ def _read_vectors(words: WordConfig, corpora: Sequence[Corpus]) -> tuple[dict[st
     return {key: row for key, row, has in zip(keys, table, has_vector, strict=True) if has}, digest_file(path)
 
 
-def _refuse_foreign(workdir: Path) -> None:
-    """Refuse a work folder whose settings.json another program wrote, which a run would write over."""
-    path = workdir / "settings.json"
-    try:
-        described = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return  # absent, or damaged: a run writes it anew
-    if not (isinstance(described, dict) and {"settings", "corpora"} <= described.keys()):
-        raise InputError(f"{path}: was not written by kd_jax; name another --workdir, such as {workdir / 'kd_jax'}")
-
-
 def execute(request: Request, console: Console) -> None:
     """Run a request to its end and show its tables.
 
@@ -285,7 +274,7 @@ def execute(request: Request, console: Console) -> None:
             of_largest = compile_largest(rows, request.data_dir or sample_corpora(), request.scheme, target)
             console.print(fit_table(rows, target), of_largest)
         return
-    _refuse_foreign(workdir)
+    refuse_foreign(workdir)
     open_workdir(workdir)
     total = _lane_tokens(plans, cost_model, status)
     with locked(workdir), Interrupt() as stop, ProgressMeter(total, _metrics(workdir), console, curves) as meter:
@@ -303,6 +292,7 @@ def _execute_on_cluster(request: Request, console: Console, curves: Curves | Non
         raise InputError("--dry_run: tells what this machine would take; leave out --cluster")
     plans, sweep_data = prepare(request)
     workdir, status = request.place, Status()
+    refuse_foreign(workdir)
     open_workdir(workdir)
     with locked(workdir), Cluster(request.cluster, workdir, console.print) as cluster, Interrupt() as stop:
         cost_model = CostModel(sweep_data, lambda: cluster.device.memory)
