@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from kd_jax.data.pieces import PieceTable
 from kd_jax.distill.encoder import Encoder
-from kd_jax.distill.piece_fit import fit_pieces
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import replace_file
 
@@ -76,14 +74,12 @@ class Distilled:
     Attributes:
         words: N keys by which they are looked up.
         vectors: theirs, [N, D].
-        pieces: the table by which other words get vectors; None where the encoder's tokenizer has other rules.
         unknown: words left out, for they have no piece that the encoder knows.
         share: of the variance that is kept, 0 to 1.
     """
 
     words: tuple[str, ...]
     vectors: Float32[np.ndarray, "N D"]
-    pieces: PieceTable | None
     unknown: int
     share: float
 
@@ -91,13 +87,13 @@ class Distilled:
 def distill_words(
     encoder: Encoder, spellings: Mapping[str, str], dim: int, advance: Callable[[int], None] = lambda _: None
 ) -> Distilled:
-    """Vectors of words and of pieces.
+    """Vectors of words.
 
     Args:
         encoder: that reads them.
         spellings: the form that is read for each key.
         dim: D.
-        advance: called with the number of words and pieces done since the last call.
+        advance: called with the number of words done since the last call.
 
     Raises:
         InputError: for more dimensions than the encoder or the number of words allows.
@@ -111,18 +107,11 @@ def distill_words(
         raise InputError(f"{encoder.path}: knows only {known.sum():,} of {len(known):,} words; --dim={dim} needs more")
     projection = principal_components(hidden[known], dim)
     words = tuple(word for word, is_known in zip(spellings, known, strict=True) if is_known)
-    vectors = projection(hidden[known])
-    pieces = None
-    if word_pieces := encoder.word_pieces():
-        spelt, ids, rules = word_pieces
-        alone = PieceTable(spelt, projection(encoder.pieces(ids, advance)), rules)
-        forms = [form for form, is_known in zip(spellings.values(), known, strict=True) if is_known]
-        pieces = fit_pieces(alone, forms, vectors)
-    return Distilled(words, vectors, pieces, int((~known).sum()), projection.share)
+    return Distilled(words, projection(hidden[known]), int((~known).sum()), projection.share)
 
 
 def write_words(path: Path, distilled: Distilled, about: Mapping[str, Any]) -> None:
-    """Write a .npz that `words.vectors` takes: arrays `words` and `vectors`, the table of pieces, and `about` as JSON.
+    """Write a .npz that `words.vectors` takes: arrays `words` and `vectors`, and `about` as JSON.
 
     The same content gives the same bytes.
 
@@ -131,7 +120,6 @@ def write_words(path: Path, distilled: Distilled, about: Mapping[str, Any]) -> N
     """
     arrays: dict[str, Any] = {"words": np.array([word.encode("utf-8", "surrogatepass") for word in distilled.words])}
     arrays |= {"vectors": distilled.vectors, "about": np.array([json.dumps(about, sort_keys=True).encode()])}
-    arrays |= distilled.pieces.arrays() if distilled.pieces else {}
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     replace_file(path, content.getvalue())

@@ -9,7 +9,6 @@ spells alike, and pins transformers below 5.4.
 import inspect
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from kd_jax.data.pieces import Rules
 from kd_jax.errors import InputError, brief
 
 LONGEST = 128  # pieces of a word that are read; only debris of formulas has more
@@ -71,33 +69,6 @@ class Encoder:
             for pieces, marks in zip(ids, encoded["special_tokens_mask"], strict=True)
         ]
         return self._means(ids, used, advance)
-
-    def pieces(self, ids: Sequence[int], advance: Callable[[int], None] = lambda _: None) -> Float32[np.ndarray, "P H"]:
-        """Pieces of the tokenizer, each encoded alone as a word is, [P, H]; errors as for `words`."""
-        start, end = edges(self.tokenizer)
-        whole = [[*start, i, *end] for i in ids]
-        used = [[False] * len(start) + [True] + [False] * len(end)] * len(whole)
-        return self._means(whole, used, advance)[0]
-
-    def word_pieces(self) -> tuple[tuple[str, ...], list[int], Rules] | None:
-        """The tokenizer's pieces without special and unused ones, their ids, and its rules; None where not BERT's."""
-        backend = json.loads(self.tokenizer.backend_tokenizer.to_str())
-        cut, clean, parts = (backend[part] or {} for part in ("model", "normalizer", "pre_tokenizer"))
-        kinds = (cut.get("type"), clean.get("type"), parts.get("type"))
-        if kinds != ("WordPiece", "BertNormalizer", "BertPreTokenizer"):
-            return None
-        accents = clean["strip_accents"]
-        rules = Rules(
-            clean=clean["clean_text"],
-            split_cjk=clean["handle_chinese_chars"],
-            strip_accents=clean["lowercase"] if accents is None else accents,
-            lowercase=clean["lowercase"],
-            prefix=cut["continuing_subword_prefix"],
-            longest=cut["max_input_chars_per_word"],
-        )
-        special = set(self.tokenizer.all_special_ids)
-        kept = {i: p for p, i in cut["vocab"].items() if i not in special and not re.fullmatch(r"\[unused\d+\]", p)}
-        return tuple(kept[i] for i in sorted(kept)), sorted(kept), rules
 
     def _means(
         self, ids: Sequence[Sequence[int]], used: Sequence[Sequence[bool]], advance: Callable[[int], None]

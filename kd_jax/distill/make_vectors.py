@@ -62,8 +62,7 @@ def make_vectors(request: VectorsRequest, console: Console) -> str:
     forms, sources = _words(request)
     keys = spellings(forms, request.spelling)
     encoder = open_encoder(folder)
-    pieces = encoder.word_pieces()
-    with counting(console, len(keys) + (len(pieces[0]) if pieces else 0), "encoding", "words and pieces") as advance:
+    with counting(console, len(keys), "encoding", "words") as advance:
         distilled = distill_words(encoder, keys, request.dim, advance)
     spelling = {"lowercase": request.spelling.lowercase, "zero_digits": request.spelling.zero_digits}
     about = {"encoder": folder.resolve().name, "words of": sources, "upper_bound": request.upper_bound}
@@ -74,10 +73,6 @@ def make_vectors(request: VectorsRequest, console: Console) -> str:
     ]
     if distilled.unknown:
         lines.append(f"{distilled.unknown:,} words of which the encoder knows no piece have no vector")
-    if distilled.pieces:
-        lines.append(f"{len(distilled.pieces.pieces):,} pieces, from which other words get vectors")
-    else:
-        lines.append("no pieces: the encoder's tokenizer is none of BERT's")
     lines.append(f"train with: --set=words.vectors={out} --set=words.dim={request.dim}")
     return "\n".join(lines)
 

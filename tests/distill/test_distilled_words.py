@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from helpers.tiny_encoder import WIDTH, tiny_encoder
 
-from kd_jax.data.pieces import PieceTable, Rules, read_pieces
 from kd_jax.data.vectors import load_vectors
 from kd_jax.distill.distilled_words import (
     DEVIATION,
@@ -66,8 +65,7 @@ def test_components_that_do_not_exist(hidden, dim):
 
 def test_a_file_is_taken_and_always_the_same(tmp_path):
     vectors = RNG.normal(size=(3, 2)).astype(np.float32)
-    pieces = PieceTable(("a", "##b"), np.ones((2, 2), np.float32), Rules())
-    found = Distilled(("β", "il-0", "x"), vectors, pieces, 0, 1.0)
+    found = Distilled(("β", "il-0", "x"), vectors, 0, 1.0)
     write_words(tmp_path / "v.npz", found, {"encoder": "tiny"})
     write_words(tmp_path / "w.npz", found, {"encoder": "tiny"})
     matrix, there, report = load_vectors(tmp_path / "v.npz", ["x", "absent", "β", "il-0"], 2)
@@ -76,11 +74,6 @@ def test_a_file_is_taken_and_always_the_same(tmp_path):
     assert report.exact == 3
     assert (tmp_path / "v.npz").read_bytes() == (tmp_path / "w.npz").read_bytes()
     assert json.loads(np.load(tmp_path / "v.npz")["about"][0]) == {"encoder": "tiny"}
-    read = read_pieces(tmp_path / "v.npz")
-    assert read is not None
-    assert read.pieces == pieces.pieces
-    write_words(tmp_path / "without.npz", Distilled(("x",), vectors[:1], None, 0, 1.0), {})
-    assert read_pieces(tmp_path / "without.npz") is None
 
 
 def test_the_name_says_that_test_words_are_known(tmp_path):
@@ -115,17 +108,7 @@ def test_a_word_is_the_mean_of_its_own_pieces(tmp_path):
     np.testing.assert_allclose(encoder.words(["unknown-γ"])[0][0], hidden[1:4].mean(0), atol=1e-5)
 
 
-def test_a_piece_is_read_as_a_word_is(tmp_path):
-    encoder = open_encoder(tiny_encoder(tmp_path / "bert"))
-    spelt, ids, rules = encoder.word_pieces()
-    assert "[CLS]" not in spelt
-    assert "[unused1]" not in spelt
-    assert rules == Rules()
-    i = spelt.index("gene")
-    np.testing.assert_allclose(encoder.pieces(ids)[i], encoder.words(["gene"])[0][0], atol=1e-5)
-
-
-def test_words_and_pieces_are_distilled(tmp_path):
+def test_words_are_distilled(tmp_path):
     encoder = open_encoder(tiny_encoder(tmp_path / "bert"))
     done = []
     found = distill_words(encoder, FORMS, 4, done.append)
@@ -133,14 +116,9 @@ def test_words_and_pieces_are_distilled(tmp_path):
     assert found.unknown == 1
     assert found.vectors.shape == (7, 4)
     assert found.vectors.std() == pytest.approx(DEVIATION, rel=1e-4)
-    assert found.pieces is not None
-    assert sum(done) == len(FORMS) + len(found.pieces.pieces)
+    assert sum(done) == len(FORMS)
     again = distill_words(encoder, FORMS, 4)
     np.testing.assert_array_equal(found.vectors, again.vectors)
-    np.testing.assert_array_equal(found.pieces.vectors, again.pieces.vectors)
-    forms = [form for key, form in FORMS.items() if key != "k6"]
-    error = np.square(found.pieces.words(forms)[0] - found.vectors).sum()
-    assert error < 0.5 * np.square(found.vectors).sum()
 
 
 @pytest.mark.parametrize(
