@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from kd_jax.corpora.conll import read_split
 from kd_jax.data.vocab import UNKNOWN, normalise
@@ -174,13 +174,18 @@ def _row(of_seeds: Sequence[Any]) -> tuple[str, str, str]:
 
 
 def _tables(judged: Sequence[Judged]) -> Iterator[Table]:
-    scores = Table("model", "type", title="Entities in percent; partial: overlapping one of its type")
-    parts = Table("model", "entities with", title="By what was seen in training")
-    for table in (scores, parts):
+    titles = (
+        "Entities in percent; partial: overlapping one of its type",
+        "What became of the gold entities; spurious: predicted, and touching none",
+        "By what was seen in training",
+    )
+    # On a narrow terminal a name is broken and not cut, or two of one beginning would look alike.
+    scores, errors, parts = (Table(Column("model", overflow="fold"), title=title) for title in titles)
+    for table, what in ((scores, "type"), (parts, "entities with")):
+        table.add_column(what)
         for column in ("precision", "recall", "F1"):
             table.add_column(column, justify="right", no_wrap=True)
     scores.add_column("partial F1", justify="right", no_wrap=True)
-    errors = Table("model", title="What became of the gold entities; spurious: predicted, and touching none")
     for kind in KINDS:
         errors.add_column(kind, justify="right")
     for table in (scores, parts):

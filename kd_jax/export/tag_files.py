@@ -99,8 +99,10 @@ def _write(request: TagRequest, tagger: TextTagger, stream: Iterable[Tagged], *,
 def _output(out: Path | None) -> Iterator[IO[str]]:
     """Standard output, where no file or - is named, or the file, which is there whole or not at all."""
     if out is None or str(out) == STDIN:
-        # JSON can hold half of a surrogate pair, for which UTF-8 has no bytes: it is written as JSON writes it.
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")  # type: ignore[union-attr]
+        # JSON can hold half of a surrogate pair, for which UTF-8 has no bytes: it is written as JSON writes it. So is
+        # what a terminal of another encoding lacks.
+        encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace", newline="")  # type: ignore[union-attr]
         yield sys.stdout
         return
     with replacing(out) as file:

@@ -101,11 +101,13 @@ def drawn(picture: Picture, looks: Looks, section: str) -> Drawn:
         section: name of the section, so that pictures of a page have names of their own.
     """
     figures = [draw() for draw in picture.parts] or [picture.whole()]
+    widest = max(figure.get_figwidth() for figure in figures)
     for part in figures if picture.parts else ():
         part.supxlabel("")  # the caption says it once for all of them
+        part.set_figwidth(widest)  # a page shows panels at one width, and so at one scale
     svgs = [inline(figure, f"{section}-{picture.name}-{k}") for k, figure in enumerate(figures)]
     # CSS has 96 pixels an inch.
-    panel = round(96 * max(figure.get_size_inches()[0] for figure in figures)) if picture.parts else 0
+    panel = round(96 * widest) if picture.parts else 0
     legend = [
         (label, COLOURS.index(colour), _SIGNS[marker]) for label in picture.labels for colour, marker in [looks[label]]
     ]

@@ -140,7 +140,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 yield file
             return
         if before is not None and not (before.st_mode & 0o222 and os.access(target, os.W_OK)):
-            raise InputError(f"{path}: is protected against writing; name another place, or allow it (chmod u+w)")
+            # A file that its mode lets be written is another user's, on a read-only mount, or has an attribute.
+            how = "see who may (ls -l, mount, lsattr)" if before.st_mode & 0o222 else "allow it (chmod u+w)"
+            raise InputError(f"{path}: is protected against writing; name another place, or {how}")
         partial = _partial(target)
         try:
             with partial.open("wb") as file:

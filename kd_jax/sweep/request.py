@@ -112,7 +112,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         raise InputError(f"--seeds={text}: counts {numbers[0]:,} seeds; for one of that number write --seeds={text},")
     seeds = tuple(range(1, numbers[0] + 1)) if len(numbers) == 1 and "," not in text else numbers
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds) or max(seeds) >= 2**31:
-        raise InputError(f"--seeds={text}: give a count of at least 1 (--seeds=5) or different seeds (--seeds=3,5,8)")
+        raise InputError(
+            f"--seeds={text}: give a count of at least 1 (--seeds=5), or different seeds below 2^31 (--seeds=3,5,8)"
+        )
     return seeds
 
 

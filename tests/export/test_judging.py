@@ -14,6 +14,7 @@ from kd_jax.corpora.conll import write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import score
 from kd_jax.evaluation.significance import compare_runs
+from kd_jax.export import judging
 from kd_jax.export.judging import JudgeRequest, judge
 from kd_jax.export.measures import tagging
 
@@ -36,8 +37,8 @@ def place(tmp_path_factory):
     return place, corpus
 
 
-def asked(place, **given):
-    console, said = Console(file=io.StringIO(), width=100), []
+def asked(place, width=100, **given):
+    console, said = Console(file=io.StringIO(), width=width), []
     judge(JudgeRequest(**({"model": [place / "w"], "test": place / "test.tsv"} | given)), console, said.append)
     return console.file.getvalue(), said
 
@@ -69,6 +70,14 @@ def test_what_is_shown_and_written_is_the_scorers(place):
     assert {int(line.split()[1][:-1]) for line in errors.splitlines() if line.startswith("sentence")} <= set(wrong)
     assert " ".join(sentences[wrong[0] - 1].tokens) in errors
     assert errors.count("  gold: ") * 6 == sum(line.startswith("  ") and "(" in line for line in errors.splitlines())
+
+
+def test_names_that_a_narrow_terminal_has_no_room_for_are_broken_and_not_cut(place, monkeypatch):
+    own, name = judging._columns, "a-name-that-takes-more-than-its-column"
+    monkeypatch.setattr(judging, "_columns", lambda models: {f"{name}-{k}": v for k, v in own(models).items()})
+    text, _ = asked(place[0], width=70, corpus="Tiny")
+    shown = "".join(line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│"))
+    assert (shown.count(f"{name}-A"), shown.count(f"{name}-B")) == (3, 3)
 
 
 def test_columns_are_compared_by_the_test_of_the_runs(place, monkeypatch):

@@ -6,11 +6,13 @@ from html.parser import HTMLParser
 
 import pytest
 from helpers.made_results import made_rows
+from matplotlib.figure import Figure
 
 from kd_jax.evaluation.significance import Interval
 from kd_jax.report import page, sentences
 from kd_jax.report import published as paper
 from kd_jax.report.comparison import Within, compare
+from kd_jax.report.pictures import Picture
 from kd_jax.report.score_matrix import published, score_matrices
 from kd_jax.report.tables import score_table
 
@@ -50,6 +52,15 @@ def section(matrix, within=(), notes=(), table=None, drawn=()):
         within=page.within_corpora(within, notes, 0.05), more=(), weights=page.chosen_weights(matrix),
         cost=page.cost(matrix),
     )  # fmt: skip
+
+
+def test_panels_of_a_picture_are_of_one_width_and_so_of_one_scale():
+    picture = Picture("p", "", "", Figure, (lambda: Figure((3, 2)), lambda: Figure((5, 1))))
+    drawn = page.drawn(picture, {}, "section")
+    assert [re.search(r'width="(\d+)" height="(\d+)"', svg).groups() for svg in drawn.svgs] == [
+        ("480", "192"), ("480", "96"),
+    ]  # fmt: skip
+    assert drawn.panel == 480
 
 
 def test_the_page_is_well_formed_and_needs_nothing_else():

@@ -273,6 +273,14 @@ def test_what_is_protected_is_refused(tmp_path):
     assert (path.read_text(), os.listdir(tmp_path)) == ("before", ["file"])
 
 
+def test_what_others_or_attributes_protect_is_not_told_to_be_changed_by_mode(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("before")
+    monkeypatch.setattr(files.os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=r"file: is protected against writing; .*see who may \(ls -l"):
+        replace_file(tmp_path / "file", b"after")
+    assert (tmp_path / "file").read_text() == "before"
+
+
 def test_a_name_as_long_as_the_system_allows(tmp_path):
     replace_file(tmp_path / ("x" * 255), b"after")
     with whole_folder(tmp_path / ("y" * 255)) as made:

@@ -1,5 +1,6 @@
 """What tagging is given: models, files, folders, streams, and what it refuses."""
 
+import io
 import json
 import os
 import subprocess
@@ -187,6 +188,20 @@ def test_what_is_written_over_by_tagging_keeps_its_mode(ask, tmp_path):
     assert (tmp_path / "link").is_symlink()
     assert json.loads((tmp_path / "out").read_text())["text"] == "aken"
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("terminal", "written"), [(True, b"\\u03b2 \xef"), (False, "β ï".encode())])
+def test_a_terminal_keeps_its_encoding_and_everything_else_is_utf_8(monkeypatch, terminal, written):
+    class Stream(io.TextIOWrapper):
+        def isatty(self):
+            return terminal
+
+    stream = Stream(io.BytesIO(), "latin-1")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with tag_files._output(None) as out:
+        out.write("β ï")
+        out.flush()
+    assert stream.buffer.getvalue() == written
 
 
 def test_faults_are_named(ask, tmp_path):
