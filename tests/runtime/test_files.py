@@ -164,6 +164,23 @@ def test_a_folder_is_replaced_but_for_what_is_not_ours(tmp_path):
     assert os.listdir(tmp_path) == ["section"]
 
 
+def test_what_is_made_goes_before_what_was_there_under_its_name(tmp_path):
+    """As of a model that is trained again over a damaged one: no name in it is given away."""
+    for name in ("model.json", "params/old", "mine"):
+        (tmp_path / "m" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "m" / name).write_text("before")
+    (tmp_path / "m").chmod(0o750)
+    with whole_folder(tmp_path / "m") as made:
+        (made / "params").mkdir()
+        for name in ("model.json", "params/new"):
+            (made / name).write_text("after")
+    assert {str(p.relative_to(tmp_path / "m")): p.read_text() for p in (tmp_path / "m").rglob("*") if p.is_file()} == {
+        "model.json": "after", "params/new": "after", "mine": "before",
+    }  # fmt: skip
+    assert (tmp_path / "m").stat().st_mode & 0o777 == 0o750
+    assert os.listdir(tmp_path) == ["m"]
+
+
 def test_a_folder_that_can_not_be_filled_leaves_what_was_there(tmp_path):
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "mine").touch()
@@ -176,10 +193,10 @@ def test_only_ours_is_removed_of_a_folder(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "section.json").touch()
-    (tmp_path / "b" / "mine").touch()
+    (tmp_path / "b" / "mine.npy").mkdir()
     for folder in ("a", "b"):
-        remove_ours(tmp_path / folder, ["section.json"])
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["b", "b/mine"]
+        remove_ours(tmp_path / folder, ["section.json", "*.npy"])
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["b", "b/mine.npy"]
 
 
 @pytest.mark.parametrize("there", [True, False])
