@@ -2,7 +2,6 @@
 
 Source: section 5.2, equation (2).
 Run:    python -m kd_jax.main --experiment=ensemble --seeds=5
-Expect: on ExPTM, teachers of 3 corpora, 3 seeds (docs/students.md): STM 57.9, a=0 55.8, a=0.5 59.5, a=1 59.4.
 """
 
 from kd_jax.experiment import Experiment, Student, Teacher
