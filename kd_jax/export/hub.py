@@ -24,13 +24,14 @@ def requirements() -> str:
     return "\n".join(lines) + "\n"
 
 
-def hub_card(name: str, labels: Sequence[str], about: Mapping[str, Any]) -> str:
+def hub_card(name: str, labels: Sequence[str], about: Mapping[str, Any], *, onnx: bool = False) -> str:
     """The file README.md, with the metadata that a hub reads.
 
     Args:
         name: the corpus's.
         labels: of the model.
         about: how it was trained, as its manifest says; what is missing there is left out.
+        onnx: whether it stands beside an ONNX network.
     """
     kinds = [label[2:] for label in labels if label.startswith("B-")]
     scores = about.get("scores", {}).get(name)
@@ -51,7 +52,7 @@ def hub_card(name: str, labels: Sequence[str], about: Mapping[str, Any]) -> str:
         lines.append("")
     made = [f"{key} {about[key]}" for key in ("head", "protocol", "seed", "epochs") if key in about]
     taught = f" Taught by {', '.join(about['teachers'])}." if about.get("teachers") else ""
-    lines += [f"How it was made: {', '.join(made) or 'unknown'}.{taught}", "", _USE]
+    lines += [f"How it was made: {', '.join(made) or 'unknown'}.{taught}", "", _USE_ONNX if onnx else _USE]
     return "\n".join(lines)
 
 
@@ -65,6 +66,14 @@ _USE = """## Use
 
 In spaCy (`pip install spacy`): `nlp.add_pipe("kd_jax", config={"model": "."})` sets `doc.ents`. From the command line:
 `kd-jax tag --model=. FILE`.
+"""
+_USE_ONNX = """## Use
+
+`model.onnx` runs in any ONNX runtime. It reads a row of sentences, T tokens of up to 512 different forms: `word`
+[512] (rows of `words` in vocabulary.json, counted from 1, 0 for others, looked up as `words` in model.json says),
+`chars` [512, C] (places in `chars` of vocabulary.json, counted from 2, 1 for others, 0 after the end), `form_index`
+[1, T], `starts` and `mask` [1, T]. It gives `scores` [1, T, K] of the K `labels` in model.json; the best sequence is
+Viterbi's with the `transitions` that stand there, or each token's best label where there are none.
 """
 
 

@@ -3,6 +3,7 @@
 model.onnx        word [U], chars [U, C], form_index [1, T] int32, starts, mask [1, T] bool to scores [1, T, K] float32
 model.json        labels, how words are read, and the transitions that decoding adds to the scores, null where none
 vocabulary.json   its words and characters
+README.md         a card for people and for model hubs
 
 The arrays are those of `Rows`, for any number of tokens T; U, the distinct forms of a row, is always FORMS, with zeros
 behind those that there are.
@@ -20,6 +21,7 @@ from jax import export
 from jax.extend.core import jaxpr_as_fun
 
 from kd_jax.errors import InputError
+from kd_jax.export.hub import CARD, hub_card
 from kd_jax.export.shipped import MANIFEST, VOCABULARY
 from kd_jax.models.crf import Transitions
 from kd_jax.models.decode import decode
@@ -88,6 +90,7 @@ def write(model: TextModel, tagger: Tagger, folder: Path) -> None:
     with whole_folder(folder) as partial:
         _convert(model, tagger, partial / NETWORK)
         (partial / VOCABULARY).write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+        (partial / CARD).write_text(hub_card(model.name, model.labels, model.about, onnx=True), encoding="utf-8")
         (partial / MANIFEST).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 

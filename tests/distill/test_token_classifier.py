@@ -86,6 +86,22 @@ def test_whole_test_splits_are_as_the_pipeline_has_them(folder, classifier):
         assert agrees_with_the_pipeline(folder, classifier, short(classifier, corpus)) > 500
 
 
+def test_positions_that_are_counted_from_the_padding_on_are_fewer(tmp_path):
+    """RoBERTa's first position is the one after its padding's: 20 positions read 18 pieces, and no more."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    tiny_encoder(tmp_path / "m", ["O", "B-Gene", "I-Gene"])
+    sizes = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "hidden_size": 16}
+    config = transformers.RobertaConfig(vocab_size=99, max_position_embeddings=20, num_labels=3, **sizes)
+    transformers.RobertaForTokenClassification(config).save_pretrained(tmp_path / "m")
+    classifier = open_classifier(tmp_path / "m")
+    assert classifier.longest == 18
+    ((rows, logits),) = classifier.logits([sentence("a b c " * 10)])
+    assert sorted(rows) == [*range(30)]
+    assert logits.shape == (30, 3)
+    with torch.inference_mode(), pytest.raises((IndexError, RuntimeError)):
+        classifier.model(input_ids=torch.full((1, 19), 5))
+
+
 @pytest.mark.slow
 def test_a_real_test_split_is_as_the_pipeline_has_it(tmp_path, real_corpora):
     (corpus,) = load(real_corpora, ["NCBI"])

@@ -53,6 +53,9 @@ def test_what_the_folder_says_is_enough_to_tag(tmp_path):
     ship(tmp_path / "m", tmp_path / "out", "float32", True, None, "Two", onnx=True)
     about = json.loads((tmp_path / "out" / "model.json").read_text())
     words = json.loads((tmp_path / "out" / "vocabulary.json").read_text())
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "model.onnx" in card
+    assert "kd_jax.load" not in card  # which does not read the folder
     tokens = corpora[1].splits["test"][0].tokens
     word_ids = {word: i for i, word in enumerate(words["words"], 1)}
     char_ids = {char: i for i, char in enumerate(words["chars"], 2)}
