@@ -188,7 +188,7 @@ def _read(folder: Path, tables: dict[Path, Tables]) -> list[FoundModel]:
         raise InputError(f"{folder}/model.json: can't be read ({brief(fault)})") from None
     try:
         if isinstance(raw, dict) and "kind" in raw:
-            return [_found(folder, raw["about"], raw["corpus"], ())] if raw["kind"] == SHIPPED else []
+            return [_found(folder, raw["about"], raw["corpus"], None)] if raw["kind"] == SHIPPED else []
         from kd_jax.training.manifest import read_description  # noqa: PLC0415 - a shipped model does without
 
         about = read_description(folder) or {}

@@ -83,6 +83,14 @@ def test_what_models_can_not_have_is_left_out_and_said(monkeypatch, capsys, name
     assert capsys.readouterr() == (f"{instead}\n", f"{name} is left out: {why}\n")
 
 
+def test_too_few_addresses_for_jax_are_said_before_it_is_started():
+    program = "from kd_jax import cli\ncli.leave(lambda: print('done'))"
+    call = ["sh", "-c", 'ulimit -v 2097152; exec "$@"', "sh", sys.executable, "-c", program]
+    done = subprocess.run(call, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "done\n", 1)
+    assert done.stderr.startswith("ulimit -v allows 2.0 GiB of addresses; JAX may wait for ever with less than 3")
+
+
 def test_a_window_for_pictures_that_is_not_here_is_no_fault():
     program = "from kd_jax import cli\ndef work():\n    import matplotlib\n    print('drawn')\ncli.leave(work)\n"
     call = [sys.executable, "-c", program]

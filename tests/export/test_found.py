@@ -12,7 +12,7 @@ from kd_jax import __main__ as top
 from kd_jax import card, cli, list_models
 from kd_jax.errors import InputError
 from kd_jax.evaluation.results import Row, append
-from kd_jax.export.found import choose, find_models, open_place
+from kd_jax.export.found import SHIPPED, choose, find_models, open_place
 
 
 def write(folder, label, corpora, f1, *, kind="SM", seed=1, split="test", status="ok"):
@@ -82,6 +82,17 @@ def test_the_best_of_a_corpus_is_a_model_of_it_alone_unless_its_label_is_given(w
     assert choose(there, work, "Drug", None, best=True).f1 == 60.0
     below = work / "students/Gene"
     assert choose(find_models(below), below, None, None, best=True).seed == 2
+
+
+def test_a_trained_model_goes_before_what_was_shipped_of_it(work):
+    trained = json.loads((work / "students/Gene/SM-beta=1-softmax-seed2-bbbb/model.json").read_text())
+    about = trained["about"] | {"scores": {"Gene": {"f1": 99.0}}}
+    (work / "shipped").mkdir()
+    (work / "shipped" / "model.json").write_text(json.dumps({"kind": SHIPPED, "corpus": "Gene", "about": about}))
+    found = find_models(work)
+    assert max(found, key=lambda model: model.f1 or 0).shipped
+    assert choose(found, work, "Gene", None, best=True).f1 == 82.0
+    assert choose(find_models(work / "shipped"), work, None, None, best=False).shipped
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import score
 from kd_jax.evaluation.significance import compare_runs
 from kd_jax.export import judging
+from kd_jax.export.delivery import ship
 from kd_jax.export.judging import JudgeRequest, judge
 from kd_jax.export.measures import tagging
 
@@ -129,3 +130,14 @@ def test_one_model_by_its_folder(place):
     assert " B " in text
     assert " A " not in text
     assert "points of F1" not in text
+
+
+def test_a_shipped_model_is_judged_as_the_one_that_it_was_made_of(place):
+    place, _ = place
+    ship(place / "w/students/Tiny/B-2", place / "genes", "float32", None, None)
+    text, said = asked(place, model=[place / "w/students/Tiny/B-2", place / "genes"], json=place / "f.json")
+    assert said == []
+    trained, shipped = json.loads((place / "f.json").read_text())
+    assert (trained["name"], shipped["name"]) == ("B", "B shipped")
+    assert shipped["models"][0]["strict"] == trained["models"][0]["strict"]
+    assert "B - B shipped: +0.00 points of F1" in text

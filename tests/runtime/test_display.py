@@ -8,7 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from kd_jax.runtime.display import Coloured, Display
+from kd_jax.runtime.display import NARROWEST, Coloured, Display, standard_console
 
 
 class Failing(io.StringIO):
@@ -79,6 +79,12 @@ def test_a_process_goes_on_without_its_reader_and_ends_quietly(tmp_path):
         assert process.returncode == 0
         assert told.count("\n") == (stdout != subprocess.PIPE)
         (tmp_path / "done").unlink()
+
+
+def test_a_terminal_too_narrow_for_tables_gets_those_of_a_narrow_one(monkeypatch):
+    for columns, width in (("1", NARROWEST), ("100", 100)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert standard_console().width == width
 
 
 def test_what_is_asked_for_ends_with_its_reader():

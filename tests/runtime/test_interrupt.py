@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -62,3 +63,25 @@ def test_under_nohup_a_closed_terminal_changes_nothing():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_who_presses_ctrl_c_again_does_not_want_to_wait():
+    with Interrupt() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.end.exit_status == 130
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_thread_that_hears_of_no_signals_runs_too():
+    before, ends = signal.getsignal(signal.SIGTERM), []
+
+    def run():
+        with Interrupt() as stop:
+            ends.append(stop.end)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert ends == [None]
+    assert signal.getsignal(signal.SIGTERM) is before
