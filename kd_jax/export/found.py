@@ -13,7 +13,7 @@ from kd_jax.runtime.files import kind_of
 
 SHIPPED = "kd_jax shipped model"
 """What a shipped model's model.json says that it is."""
-_NOT_INSIDE = {"params", "checkpoints", "knowledge", "counts", "report", "tensorboard"}  # no model is below these
+_NOT_INSIDE = {"checkpoints", "knowledge", "counts", "report", "tensorboard"}  # no model is below these
 _SHOWN = 3
 
 Column = tuple[str, str]
@@ -178,7 +178,9 @@ def _folders(root: Path) -> Iterator[Path]:
             yield Path(name)
             # No model is below a model.
             folders.clear()
-        folders[:] = sorted(inside for inside in folders if not inside.startswith(".") and inside not in _NOT_INSIDE)
+        # Of a work folder alone: elsewhere a folder of work folders may be called so.
+        without = _NOT_INSIDE if {"settings.json", "results.csv"} & set(files) else set()
+        folders[:] = sorted(inside for inside in folders if not inside.startswith(".") and inside not in without)
 
 
 def _read(folder: Path, tables: dict[Path, Tables]) -> list[FoundModel]:

@@ -59,6 +59,16 @@ def test_every_model_below_a_folder_is_found_with_its_column(work):
     assert [model.f1 for model in found[:2]] == [60.0, None]
 
 
+def test_a_work_folder_may_be_called_like_a_part_of_one(work):
+    (work.parent / "report").mkdir()
+    moved = work.rename(work.parent / "report" / "knowledge")
+    assert len(find_models(work.parent)) == 8
+    (moved / "settings.json").touch()
+    (moved / "knowledge").mkdir()
+    (moved / "students" / "Gene").rename(moved / "knowledge" / "Gene")
+    assert len(find_models(work.parent)) == 5
+
+
 def test_one_model_may_serve_several_tables(work):
     path = "students/Gene/SM-beta=1-softmax-seed1-aaaa"
     rows = [
