@@ -57,6 +57,7 @@ def _answer(command: Command, words: Sequence[str], program: str) -> int | None:
     absl.DEFINE_boolean("version", default=False, help="", flag_values=values)
     values.set_gnu_getopt()
     try:
+        _refuse_repeated(defined, words)
         rest = values([program, *with_flagfiles(words)])[1:]
     except (absl.Error, InputError) as fault:
         # Who asks for help gets it, whatever else is wrong with the words.
@@ -80,6 +81,14 @@ def _answer(command: Command, words: Sequence[str], program: str) -> int | None:
 
     logging.set_verbosity(logging.WARNING)
     return command.run(values, rest)
+
+
+def _refuse_repeated(defined: Flags, words: Sequence[str]) -> None:
+    """Refuse a list that is given in two parts, of which only the last would count; a file's may be overridden."""
+    given = [word.lstrip("-").partition("=")[0] for word in words if word.startswith("-") and "=" in word]
+    for name in defined.parted:
+        if given.count(name) > 1:
+            raise InputError(f"--{name} is given {given.count(name)} times; write --{name}=A,B, parted by commas")
 
 
 def version() -> str:

@@ -24,6 +24,7 @@ class Flags:
         self.absl: Any = flags
         self.values = flags.FlagValues()
         self.lines: list[tuple[str, str]] = []
+        self.parted: list[str] = []  # names of those whose values are parted by commas
 
     def text(self, name: str, default: str | None, about: str, shown: str = "TEXT") -> None:
         """A text; of a locale that knows only ASCII, where Python leaves what is beyond it as surrogates, as UTF-8."""
@@ -65,6 +66,7 @@ class Flags:
 
     def words(self, name: str, default: Sequence[str] | None, about: str, shown: str = "NAME") -> None:
         """Words parted by commas."""
+        self.parted.append(name)
         given = None if default is None else list(default)
         self.absl.DEFINE_list(name, given, about, flag_values=self.values)
         self.lines.append((f"--{name}={shown},...", _with_default(about, ",".join(default or ()))))
@@ -89,6 +91,8 @@ class Flags:
             self.absl.DEFINE_multi(parser, None, name, [], about, flag_values=self.values)
             self.lines.append((f"--{name}={shown}", about))
             return
+
+        self.parted.append(name)
 
         def convert(text: str) -> list[Path]:
             return [path(part.strip(), kind, f"--{name}=") for part in text.split(",")]

@@ -58,6 +58,16 @@ def test_a_wrong_flag_is_one_line_and_status_2(ran, capsys, word, says):
     assert says in told.err
 
 
+def test_a_list_in_two_parts_is_refused_and_not_cut_to_its_last(ran, capsys, tmp_path):
+    for name in ("datasets", "model"):
+        assert ran(f"--{name}=a", "--steps=1", f"--{name}=b") == (2, None)
+        told = capsys.readouterr().err
+        assert told == f"error: --{name} is given 2 times; write --{name}=A,B, parted by commas\n"
+    (tmp_path / "flags").write_text("--datasets=a\n")
+    _, (given, _) = ran(f"--flagfile={tmp_path / 'flags'}", "--datasets=b", "--set=a=1", "--set=b=2")
+    assert (given.datasets, given.set) == (["b"], ["a=1", "b=2"])
+
+
 def test_flags_from_a_file(ran, tmp_path):
     (tmp_path / "flags").write_text("# mine\n--steps=7\n--set=a=1\n")
     _, (given, _) = ran(f"--flagfile={tmp_path / 'flags'}", "--set=b=2")
