@@ -9,6 +9,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from helpers.runs import SIZES, ask
@@ -51,6 +52,8 @@ def tags(kept, model, **asked):
     [(SM, (), "SM"), (CRF, (), "STM-CRF"), (MTM, ("Second",), "MTM"), ("shipped", (), "shipped")],
 )
 def test_its_models_tag_as_they_did(kept, model, task, name):
+    if name == "shipped" and jax.__version_info__ < (0, 10):
+        pytest.skip("the kept folder's program is of jax 0.10, which earlier versions can't read")
     assert tags(kept, model, task=task) == (kept / "expected" / f"{name}.conll").read_text()
 
 

@@ -4,23 +4,30 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+
 from kd_jax import __version__
 
 CARD, REQUIREMENTS = "README.md", "requirements.txt"
 NEEDED = (
-    "jax>=0.7",  # runs the program
     "safetensors>=0.5",  # the weights
     "flatbuffers>=24.3",  # the program's file
     "jaxtyping>=0.3",  # signatures
     "absl-py>=2.0",  # flags of kd-jax tag
     "rich>=13.0",  # its colours
 )
-"""What tagging with a shipped model needs, beside kd_jax itself without what it trains with."""
+"""What tagging with a shipped model needs beside JAX, and kd_jax itself without what it trains with."""
 
 
 def requirements() -> str:
     """The file requirements.txt."""
-    lines = ("# What tagging needs; then, without what only training needs: pip install --no-deps kd_jax", *NEEDED)
+    # A program that a version of JAX has written is read by that one and by later ones.
+    runs = f"jax>={jax.__version__}"
+    lines = (
+        "# What tagging needs; then, without what only training needs: pip install --no-deps kd_jax",
+        runs,
+        *NEEDED,
+    )
     return "\n".join(lines) + "\n"
 
 

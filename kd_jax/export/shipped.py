@@ -61,6 +61,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
             raise InputError(
                 f"{folder}: a shipped model of format {about.get('format')!s:.40}; this kd_jax reads {FORMAT}"
             )
+        _check_jax(folder, about.get("jax"))  # older folders do not say
         for file in (PROGRAM, WEIGHTS, VOCABULARY):
             if digest_file(folder / file) != about["sha256"][file]:
                 raise InputError(f"{folder}/{file}: damaged, the checksum differs; ship the model again")
@@ -91,6 +92,15 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
         function=_called((folder / PROGRAM).read_bytes()),
         ngrams=None if dual is None else NgramVectors(vocabulary.words, np.asarray(dual)),
     )
+
+
+def _check_jax(folder: Path, made_with: str | None) -> None:
+    """Refuse a program of a later JAX, which would fail in the middle of being compiled."""
+    if made_with is not None and tuple(map(int, made_with.split(".")[:2])) > jax.__version_info__[:2]:
+        raise InputError(
+            f"{folder}: its program is of jax {made_with}, and this is {jax.__version__}, which can't read later ones;"
+            f" pip install 'jax>={made_with}', or ship the model again with this one"
+        )
 
 
 @lru_cache

@@ -58,6 +58,7 @@ def ship(model: TextModel, tagger: Tagger, folder: Path, dtype: str) -> None:
             "constrained": model.constrained,
             "weights": dtype,
             "platforms": PLATFORMS,
+            "jax": jax.__version__,
             "about": model.about,
             "sha256": {name: digest_file(partial / name) for name in (PROGRAM, WEIGHTS, VOCABULARY)},
         }

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 from helpers.made_model import made
 
@@ -52,7 +53,7 @@ def test_a_shipped_folder_has_both(folder, tmp_path):
     ship(folder, tmp_path / "out", "int8", None, None)
     assert metadata((tmp_path / "out" / CARD).read_text("utf-8"))[1].startswith("# STM on Tiny")
     lines = (tmp_path / "out" / REQUIREMENTS).read_text("utf-8").splitlines()
-    assert [line for line in lines if not line.startswith("#")] == list(NEEDED)
+    assert [line for line in lines if not line.startswith("#")] == [f"jax>={jax.__version__}", *NEEDED]
 
 
 @pytest.mark.slow

@@ -113,6 +113,16 @@ def test_faults_are_named(tmp_path, folder, shipped):
         kd_jax.load(damaged)
 
 
+def test_a_program_of_a_later_jax_is_named_before_it_is_read(tmp_path, shipped):
+    later = tmp_path / "later"
+    shutil.copytree(shipped, later)
+    about = json.loads((later / "model.json").read_text())
+    assert about["jax"] == jax.__version__
+    (later / "model.json").write_text(json.dumps(about | {"jax": "99.1.0"}))
+    with pytest.raises(InputError, match=r"is of jax 99\.1\.0, .* pip install 'jax>=99\.1\.0'"):
+        open_shipped(later, None)
+
+
 def test_a_manifest_can_not_point_elsewhere(tmp_path, shipped):
     """Its names of files are not followed: each file of the folder has to have its own checksum."""
     shutil.copytree(shipped, tmp_path / "m")

@@ -87,7 +87,7 @@ def test_lanes_become_groups_of_one_launch(platform):
     ours = jax.vmap(of(platform))
     agree(ours(*inputs), jax.vmap(of(None))(*inputs), 1e-5)
     traced = str(jax.make_jaxpr(ours)(*inputs))
-    assert traced.count("name=lstm_forward") == traced.count("name=lstm_backward") == 1
+    assert traced.count("pallas_call[") == 2  # forward and back
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

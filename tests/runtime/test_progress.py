@@ -48,7 +48,8 @@ def test_however_narrow_the_terminal_bar_and_eta_are_there(tmp_path, width):
 def shown(console):
     """What a bar shows now."""
     console.file.truncate(0)
-    console._live_stack[-1].refresh()
+    live = console._live_stack[-1] if hasattr(console, "_live_stack") else console._live  # rich before 14
+    live.refresh()
     return re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r|\n|\0", "", console.file.getvalue())
 
 
