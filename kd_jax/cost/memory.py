@@ -51,6 +51,7 @@ class Kept(NamedTuple):
 # tests/cost/test_memory.py holds predictions within a fifth of it.
 KEPT = Kept(shared=13.0, task=17.6, inputs=5.1, hidden=0.7, characters=10.9, touched=1.85, branches=3.4)
 IN_PLACE = 0.5  # copies of branches on a GPU, whose compiler puts one back without copying the others
+DECODING = 3  # arrays of [rows, labels, labels] that Viterbi's algorithm has at a time
 TILE = 128  # numbers in a row of a TPU's tile
 AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
 AT_ONCE_TILED = 0.8  # the same on a TPU, whose kernels keep gates and characters on the chip
@@ -122,10 +123,15 @@ def activation_bytes(settings: Settings, extent: ProblemSize, head: Head, branch
     return round(4 * numbers)
 
 
+def decoding_bytes(rows: int, labels: int) -> int:
+    """What decoding takes on the way, which counts where labels are thousands."""
+    return DECODING * rows * labels**2 * 4
+
+
 def program_bytes(
     settings: Settings, extent: ProblemSize, head: Head, lanes: int, in_turn: bool, *, tiles: bool = False
 ) -> int:
-    """What a device holds while it trains: arguments, results and everything on the way, donated memory once.
+    """What a device holds while it trains or scores: arguments, results and all on the way, donated memory once.
 
     Args:
         settings: sizes.
@@ -151,4 +157,5 @@ def program_bytes(
         on_the_way = (lanes + 1) * state + activations if in_turn else at_once * lanes * activations
     if tiles:
         on_the_way += lanes * 3 * 4 * extent.word_rows * round_up(settings.model.words.dim, TILE)
-    return lanes * (state + chunk) + shared + round(on_the_way)
+    decoding = decoding_bytes(settings.train.rows, extent.labels) * (1 if in_turn else lanes)
+    return lanes * state + shared + max(lanes * chunk + round(on_the_way), decoding)

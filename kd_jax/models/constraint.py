@@ -32,10 +32,9 @@ def allowed_transitions(labels: Sequence[str]) -> tuple[Bool[np.ndarray, "K"], B
         if label != "O" and label[:2] not in ("B-", "I-"):
             raise InputError(f"label {label!r} is not IOB2: give labels 'O', 'B-TYPE' and 'I-TYPE'")
     start_ok = np.array([not label.startswith("I-") for label in labels])
-    pair_ok = np.array(
-        [[ok or before[1:] == label[1:] for ok, label in zip(start_ok, labels, strict=True)] for before in labels]
-    )
-    return start_ok, pair_ok
+    numbers: dict[str, int] = {}
+    kind = np.array([numbers.setdefault(label[1:], len(numbers)) for label in labels])  # "-X"; O's is ""
+    return start_ok, start_ok | (kind[:, None] == kind)
 
 
 def constrain(transitions: Transitions, labels: Sequence[str]) -> Transitions:

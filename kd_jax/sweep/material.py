@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from kd_jax.corpora.overlap import without_overlap
+from kd_jax.cost.memory import decoding_bytes
 from kd_jax.errors import InputError
 from kd_jax.runtime.device import available_memory
 from kd_jax.structs import Corpus, Sentence
 from kd_jax.sweep.plan import Plan
-
-DECODING = 3  # arrays of [rows, labels, labels] that Viterbi's algorithm has at a time
 
 
 def check_material(plans: Sequence[Plan], corpora: Sequence[Corpus]) -> None:
@@ -47,7 +46,7 @@ def _has_entities(sentences: Sequence[Sentence]) -> bool:
 
 def _check_labels(corpus: Corpus, rows: int) -> None:
     labels, available = len(corpus.labels), available_memory()
-    takes = DECODING * rows * labels**2 * 4
+    takes = decoding_bytes(rows, labels)
     if available is not None and takes > available:
         raise InputError(
             f"{corpus.name}: {labels:,} labels in {rows:,} rows, which decoding takes about {takes / 1e9:,.0f} GB for,"

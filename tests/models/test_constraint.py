@@ -18,6 +18,16 @@ log_partition = jax.jit(crf.log_partition)
 viterbi = jax.jit(crf.viterbi)
 
 
+@given(st.lists(st.sampled_from(["A", "B", "O", "", "C-d", "I-A"]), unique=True), st.randoms(use_true_random=False))
+def test_a_label_may_follow_where_it_begins_something_or_is_of_the_type_before(kinds, random):
+    labels = ["O", *(prefix + kind for kind in kinds for prefix in ("B-", "I-"))]
+    random.shuffle(labels)
+    _, pair_ok = allowed_transitions(labels)
+    for before, row in zip(labels, pair_ok, strict=True):
+        for label, ok in zip(labels, row, strict=True):
+            assert ok == (not label.startswith("I-") or (before != "O" and before[2:] == label[2:]))
+
+
 def test_allowed_transitions_of_iob2():
     start_ok, pair_ok = allowed_transitions(LABELS)
     opened = {label for label, ok in zip(LABELS, start_ok, strict=True) if ok}
