@@ -104,7 +104,8 @@ def clean(workdir: Path, what: Collection[str], say: Callable[[str], object], *,
             entry.name: size_of(entry) if entry.is_dir() else entry.stat().st_size for entry in workdir.iterdir()
         }
         outputs = [one for one in stored(workdir) if _can_be_computed(workdir, one.folder)]
-        freed = {KNOWLEDGE: sum(one.bytes for one in outputs), "checkpoints": entries.get("checkpoints", 0)}
+        interrupted = [path.parent for path in workdir.glob("checkpoints/*/lanes.json")]
+        freed = {KNOWLEDGE: sum(one.bytes for one in outputs), "checkpoints": sum(map(size_of, interrupted))}
         say(f"{workdir}: {_bytes(sum(entries.values()))}")
         for name, size in sorted(entries.items(), key=lambda entry: -entry[1]):
             again = f"  {_bytes(freed[name])} of it can be computed again" if freed.get(name) else ""
@@ -116,9 +117,8 @@ def clean(workdir: Path, what: Collection[str], say: Callable[[str], object], *,
                 for above in (one.folder.parent, one.folder.parent.parent):
                     with suppress(OSError):  # not empty
                         above.rmdir()
-            if "checkpoints" in what:
-                for lanes in [path.parent for path in workdir.glob("checkpoints/*/lanes.json")]:
-                    shutil.rmtree(lanes, ignore_errors=True)
+            for lanes in interrupted if "checkpoints" in what else ():
+                shutil.rmtree(lanes, ignore_errors=True)
         total = sum(freed[part] for part in what)
         say(f"{'would remove' if dry_run else 'removed'} {_bytes(total)} ({', '.join(what)})")
     return total

@@ -80,9 +80,12 @@ def test_outputs_of_a_teacher_that_is_gone_stay(work):
 
 def test_interrupted_lanes_are_given_up_where_that_is_asked_for(work):
     work, _ = work
-    clean(work, ["checkpoints"], lambda _: None, dry_run=False)
+    (work / "checkpoints" / "mine").mkdir()
+    (work / "checkpoints" / "mine" / "notes.txt").write_text("no checkpoint of ours")
+    ours = sum(path.stat().st_size for path in (work / "checkpoints" / "1234").rglob("*") if path.is_file())
+    assert ours <= clean(work, ["checkpoints"], lambda _: None, dry_run=False) <= ours + 4096
     assert len(left(work)) == 3
-    assert not list(work.glob("checkpoints/*"))
+    assert [path.name for path in work.glob("checkpoints/*")] == ["mine"]
 
 
 def test_what_is_no_work_folder_is_refused(tmp_path):
