@@ -125,7 +125,7 @@ def narrowed(params: Mapping[str, Array], dtype: str) -> dict[str, Array]:
     Args:
         params: float32.
         dtype: "float32", "bfloat16", or "int8": matrices then in 255 steps between the extremes of each of their last
-            axis, with a scale; vectors stay float32.
+            axis, with a scale; vectors stay float32, and what predicts unseen words is in bfloat16.
 
     Returns:
         What `restored` takes.
@@ -135,6 +135,9 @@ def narrowed(params: Mapping[str, Array], dtype: str) -> dict[str, Array]:
         x = np.asarray(param, np.float32)
         if dtype != "int8" or x.ndim < 2 or "crf" in name:
             out[name] = jnp.asarray(x, jnp.bfloat16 if dtype == "bfloat16" and "crf" not in name else jnp.float32)
+            continue
+        if name == NGRAMS:  # its first row, the mean, is far smaller than the others and would be lost in their steps
+            out[name] = jnp.asarray(x, jnp.bfloat16)
             continue
         # tiny: a column of zeros would divide by 0. The extremes become -127 and 127; -128 is not used.
         scale = np.maximum(np.abs(x).max(-2, keepdims=True), np.finfo(np.float32).tiny) / 127

@@ -89,6 +89,15 @@ def test_scores_of_a_run_are_those_of_the_saved_and_of_the_shipped_model(ran, tm
                 assert tagging(shipped, sentences).tags == tagging(model, sentences).tags
 
 
+@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+def test_narrow_weights_predict_nearly_the_same_vectors(ran, tmp_path, weights):
+    _, workdir = ran
+    model, tagger = open_trained(folders(workdir, "students")[0], None, None)
+    ship(model, tagger, tmp_path / "m", weights)
+    dual, narrow = model.ngrams.dual, open_shipped(tmp_path / "m", None).ngrams.dual
+    np.testing.assert_allclose(narrow, dual, rtol=2**-7)
+
+
 def test_a_teacher_speaks_of_unseen_words_as_its_tagger_does(ran):
     (_, found), workdir = ran
     (folder, *_), sentences = folders(workdir, "teachers"), found["First"].splits["test"]
