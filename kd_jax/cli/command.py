@@ -85,7 +85,7 @@ def _answer(command: Command, words: Sequence[str], program: str) -> int | None:
 
 def _refuse_repeated(defined: Flags, words: Sequence[str]) -> None:
     """Refuse a list that is given in two parts, of which only the last would count; a file's may be overridden."""
-    given = [word.lstrip("-").partition("=")[0] for word in words if word.startswith("-") and "=" in word]
+    given = [word.lstrip("-").partition("=")[0] for word in words if word.startswith("-")]
     for name in defined.parted:
         if given.count(name) > 1:
             raise InputError(f"--{name} is given {given.count(name)} times; write --{name}=A,B, parted by commas")

@@ -63,6 +63,8 @@ def test_a_list_in_two_parts_is_refused_and_not_cut_to_its_last(ran, capsys, tmp
         assert ran(f"--{name}=a", "--steps=1", f"--{name}=b") == (2, None)
         told = capsys.readouterr().err
         assert told == f"error: --{name} is given 2 times; write --{name}=A,B, parted by commas\n"
+        assert ran(f"--{name}", "a", "--steps=1", f"--{name}", "b") == (2, None)
+        assert capsys.readouterr().err == told
     (tmp_path / "flags").write_text("--datasets=a\n")
     _, (given, _) = ran(f"--flagfile={tmp_path / 'flags'}", "--datasets=b", "--set=a=1", "--set=b=2")
     assert (given.datasets, given.set) == (["b"], ["a=1", "b=2"])
