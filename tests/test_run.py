@@ -2,7 +2,6 @@
 
 import html
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -336,24 +335,3 @@ def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corp
             labels = {row.label for row in rows if row.experiment == part}
             assert {student.label for student in experiment.students} < labels
     assert "nothing to train" in ask(corpora, tmp_path / "w", experiment="paper", seeds="1")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("settings.json", '{"editor.tabSize": 4}', "was not written by kd_jax; name another --workdir"),
-        ("lanes.json", "[]", "was not written by kd_jax; name another --workdir"),
-        ("metrics.jsonl", '{"loss": 1}\n', "was not written by kd_jax; name another --workdir"),
-        ("metrics.jsonl", "mine", "was not written by kd_jax; name another --workdir"),
-        ("results.csv", "corpus,f1\nmine,99\n", ":1: no column experiment"),
-        ("types.csv", "corpus;f1\n", ":1: its columns are parted by semicolons"),
-    ],
-)
-def test_a_folder_with_another_programs_files_is_refused_before_anything_is_trained(
-    corpora, tmp_path, name, content, says
-):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(InputError, match=f"{name.replace('.', '[.]')}.*{re.escape(says)}"):
-        ask(corpora, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert (tmp_path / name).read_text() == content
