@@ -24,7 +24,7 @@ class Forms(NamedTuple):
         word: row of the word table, [F].
         chars: characters, 0 after the end, [F, C].
         single: whether the word occurs once in training, [F].
-        vectors: of words that the table lacks, 0 for the others, [F, D]; None where they are the unknown word.
+        vectors: of words that the table lacks, anything for the others, [F, D]; None where they are the unknown word.
     """
 
     word: Int32[Array, "F"]

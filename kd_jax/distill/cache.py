@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kd_jax.data.dataset import Sentences, read_tokens
-from kd_jax.data.ngrams import extended
+from kd_jax.data.ngrams import NgramIndex, NgramVectors, extended
 from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import normalise
 from kd_jax.distill import store
@@ -110,7 +110,8 @@ def reading_job(model: TrainedModel, branch: str, sentences: Sequence[Sentence])
     vocabulary, params = model.vocabulary, model.params
     if "ngrams" in params:
         keys = {normalise(token, model.settings.words) for sentence in sentences for token in sentence.tokens}
-        vocabulary, table = extended(vocabulary, params["words"], params["ngrams"], keys)
+        predictor = NgramVectors(NgramIndex(vocabulary.words), params["ngrams"])
+        vocabulary, table = extended(vocabulary, params["words"], predictor, keys)
         params = {name: part for name, part in params.items() if name != "ngrams"} | {"words": table}
     untagged = tuple(Sentence(s.tokens, ("O",) * len(s.tokens)) for s in sentences)
     corpora = [

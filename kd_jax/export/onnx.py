@@ -119,7 +119,7 @@ def _convert(model: TextModel, tagger: Tagger, path: Path) -> None:
         starts=shape((1, t), boolean),
         mask=shape((1, t), boolean),
     )
-    given = {name: x for name, x in rows._asdict().items() if x is not None}
+    given = rows.given()
     # traced here, since to the converter's own tracing symbolic lengths that agree seem to differ
     traced = jaxpr_as_fun(jax.make_jaxpr(lambda *arrays: scores(tagger, model.params, Rows(*arrays)))(*given.values()))
     to_onnx(
@@ -150,7 +150,7 @@ def open_onnx(model: TextModel, folder: Path) -> TextModel:
         room = FORMS - len(forms)
         word, chars = np.pad(row.word[forms], (0, room)), np.pad(row.chars[forms], ((0, room), (0, 0)))
         feed = Rows(word, chars, np.int32(form_index).reshape(1, -1), row.starts[None], row.mask[None])
-        return session.run(["scores"], {name: x for name, x in feed._asdict().items() if x is not None})[0]
+        return session.run(["scores"], feed.given())[0]
 
     def run(_: Any, rows: Rows, __: Penalty) -> tuple[Array, Array]:
         each = zip(rows.form_index, rows.starts, rows.mask, strict=True)

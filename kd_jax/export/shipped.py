@@ -22,7 +22,7 @@ from jax import export
 from safetensors import SafetensorError
 from safetensors.flax import load_file
 
-from kd_jax.data.ngrams import NgramVectors
+from kd_jax.data.ngrams import NgramIndex, NgramVectors
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
 from kd_jax.export.found import SHIPPED
@@ -90,7 +90,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
         about=about["about"],
         params=params,
         function=_called((folder / PROGRAM).read_bytes()),
-        ngrams=None if dual is None else NgramVectors(vocabulary.words, np.asarray(dual)),
+        ngrams=None if dual is None else NgramVectors(NgramIndex(vocabulary.words), np.asarray(dual)),
     )
 
 
@@ -107,7 +107,7 @@ def _check_jax(folder: Path, made_with: str | None) -> None:
 def _called(program: bytes) -> Callable[[Any, Rows, Penalty], tuple[Array, Array]]:
     # Kept by its bytes: of folders with one and the same program it is compiled once.
     call = jax.jit(export.deserialize(bytearray(program)).call)
-    return lambda params, rows, penalty: call(params, tuple(x for x in rows if x is not None), tuple(penalty))
+    return lambda params, rows, penalty: call(params, tuple(rows.given().values()), tuple(penalty))
 
 
 def restored(weights: Mapping[str, Array]) -> dict[str, Array]:

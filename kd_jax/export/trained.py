@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from kd_jax.data.ngrams import NgramVectors
+from kd_jax.data.ngrams import NgramIndex, NgramVectors
 from kd_jax.errors import InputError, nearest
 from kd_jax.models.tagger import Tagger
 from kd_jax.runtime.files import check_readable
@@ -52,16 +52,19 @@ def open_tasks(folder: Path, tasks: Sequence[str] | None, constrained: bool | No
     if unknown := [task for task in tasks or () if task not in model.tasks]:
         raise InputError(f"{folder}: was not trained on {unknown[0]!r}; {nearest(unknown[0], model.tasks)}")
     shared = jax.device_put({"words": model.params["words"], "encoder": model.params["encoder"]})
-    return [_of_task(model, model.tasks.index(task), shared, constrained) for task in tasks or model.tasks]
+    dual = model.params.get("ngrams")
+    ngrams = None if dual is None else NgramVectors(NgramIndex(model.vocabulary.words), dual)
+    return [_of_task(model, model.tasks.index(task), shared, ngrams, constrained) for task in tasks or model.tasks]
 
 
-def _of_task(model: TrainedModel, branch: int, shared: Any, constrained: bool | None) -> tuple[TextModel, Tagger]:
+def _of_task(
+    model: TrainedModel, branch: int, shared: Any, ngrams: NgramVectors | None, constrained: bool | None
+) -> tuple[TextModel, Tagger]:
     labels = model.labels[branch]
     of_branch = {
         name: jax.tree.map(lambda x: x[branch], model.params[name]) for name in model.params.keys() & {"branch", "crf"}
     }
     params = _own_labels(shared | of_branch, len(labels))
-    dual = model.params.get("ngrams")
     tagger = Tagger(model.settings, model.vocabulary.alphabet, len(labels))
     model_of_task = TextModel(
         name=model.tasks[branch],
@@ -73,7 +76,7 @@ def _of_task(model: TrainedModel, branch: int, shared: Any, constrained: bool | 
         about=model.about,
         params=jax.device_put(params),
         function=program(tagger),
-        ngrams=None if dual is None else NgramVectors(model.vocabulary.words, dual),
+        ngrams=ngrams,
     )
     return model_of_task, tagger
 

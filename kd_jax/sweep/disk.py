@@ -49,11 +49,11 @@ def disk(plans: Sequence[Plan], open_groups: Sequence[PendingGroup], cost_model:
     models = checkpoints = 0
     for share in open_groups:
         group, saving = share.group, share.group.settings.saving
-        of_lane = 4 * sum(parameters(group.settings, cost_model.extent(group), group.head))
+        size = parameters(group.settings, cost_model.extent(group), group.head)
+        of_lane = 4 * sum(size)
         lanes = cost_model.at_once(group, len(share.specs))
         unseen = group.settings.model.words.unseen == "ngrams"  # a model keeps one more row of each word then
-        words = 4 * parameters(group.settings, cost_model.extent(group), group.head).words
-        models += len(share.specs) * (of_lane + unseen * words)
+        models += len(share.specs) * (of_lane + unseen * 4 * size.words)
         checkpoints = max(checkpoints, (1 + saving.keep) * lanes * STATES * of_lane)
     bytes_of = (
         dict(piece for plan in plans for piece in knowledge_bytes(plan, cost_model.sweep_data)) if open_groups else {}

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from kd_jax.data.dataset import read_tokens
-from kd_jax.data.ngrams import extended
+from kd_jax.data.ngrams import NgramIndex, NgramVectors, extended
 from kd_jax.data.vocab import Vocabulary, words_of
 from kd_jax.distill.ngram_fit import fit_ngrams
 from kd_jax.sweep.job import SweepData
@@ -34,9 +34,11 @@ def with_unseen(
     """
     corpora = [sweep_data.corpora[name] for name in group.corpora]
     keys = words_of(corpora, group.settings.model.words)
-    tables = np.asarray(params["words"])
-    dual = np.stack([fit_ngrams(vocabulary.words, table[1:]) for table in tables[: len(job.lanes)]])
-    of_lanes = [extended(vocabulary, table, its, keys) for table, its in zip(tables, dual, strict=False)]
+    tables, index = np.asarray(params["words"]), NgramIndex(vocabulary.words)
+    dual = np.stack([fit_ngrams(index, table[1:]) for table in tables[: len(job.lanes)]])
+    of_lanes = [
+        extended(vocabulary, table, NgramVectors(index, its), keys) for table, its in zip(tables, dual, strict=False)
+    ]
     words = [table for _, table in of_lanes]
     words += words[-1:] * (len(tables) - len(words))  # lanes that fill up the devices are copies of the last
     more = meshes.shard(np.stack(words), meshes.lane_mesh(len(job.lanes)))

@@ -42,6 +42,10 @@ class Rows(NamedTuple):
     mask: Bool[Array, "R T"]
     vectors: Float32[Array, "U D"] | None = None
 
+    def given(self) -> dict[str, Array]:
+        """The arrays that there are, by name."""
+        return {name: array for name, array in self._asdict().items() if array is not None}
+
 
 class Prediction(NamedTuple):
     """What a model predicts for a sentence of n tokens: label ids, [n], and their probabilities, [n]."""
