@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -105,19 +106,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A disk of 1 MiB, or of the size that is asked for."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={getattr(request, 'param', '1m')}", "tmpfs", disk],
-        check=False,
-        capture_output=True,
-    )
-    if done.returncode:
-        pytest.skip("needs to mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
+def small_disk(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A disk of 1 MiB, or of the size that is asked for.
+
+    It isn't under pytest's own folder: what a killed run leaves mounted there can't be removed, and fails every run
+    after it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={getattr(request, 'param', '1m')}", "tmpfs", folder]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            pytest.skip("needs to mount a tmpfs")
+        yield Path(folder)
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture
