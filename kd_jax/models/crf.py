@@ -22,19 +22,19 @@ Then everything else follows:
 A row holds several sentences. The forward variable is begun anew where a sentence starts, so neighbours share no number
 and can't influence each other, not even by rounding. Padding may stand after any sentence; inside one, it makes two of
 it. The functions take rows [R, T], scan over time first, and run under jit, vmap and grad; what they are given must be
-finite.
+finite; its two recursions are in chain.py, in the form that suits the platform.
 
 Float32 suffices: the forward variable is kept at a maximum of 0, its level apart, so what is exponentiated is exact to
 the rounding of one token's scores and not of a whole sentence's.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from kd_jax.models.chain import forward, way_back
 from kd_jax.models.lookups import pick
 from kd_jax.structs import Array
 
@@ -73,7 +73,9 @@ def log_partitions(
         Nats at each sentence's last token, 0 elsewhere, [R, T]; differentiable under any weights.
     """
     continues, ends = _bounds(starts, mask)
-    alpha, level = _forward(jax.nn.logsumexp, _time_first(emissions, mask), transitions, continues)
+    alpha, level = forward(
+        jax.nn.logsumexp, _time_first(emissions, mask), transitions.start, transitions.pairs, continues
+    )
     return jnp.where(ends, jax.nn.logsumexp(alpha + transitions.stop[None, None], axis=-1) + level, 0.0).T
 
 
@@ -186,8 +188,8 @@ def log_marginals(
         Nats, 0 on padding, [R, T, K].
     """
     emissions = _levelled(_time_first(emissions, mask))
-    forward, backward = _forward_backward(emissions, transitions, _bounds(starts, mask)[0])
-    log_p = jax.nn.log_softmax(forward + backward - emissions, -1)  # either variable holds the token's own emission
+    before, after = _forward_backward(emissions, transitions, _bounds(starts, mask)[0])
+    log_p = jax.nn.log_softmax(before + after - emissions, -1)  # either variable holds the token's own emission
     return jnp.where(mask[..., None], log_p.swapaxes(0, 1), 0.0)
 
 
@@ -209,10 +211,10 @@ def log_conditionals(
     """
     emissions = _levelled(_time_first(emissions, mask))
     continues, _ = _bounds(starts, mask)
-    _, backward = _forward_backward(emissions, transitions, continues)
+    _, after = _forward_backward(emissions, transitions, continues)
     entering = jnp.where(continues[..., None, None], transitions.pairs, transitions.start)
     # Normalised over j for each i. A first token has no i: its row of start scores is broadcast over all of them.
-    log_p = jax.nn.log_softmax(entering + backward[:, :, None], -1)
+    log_p = jax.nn.log_softmax(entering + after[:, :, None], -1)
     return jnp.where(mask[..., None, None], log_p.swapaxes(0, 1), 0.0)
 
 
@@ -237,17 +239,10 @@ def viterbi(
     ([[1, 1]], 2.0)
     """
     continues, ends = _bounds(starts, mask)
-    best, _ = _forward(jnp.max, _time_first(emissions, mask), transitions, continues)
+    best, _ = forward(jnp.max, _time_first(emissions, mask), transitions.start, transitions.pairs, continues)
     leave_end = jnp.argmax(best + transitions.stop[None, None], -1)
 
-    # No back pointers are kept: the best label before y is argmax_i(best[i] + pairs[i, y]), and read from the end only
-    # one y a token is asked for, K sums in place of K^2 pointers.
-    def step(after: Array, at: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        best, leave_end, ends = at
-        label = jnp.where(ends, leave_end, jnp.argmax(best + transitions.pairs.T[after], -1))
-        return label, label
-
-    _, labels = jax.lax.scan(step, jnp.zeros_like(leave_end[0]), (best, leave_end, ends), reverse=True)
+    labels = way_back(best, leave_end, transitions.pairs, ends)
     labels = jnp.where(mask, labels.T, 0).astype(jnp.int32)
     return labels, sequence_score(emissions, labels, transitions, starts, mask)
 
@@ -267,39 +262,6 @@ def _time_first(emissions: Float[Array, "R T K"], mask: Bool[Array, "R T"]) -> F
     # 0 and not a product with the mask, so that a NaN on padding is not carried on; and the gradient there is 0.
     emissions = emissions.astype(jnp.promote_types(emissions.dtype, jnp.float32))
     return jnp.where(mask[..., None], emissions, 0.0).swapaxes(0, 1)
-
-
-def _forward(
-    reduce: Callable[..., Float[Array, "..."]],
-    emissions: Float[Array, "T R K"],
-    transitions: Transitions,
-    continues: Bool[Array, "T R"],
-) -> tuple[Float[Array, "T R K"], Float[Array, "T R"]]:
-    """The forward variable in the semiring of a reduction: log-sum-exp, or the maximum.
-
-    Args:
-        reduce: takes an array and an axis.
-        emissions: [T, R, K].
-        transitions: of one task.
-        continues: [T, R].
-
-    Returns:
-        The variable less its maximum, [T, R, K], and that maximum, summed from the sentence's start, [T, R].
-    """
-
-    def step(carry: tuple[Array, Array], at: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        alpha, level = carry
-        emission, goes_on = at
-        entered = reduce(alpha[:, :, None] + transitions.pairs[None], axis=1)
-        alpha = jnp.where(goes_on[:, None], entered, transitions.start[None]) + emission
-        # What is subtracted here is added to the level: their sum does not depend on it, nor does any gradient.
-        top = jax.lax.stop_gradient(alpha.max(-1))
-        carry = alpha - top[:, None], jnp.where(goes_on, level, 0.0) + top
-        return carry, carry
-
-    # The zeros are never read: no first token of a row continues anything.
-    first = emissions[0]
-    return jax.lax.scan(step, (jnp.zeros_like(first), jnp.zeros_like(first[:, 0])), (emissions, continues))[1]
 
 
 def _levelled(emissions: Float[Array, "T R K"]) -> Float[Array, "T R K"]:
@@ -324,8 +286,10 @@ def _forward_backward(
         Two [T, R, K].
     """
     has_next = jnp.concatenate([continues[1:], jnp.zeros_like(continues[:1])])
-    mirrored = Transitions(transitions.stop, transitions.start, transitions.pairs.T)
-    directions = (emissions, transitions, continues), (emissions[::-1], mirrored, has_next[::-1])
-    both = jax.tree.map(lambda *of_each: jnp.stack(of_each), *directions)
-    forward, backward = jax.vmap(lambda *direction: _forward(jax.nn.logsumexp, *direction)[0])(*both)
-    return forward, backward[::-1]
+    directions = (
+        (emissions, transitions.start, transitions.pairs, continues),
+        (emissions[::-1], transitions.stop, transitions.pairs.T, has_next[::-1]),
+    )
+    both = (jnp.stack(of_each) for of_each in zip(*directions, strict=True))
+    before, after = jax.vmap(lambda *direction: forward(jax.nn.logsumexp, *direction)[0])(*both)
+    return before, after[::-1]
