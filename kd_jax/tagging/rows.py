@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32, Shaped
 
 from kd_jax.data.packing import NO_TOKEN, lay_out, pack
 from kd_jax.data.vocab import Forms
@@ -42,7 +42,7 @@ class Rows(NamedTuple):
     mask: Bool[Array, "R T"]
     vectors: Float32[Array, "U D"] | None = None
 
-    def given(self) -> dict[str, Array]:
+    def given(self) -> dict[str, Shaped[Array, "*axes"]]:
         """The arrays that there are, by name."""
         return {name: array for name, array in self._asdict().items() if array is not None}
 
