@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path

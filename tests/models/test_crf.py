@@ -23,7 +23,7 @@ def form(request):
     with pytest.MonkeyPatch.context() as patch:
         jax.clear_caches()
         if request.param == "by doubling":
-            patch.setattr(chain, "_as_suits", lambda by_step, by_doubling, *given: by_doubling(*given))
+            patch.setattr(chain, "_as_suits", lambda _, by_doubling, *given: by_doubling(*given))
         yield request.param
     jax.clear_caches()
 
