@@ -199,21 +199,34 @@ def _backward_scan(
 def _backward_in_few_launches(
     compute: Compute, inputs: tuple[Float[Array, "T *rows _"], ...], transposed: Float[Array, "*groups gates units"]
 ) -> Float[Array, "T *rows gates"]:
-    """`_backward_scan` as a product and one pass over what belongs to a step: the next step's dz is carried rounded."""
+    """`_backward_scan` as a product and one pass over what belongs to a step: the next step's dz is carried rounded.
+
+    One pass has one shape: dc, which is of the units, is carried once for every gate beside dz, which is of the gates.
+    """
     kernel = rounded(transposed, compute)
 
     def step(carry: tuple[Array, Array], x: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         dz_of_next, dc_of_next = carry
         h_bar, factor, dc_of_dh, dc_to_before, kept_next = x
-        dh = h_bar + product(dz_of_next, kernel, compute) * kept_next
-        dc = dc_of_next + dh * dc_of_dh
-        dz = jnp.concatenate([dc, dc, dh, dc], -1) * factor
-        return (rounded(dz, compute), dc * dc_to_before), dz
+        every = partial(_of_every_gate, shape=dc_of_next.shape)
+        dh = every(h_bar) + every(product(dz_of_next, kernel, compute)) * every(kept_next)
+        dc = dc_of_next + dh * every(dc_of_dh)
+        dz = (
+            jnp.where(lax.broadcasted_iota(jnp.int32, dc.shape, dc.ndim - 2) == 2, dh, dc).reshape(factor.shape)
+            * factor
+        )
+        return (rounded(dz, compute), dc * every(dc_to_before)), dz
 
     *others, keep = inputs
     kept_next = jnp.concatenate([keep[1:], keep[:1]])  # after the last step dz is 0
-    carry = rounded(jnp.zeros_like(others[1][0]), compute), jnp.zeros_like(others[0][0])
+    zero = jnp.zeros_like(others[1][0])
+    carry = rounded(zero, compute), zero.reshape(*zero.shape[:-1], 4, -1)
     return cast(Array, lax.scan(step, carry, (*others, kept_next), reverse=True, unroll=_unrolled(keep.shape[0]))[1])
+
+
+def _of_every_gate(x: Float[Array, "*rows _"], shape: tuple[int, ...]) -> Float[Array, "*rows 4 units"]:
+    """What is of the units, once for each of the four gates."""
+    return jnp.broadcast_to(x[..., None, :], shape)
 
 
 def _lstm_forward(

@@ -193,13 +193,12 @@ def _check(plan: Plan) -> None:
             raise InputError(
                 f'{plan.experiment.name}: {label}: start="parameters" needs the teacher\'s sizes; leave its own out'
             )
+        if len(group.teachers) > 1 and any(spec.weights.gamma or spec.weights.kappa for spec in group.specs):
+            raise InputError(
+                f"{plan.experiment.name}: {label}: hidden states of several teachers have no common axes; give gamma"
+                " and kappa to students of one teacher only"
+            )
     teachers = max((len(group.teachers) for group in plan.students(None)), default=0)
-    weights = [weights for student in plan.experiment.students for weights in student.choices]
-    if teachers > 1 and any(w.gamma or w.kappa for w in weights):
-        raise InputError(
-            f"{plan.experiment.name}: hidden states of several teachers have no common axes;"
-            " give gamma and kappa to students of one teacher only"
-        )
     if teachers > 1 and plan.settings.distill.ensemble == "devel" and "devel" in plan.protocol:
         raise InputError(
             "distill.ensemble=devel weighs teachers by their F1 on devel, which they would be trained on;"

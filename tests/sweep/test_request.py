@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from kd_jax import cli
+from kd_jax.errors import InputError
+from kd_jax.experiment import Experiment, Student, Teacher
 from kd_jax.main import define
-from kd_jax.sweep.request import Request
+from kd_jax.sweep.request import Request, prepare
 
 
 @pytest.mark.parametrize("request_", [
@@ -33,3 +35,22 @@ def test_a_dry_run_is_not_part_of_it():
         == Request().command
         == "kd-jax train --experiment=recommended --seeds=5"
     )
+
+
+def ensemble_beside_hidden_states(**of_ensemble):
+    return Experiment(
+        name="beside",
+        title="Beside",
+        teachers=(Teacher("softmax"),),
+        students=(
+            Student("task", alpha=0.5, beta=0.25, gamma=0.25),
+            Student("ensemble", alpha=0.5, beta=0.5, teachers=(Teacher("softmax", seeds="every"),), **of_ensemble),
+        ),
+    )
+
+
+def test_hidden_states_are_refused_to_the_students_of_several_teachers_alone():
+    plans, _ = prepare(Request(experiment=ensemble_beside_hidden_states(), seeds="2"))
+    assert sorted({len(group.teachers) for group in plans[0].students(None)}) == [1, 2]
+    with pytest.raises(InputError, match="beside: ensemble: hidden states of several teachers have no common axes"):
+        prepare(Request(experiment=ensemble_beside_hidden_states(gamma=0.5), seeds="2"))
