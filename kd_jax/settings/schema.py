@@ -91,6 +91,7 @@ class TrainConfig:
         epochs: passes over the training sentences of an STM or a student; given without updates, in their place.
         teacher_epochs: passes over all corpora of the multi-task teacher; 0 means as many as epochs.
         tuning_epochs: passes of the short runs that choose weights on devel; 0 means as many as epochs.
+        tuning_updates: steps of those runs where steps are counted; 0 means as many as updates.
         rows: rows of one batch, R.
         row_length: tokens of one row, T; longer sentences get rows of their own.
         own_share: share of a batch's rows that hold the student's own sentences where it is shown others too, 0 to 1.
@@ -107,6 +108,7 @@ class TrainConfig:
     epochs: int = 20
     teacher_epochs: int = 0
     tuning_epochs: int = 0
+    tuning_updates: int = 0
     rows: int = 7
     row_length: int = 128
     own_share: float = 0.5
@@ -211,6 +213,8 @@ SMALL = Settings(
         hidden_units=48,
         dropout=0.25,
     ),
-    train=TrainConfig(updates=600, epochs=14, tuning_epochs=8, learning_rate=8e-3, rows=6, row_length=32),
+    train=TrainConfig(
+        updates=600, epochs=14, tuning_epochs=8, tuning_updates=200, learning_rate=8e-3, rows=6, row_length=32
+    ),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""

@@ -185,7 +185,11 @@ class Plan:
     ) -> LaneGroup:
         settings = override(self.settings, student.assignments)
         train, head = settings.train, self.experiment.head
-        length = Length((train.tuning_epochs or train.epochs) if purpose == "tune" else train.epochs, train.updates)
+        length = Length(train.epochs, train.updates)
+        if purpose == "tune":
+            length = Length(
+                train.tuning_epochs or train.epochs, min(train.updates, train.tuning_updates or train.updates)
+            )
         group = LaneGroup(
             self.experiment.name, settings, "SM", head, (name,), (), length, protocol, teachers, student.foreign,
             student.start, self._own_teachers(student), purpose, self.settings.model,
@@ -197,10 +201,12 @@ class Plan:
 
         Corpora of a column differ in their own text and, where weights are chosen, in these; not in anything else.
         """
-        model = to_dict(self.settings.model)
+        model, train = to_dict(self.settings.model), to_dict(self.settings.train)
         if model["words"]["unseen"] == "unknown":  # tables of before there was a choice go on
             del model["words"]["unseen"]
-        table = digest([model, to_dict(self.settings.train), self.vectors])
+        if not train["tuning_updates"]:
+            del train["tuning_updates"]
+        table = digest([model, train, self.vectors])
         column: list[Any] = [[name, self.corpora[name]] for name in group.corpora] if group.kind == "MTM" else []
         if group.kind == "SM":
             column = [
@@ -250,6 +256,7 @@ class Plan:
             "tuning_epochs",
             "updates",
             "teacher_updates",
+            "tuning_updates",
             *(() if group.kind == "MTM" else ("sampling",)),
         ):
             del train[elsewhere]

@@ -88,6 +88,15 @@ def test_weights_are_chosen_by_runs_as_short_as_wanted():
     assert {c.length.epochs for c in found.students(None)} == {9}
 
 
+@pytest.mark.parametrize(
+    ("updates", "tuning", "expected"), [(900, 0, 900), (900, 300, 300), (200, 300, 200), (0, 300, 0)]
+)
+def test_runs_that_choose_weights_take_no_more_updates_than_others(updates, tuning, expected):
+    found = plan("soft_labels", assignments=(f"updates={updates}", f"tuning_updates={tuning}"))
+    assert {c.length.updates for c in found.tuning} == {expected}
+    assert {c.length.updates for c in found.students(None)} == {updates}
+
+
 def test_more_seeds_keep_the_models_of_fewer():
     for kind in ("STM", "MTM", "SM"):
         assert specs(plan("logits", (1, 2)), kind) < specs(plan("logits", (1, 2, 3)), kind)
@@ -102,6 +111,7 @@ def test_more_seeds_keep_the_models_of_fewer():
         ({"assignments": ("teacher_updates=3",)}, {"STM"}),
         ({"assignments": ("sampling=sqrt",)}, {"STM"}),
         ({"assignments": ("train.updates=1500", "tuning_epochs=3")}, {"STM", "MTM", "SM"}),
+        ({"assignments": ("tuning_updates=3",)}, {"STM", "MTM", "SM"}),
         ({"assignments": ("distill.foreign=9", "distill.ensemble=devel")}, {"STM", "MTM", "SM"}),
         ({"assignments": ("saving.minutes=1", "saving.every_epochs=1")}, {"STM", "MTM", "SM"}),
         ({"assignments": ("words.train_after=1",)}, set()),
