@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_jax.export.load import load
+from kd_jax.runtime.files import read_json
 from kd_jax.tagging.tagger import TextTagger
 
 ALONE = 100  # texts that are tagged one by one
@@ -48,4 +49,4 @@ def text_speed(tagger: TextTagger, texts: Sequence[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(text_speed(load(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8-sig")))))
+    print(json.dumps(text_speed(load(sys.argv[1]), read_json(Path(sys.argv[2])))))

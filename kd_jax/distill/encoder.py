@@ -7,7 +7,6 @@ spells alike, and pins transformers below 5.4.
 """
 
 import inspect
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from kd_jax.errors import InputError, brief
+from kd_jax.runtime.files import read_json
 
 LONGEST = 128  # pieces of a word that are read; only debris of formulas has more
 _BATCH = 256
@@ -163,7 +163,7 @@ def _check(path: Path) -> None:
         raise InputError(f"{path}: no such folder; give the folder of a downloaded model")
     files = {file.name for file in path.iterdir()}
     try:
-        json.loads((path / "config.json").read_text(encoding="utf-8-sig"))
+        read_json(path / "config.json")
     except FileNotFoundError:
         raise InputError(f"{path}: no config.json, so it is no model of transformers; give its folder") from None
     except (OSError, ValueError) as fault:

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int
 
 from kd_jax.distill.scale import Moments, moments_of, together
 from kd_jax.errors import InputError, brief
-from kd_jax.runtime.files import DAMAGED_ARRAYS, digest, digest_file, whole_folder
+from kd_jax.runtime.files import DAMAGED_ARRAYS, digest, digest_file, read_json, whole_folder
 from kd_jax.structs import Outputs
 
 FORMAT = 2  # 2: moments are kept
@@ -125,7 +125,7 @@ def source(folder: Path) -> dict[str, Any]:
 
 
 def _manifest(folder: Path) -> Any:
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8-sig"))
+    manifest = read_json(folder / MANIFEST)
     if manifest["format"] != FORMAT:
         raise StaleError(f"{folder}: format {manifest['format']!s:.40}, this version writes {FORMAT}")
     if manifest.pop("sha256", None) != digest(manifest):

@@ -10,7 +10,7 @@ from kd_jax.export import shipping
 from kd_jax.export.measures import compare
 from kd_jax.export.shipped import MANIFEST, is_shipped, open_shipped
 from kd_jax.export.trained import open_trained
-from kd_jax.runtime.files import replace_file
+from kd_jax.runtime.files import read_json, replace_file
 
 
 def ship(
@@ -60,9 +60,7 @@ def ship(
     lines = [f"{out}: {size / 1e6:.1f} MB, {weights} weights, for {'ONNX runtimes' if onnx else 'cpu, cuda and tpu'}"]
     if test is not None and sentences is not None:
         comparison = compare(model, onnx_folder.open_onnx(model, out) if onnx else open_shipped(out, None), sentences)
-        about = json.loads((out / MANIFEST).read_text(encoding="utf-8-sig")) | {
-            "compared": {"file": test.name, **comparison}
-        }
+        about = read_json(out / MANIFEST) | {"compared": {"file": test.name, **comparison}}
         replace_file(out / MANIFEST, json.dumps(about, indent=1).encode())
         lines.append(
             f"F1 on {test.name}: trained {comparison['trained_f1']:.2f}, shipped {comparison['shipped_f1']:.2f};"

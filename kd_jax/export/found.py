@@ -1,7 +1,6 @@
 """Finished models below a folder, as people name them: by corpus, by the column of a table, the best one."""
 
 import csv
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_jax.errors import InputError, brief, nearest
-from kd_jax.runtime.files import kind_of
+from kd_jax.runtime.files import kind_of, read_json
 
 SHIPPED = "kd_jax shipped model"
 """What a shipped model's model.json says that it is."""
@@ -185,7 +184,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 def _read(folder: Path, tables: dict[Path, Tables]) -> list[FoundModel]:
     try:
-        raw = json.loads((folder / "model.json").read_text(encoding="utf-8-sig"))
+        raw = read_json(folder / "model.json")
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{folder}/model.json: can't be read ({brief(fault)})") from None
     try:

@@ -22,7 +22,7 @@ from kd_jax.evaluation.significance import compare_runs, holm
 from kd_jax.export.found import FoundModel, choose, find_models, is_model
 from kd_jax.export.load import load
 from kd_jax.export.measures import tagging
-from kd_jax.runtime.files import replace_file
+from kd_jax.runtime.files import read_json, replace_file
 from kd_jax.structs import Sentence
 from kd_jax.tagging.model import TextModel
 
@@ -121,7 +121,7 @@ def _models(request: JudgeRequest, say: Say) -> list[FoundModel]:
 
 
 def _types(model: FoundModel) -> set[str]:
-    about = json.loads((model.path / "model.json").read_text(encoding="utf-8-sig"))
+    about = read_json(model.path / "model.json")
     labels = about["labels"] if model.shipped else about["labels"][about["tasks"].index(model.corpus)]
     return {label[2:] for label in labels if label != "O"}
 

@@ -26,7 +26,7 @@ from kd_jax.export.shipped import MANIFEST, VOCABULARY
 from kd_jax.models.crf import Transitions
 from kd_jax.models.decode import decode
 from kd_jax.models.tagger import Tagger
-from kd_jax.runtime.files import whole_folder
+from kd_jax.runtime.files import read_json, whole_folder
 from kd_jax.settings import to_dict
 from kd_jax.structs import Array
 from kd_jax.tagging.model import Penalty, TextModel
@@ -140,7 +140,7 @@ def open_onnx(model: TextModel, folder: Path) -> TextModel:
     quiet = onnxruntime.SessionOptions()
     quiet.log_severity_level = 3
     session = onnxruntime.InferenceSession(folder / NETWORK, quiet, providers=["CPUExecutionProvider"])
-    added = json.loads((folder / MANIFEST).read_text(encoding="utf-8-sig"))["transitions"]
+    added = read_json(folder / MANIFEST)["transitions"]
     transitions = None if added is None else Transitions(**{k: jnp.asarray(v, jnp.float32) for k, v in added.items()})
 
     def of_row(row: Rows) -> np.ndarray:

@@ -9,7 +9,6 @@ README.md             a card for people and for model hubs
 requirements.txt      the packages that tagging with it needs
 """
 
-import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +25,7 @@ from kd_jax.data.ngrams import NgramIndex, NgramVectors
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
 from kd_jax.export.found import SHIPPED
-from kd_jax.runtime.files import check_readable, digest_file, kind_of
+from kd_jax.runtime.files import check_readable, digest_file, kind_of, read_json
 from kd_jax.settings import CharConfig, WordConfig, from_dict
 from kd_jax.structs import Array
 from kd_jax.tagging.model import Penalty, TextModel
@@ -56,7 +55,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
     """
     check_readable(folder)
     try:
-        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8-sig"))
+        about = read_json(folder / MANIFEST)
         if about.get("kind") != SHIPPED or about.get("format") != FORMAT:
             raise InputError(
                 f"{folder}: a shipped model of format {about.get('format')!s:.40}; this kd_jax reads {FORMAT}"
@@ -68,7 +67,7 @@ def open_shipped(folder: Path, constrained: bool | None) -> TextModel:
         for name, kind in (("corpus", str), ("labels", list), ("constrained", bool), ("about", dict)):
             if not isinstance(about[name], kind):
                 raise InputError(f"{folder}/{MANIFEST}: damaged at {name!r}; ship the model again")
-        words = json.loads((folder / VOCABULARY).read_text(encoding="utf-8-sig"))
+        words = read_json(folder / VOCABULARY)
         vocabulary = Vocabulary(tuple(words["words"]), frozenset(), words["chars"])
         of_words, of_chars = (
             from_dict(WordConfig, about["words"], "words."),

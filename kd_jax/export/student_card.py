@@ -16,7 +16,7 @@ from kd_jax.export.measures import agreement, entity_calibration, illegal_share,
 from kd_jax.export.speed import Speed, measure_speed
 from kd_jax.export.trained import open_trained
 from kd_jax.runtime import device
-from kd_jax.runtime.files import digest, replace_file
+from kd_jax.runtime.files import digest, read_json, replace_file
 from kd_jax.settings import from_dict, to_dict
 from kd_jax.structs import Corpus
 
@@ -44,7 +44,7 @@ def known_speeds(workdir: Path) -> dict[str, Speed]:
     speeds = {}
     for path in sorted(workdir.glob(f"students/*/*/{CARD}")):
         try:
-            speed = from_dict(Speed, json.loads(path.read_text(encoding="utf-8-sig"))["speed"])
+            speed = from_dict(Speed, read_json(path)["speed"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError):
             continue
         speeds[speed.architecture] = speed

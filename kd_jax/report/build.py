@@ -1,6 +1,5 @@
 """From files to a report: of a work folder, of two of them, or of the paper's own figures."""
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from kd_jax.report import published as paper
 from kd_jax.report.score_matrix import ScoreMatrix, published, score_matrices
 from kd_jax.report.section import Subject, remove_stale, write_section
 from kd_jax.report.trend_plots import Traits
-from kd_jax.runtime.files import replace_file
+from kd_jax.runtime.files import read_json, replace_file
 
 
 def write_report(workdir: Path) -> Path:
@@ -122,7 +121,7 @@ def _settings(workdir: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_json(path)
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{path}: can't be read as JSON ({fault}); run an experiment again to write it anew") from None
     if not isinstance(content, dict):

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -16,7 +15,7 @@ from rich.table import Table
 from kd_jax.errors import InputError
 from kd_jax.evaluation.results import read
 from kd_jax.report.drawing import COLOURS, INK, STYLE, save
-from kd_jax.runtime.files import replace_file
+from kd_jax.runtime.files import read_json, replace_file
 
 EXPERIMENT = "frontier"
 HEAD = ("corpus", "model", "seeds", "F1", "parameters", "without words", "bytes", "tokens/s", "p50 (ms)")
@@ -108,7 +107,7 @@ def frontier_points(workdir: Path) -> tuple[list[Point], dict[str, float]]:
 
 def _card(path: Path) -> Mapping[str, Any]:
     try:
-        card: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+        card: Mapping[str, Any] = read_json(path)
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{path}: can't be read ({fault}); write the cards again: kd-jax card --workdir=...") from None
     if "word_parameters" not in card:

@@ -22,7 +22,7 @@ from kd_jax.report.pictures import pictures
 from kd_jax.report.score_matrix import ScoreMatrix
 from kd_jax.report.tables import ScoreTable
 from kd_jax.report.trend_plots import Traits
-from kd_jax.runtime.files import digest, remove_ours, replace_file, whole_folder
+from kd_jax.runtime.files import digest, read_json, remove_ours, replace_file, whole_folder
 
 FORMAT = 2
 """Of a section's page; raised when the same numbers are shown otherwise."""
@@ -199,7 +199,7 @@ def _made(folder: Path) -> dict[str, Any]:
     if not folder.exists() or not any(folder.iterdir()):
         return {}
     try:
-        return dict(json.loads((folder / SECTION).read_text(encoding="utf-8-sig")))
+        return dict(read_json(folder / SECTION))
     except FileNotFoundError:
         raise InputError(f"{folder}: already exists and is no section of a report; name another --output") from None
     except (OSError, ValueError, TypeError) as fault:

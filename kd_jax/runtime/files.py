@@ -278,6 +278,16 @@ def name_part(text: str) -> str:
     return re.sub(r"[^\w.+=-]+", "-", text)
 
 
+def read_json(path: Path) -> Any:
+    """What a file says in JSON, with or without the byte order mark that editors write.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it isn't JSON.
+    """
+    return json.loads(path.read_bytes())
+
+
 def digest(value: Any) -> str:
     """SHA-256 of a value of plain JSON types, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

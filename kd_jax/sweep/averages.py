@@ -22,7 +22,7 @@ from kd_jax.experiment import Average
 from kd_jax.models.constraint import penalties
 from kd_jax.models.crf import Transitions
 from kd_jax.models.decode import decode
-from kd_jax.runtime.files import digest, whole_folder
+from kd_jax.runtime.files import digest, read_json, whole_folder
 from kd_jax.structs import Outputs, Sentence
 from kd_jax.sweep.lane_group import LaneGroup
 from kd_jax.sweep.plan import Plan
@@ -153,7 +153,7 @@ def average_rows(plan: Plan, averaged: Averaged) -> tuple[list[Row], list[TypeRo
     """
     folder, group = averaged.folder(plan.workdir), averaged.group
     try:
-        scores = EntityScores.from_json(json.loads((folder / SCORES).read_text(encoding="utf-8-sig")))
+        scores = EntityScores.from_json(read_json(folder / SCORES))
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{folder}: can't be read ({fault}); remove it, and it is scored again") from None
     row, types = rows_of(

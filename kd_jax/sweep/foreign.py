@@ -1,10 +1,10 @@
 """Files in a work folder that another program wrote, which a run would write over or go on with."""
 
-import json
 from pathlib import Path
 
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
+from kd_jax.runtime.files import read_json
 
 _JSON = {"settings.json": {"settings", "corpora"}, "lanes.json": {"format", "cells"}}
 _TABLES = {"results.csv": results.read, "types.csv": results.read_types}
@@ -21,7 +21,7 @@ def refuse_foreign(workdir: Path) -> None:
     """
     for name, keys in _JSON.items():
         try:
-            described = json.loads((workdir / name).read_text(encoding="utf-8-sig"))
+            described = read_json(workdir / name)
         except (OSError, ValueError, RecursionError):
             continue
         if not (isinstance(described, dict) and keys <= described.keys()):

@@ -17,7 +17,7 @@ import jax
 from kd_jax.cost.timing import StepTimer, extent, shortened, taken
 from kd_jax.errors import InputError, brief
 from kd_jax.runtime import device
-from kd_jax.runtime.files import digest, replace_file
+from kd_jax.runtime.files import digest, read_json, replace_file
 from kd_jax.settings import to_dict
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.status import models_of
@@ -200,7 +200,7 @@ def _write(file: Path, groups: dict[str, Any]) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return _cells(json.loads(file.read_text(encoding="utf-8-sig")))
+        return _cells(read_json(file))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as unreadable:

@@ -10,7 +10,7 @@ from typing import get_args
 from kd_jax.errors import InputError
 from kd_jax.models.execution import Recurrence
 from kd_jax.runtime import device
-from kd_jax.runtime.files import digest, replace_file
+from kd_jax.runtime.files import digest, read_json, replace_file
 from kd_jax.settings import to_dict
 from kd_jax.training import mesh as meshes
 from kd_jax.training.execution import Choice, choose
@@ -48,7 +48,7 @@ def recurrence_of(job: Job, saved: Recurrence | None, workdir: Path, log: Callab
 
 def _read(file: Path) -> Recurrence | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(file.read_text(encoding="utf-8-sig"))["recurrence"]
+        found = read_json(file)["recurrence"]
         if found in get_args(Recurrence):
             form: Recurrence = found
             return form

@@ -3,14 +3,13 @@
 Everything that asks whether a model is there asks one `Status`, which reads each manifest once.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kd_jax.errors import InputError
-from kd_jax.runtime.files import digest
+from kd_jax.runtime.files import digest, read_json
 from kd_jax.structs import LossWeights
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.plan import TRAINING, Chosen, Plan
@@ -134,7 +133,7 @@ def changed_corpora(hashes: Mapping[str, str], workdir: Path) -> list[str]:
         workdir: the work folder.
     """
     try:
-        before = json.loads((workdir / "settings.json").read_text(encoding="utf-8-sig"))["corpora"]
+        before = read_json(workdir / "settings.json")["corpora"]
         return [name for name, now in hashes.items() if name in before and before[name]["hash"] != now]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hint only: a damaged file gives none
         return []
@@ -147,7 +146,7 @@ def trained_otherwise(workdir: Path) -> str | None:
         workdir: the work folder.
     """
     try:
-        before = json.loads((workdir / "settings.json").read_text(encoding="utf-8-sig"))
+        before = read_json(workdir / "settings.json")
         return None if before.get("training") == TRAINING else str(before["versions"]["kd_jax"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from kd_jax.cost.timing import StepTimer, shortened
 from kd_jax.runtime import device
+from kd_jax.runtime.files import read_json
 from kd_jax.runtime.progress import clock
 from kd_jax.settings import Head, to_dict
 from kd_jax.sweep.forecast import CostModel, chosen_tokens
@@ -117,7 +118,7 @@ def recorded_rate(plans: Sequence[Plan]) -> Rate | None:
     """The rate that a work folder's latest epochs had; None where they were of another device or other sizes."""
     plan = plans[0]
     try:
-        settings = json.loads((plan.workdir / "settings.json").read_text(encoding="utf-8-sig"))
+        settings = read_json(plan.workdir / "settings.json")
         lines = (plan.workdir / "metrics.jsonl").read_text(encoding="utf-8-sig").splitlines()[-LINES_READ:]
         ran, train = settings["settings"], plan.settings.train
         same = settings["device"] == device.devices() and ran["model"] == to_dict(plan.settings.model)

@@ -22,7 +22,7 @@ import orbax.checkpoint as ocp
 
 from kd_jax.errors import InputError
 from kd_jax.models.execution import Recurrence
-from kd_jax.runtime.files import digest, replace_file
+from kd_jax.runtime.files import digest, read_json, replace_file
 from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Position
 from kd_jax.training.saved_model import digest_arrays
@@ -65,7 +65,7 @@ def started_together(folder: Path, lanes: Sequence[str], missing: Sequence[str])
     """
     record = folder / "lanes.json"
     with suppress(OSError, ValueError, TypeError):
-        begun = json.loads(record.read_text(encoding="utf-8-sig"))
+        begun = read_json(record)
         if isinstance(begun, list) and set(missing) <= set(begun) <= set(lanes) and len(begun) == len(set(begun)):
             return begun
     replace_file(record, json.dumps(list(missing)).encode())
@@ -157,7 +157,7 @@ class Checkpoints:
         return None
 
     def _read(self, place: Path) -> Saved:
-        about = json.loads((place / "about" / "metadata").read_text(encoding="utf-8-sig"))
+        about = read_json(place / "about" / "metadata")
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']}, this version writes {FORMAT}")
         # Checked before the arrays are: their digest and shapes are in what this sum covers.

@@ -1,7 +1,6 @@
 """What a finished model's folder says of it, read without JAX: the manifest in its model.json."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores
-from kd_jax.runtime.files import digest
+from kd_jax.runtime.files import digest, read_json
 from kd_jax.structs import LossWeights
 
 FORMAT = 1
@@ -122,7 +121,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 def read_description(folder: Path) -> dict[str, Any] | None:
     """All of a model.json, in plain JSON types; None where there is none."""
     try:
-        description = json.loads((folder / "model.json").read_text(encoding="utf-8-sig"))
+        description = read_json(folder / "model.json")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as fault:

@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from kd_jax.data.vocab import Vocabulary
 from kd_jax.errors import InputError, brief
-from kd_jax.runtime.files import DAMAGED_ARRAYS, digest, digest_file, whole_folder
+from kd_jax.runtime.files import DAMAGED_ARRAYS, digest, digest_file, read_json, whole_folder
 from kd_jax.settings import ModelConfig, from_dict, to_dict
 from kd_jax.training.manifest import FORMAT, read_description
 
@@ -131,7 +131,7 @@ def load_model(folder: Path) -> TrainedModel:
         _check_files(folder, description.get("files", {}))  # models of before do not list them
         settings = from_dict(ModelConfig, description["settings"], "settings.")
         tasks, labels = tuple(description["tasks"]), tuple(tuple(names) for names in description["labels"])
-        words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8-sig"))
+        words = read_json(folder / "vocabulary.json")
         vocabulary = Vocabulary(tuple(words["words"]), frozenset(words["singles"]), words["chars"])
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(tuple(leaf[1:]), leaf[0]),
