@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.made_paths import GAP, enumerate_paths, log_sum_exp, packed, random_transitions, sentences
 
-from kd_jax.models import chain, crf
+from kd_jax.models import crf
 from kd_jax.models.crf import Transitions
 
 log_partitions = jax.jit(crf.log_partitions)
@@ -15,17 +15,6 @@ loss_and_gradient = jax.jit(jax.value_and_grad(crf.negative_log_likelihood, (0, 
 marginals = jax.jit(crf.marginals)
 log_marginals = jax.jit(crf.log_marginals)
 viterbi = jax.jit(crf.viterbi)
-
-
-@pytest.fixture(params=["by step", "by doubling"], autouse=True, scope="module")
-def form(request):
-    """Every test is made of both forms of the recursions, a CPU's and an accelerator's."""
-    with pytest.MonkeyPatch.context() as patch:
-        jax.clear_caches()
-        if request.param == "by doubling":
-            patch.setattr(chain, "_as_suits", lambda _, by_doubling, *given: by_doubling(*given))
-        yield request.param
-    jax.clear_caches()
 
 
 def enumerated(emissions, labels, transitions, rows):
