@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -73,3 +74,14 @@ def test_what_runs_where_is_decided_by_the_platform_and_the_labels():
     assert "while" not in lowered(3, "cuda")
     assert "while" not in lowered(3, "tpu")
     assert "while" in lowered(chain.MOST_LABELS + 1, "cuda")
+
+
+def test_a_program_for_rows_of_any_length_goes_by_step():
+    (steps,) = jax.export.symbolic_shape("T")
+    given = (
+        jax.ShapeDtypeStruct((steps, 2, 3), jnp.float32),
+        *(jax.ShapeDtypeStruct(x, jnp.float32) for x in ((3,), (3, 3))),
+    )
+    program = jax.jit(partial(chain.forward, jnp.max))
+    exported = jax.export.export(program, platforms=("cpu", "cuda"))(*given, jax.ShapeDtypeStruct((steps, 2), bool))
+    assert "while" in exported.mlir_module()
