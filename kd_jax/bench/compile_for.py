@@ -25,11 +25,18 @@ def compile_one(text: str) -> None:
     dump.mkdir()
     request = CompileRequest(**asked)
     keep = Path(request.hlo) if request.hlo else None
+    seen: set[tuple[str, int]] = set()
     for program in programs(request):
         if request.programs and program.name not in request.programs:
             continue
+        # Knowledge is read by one lane, whatever the lanes of the others.
+        if (program.name, program.lanes) in seen:
+            continue
+        seen.add((program.name, program.lanes))
+        # Programs are named after themselves and the device, so those of other lanes would take their place.
+        folder = keep / f"lanes-{program.lanes}" if keep and len(request.lanes) > 1 else keep
         try:
-            one = compile_program(target_named(request.device), program, dump, keep).as_dict()
+            one = compile_program(target_named(request.device), program, dump, folder).as_dict()
         except JaxRuntimeError as fault:
             if "RESOURCE_EXHAUSTED" not in str(fault):
                 raise

@@ -3,14 +3,18 @@
 import importlib.metadata
 import io
 import json
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
+from jax.errors import JaxRuntimeError
 from rich.console import Console
 
-from kd_jax.bench.compile_for import too_large
-from kd_jax.cost import ahead, targets
+from kd_jax.bench import programs as of_bench
+from kd_jax.bench.compile_for import compile_one, too_large
+from kd_jax.cost import ahead, compiled, targets
 from kd_jax.cost.ahead import CompileRequest, compile_for, compile_table, costliest_table
+from kd_jax.cost.compiled import Traced
 from kd_jax.errors import InputError
 
 COST = {
@@ -119,3 +123,47 @@ def test_tables_are_whole_at_80_columns(monkeypatch, device):
     shown = console.file.getvalue()
     assert "…" not in shown
     assert [line for line in shown.splitlines() if "knowledge" in line and "156 s" in line and "13.00" in line]
+
+
+def fake_programs(monkeypatch, *faulty):
+    """Programs that take no time to compile, and those that do not fit."""
+
+    def compile_one_program(target, program, _, keep):
+        if program.name in faulty:
+            raise JaxRuntimeError("RESOURCE_EXHAUSTED: (24.63G) exceeds available HBM (15.75G)")
+        keep.mkdir(parents=True, exist_ok=True)
+        (keep / f"{program.name}-{target.name}.txt").write_text(f"{program.lanes} lanes")
+        return SimpleNamespace(as_dict=lambda: COST | {"program": program.name, "lanes": program.lanes})
+
+    def some(request):
+        for lanes in request.lanes:
+            yield Traced("train", lanes, 20, 17, None, 128)
+            yield Traced("knowledge", 1, 20, None, None, 128)
+
+    monkeypatch.setattr(targets, "EXTRAS", {"tpu": ("aot-tpu", ())})
+    monkeypatch.setattr(compiled, "compile_program", compile_one_program)
+    monkeypatch.setattr(of_bench, "programs", some)
+
+
+def printed(capsys, tmp_path, lanes):
+    asked = replace(request("v5e"), lanes=lanes, hlo=str(tmp_path / "hlo"))
+    compile_one(json.dumps(asdict(asked) | {"dump": str(tmp_path / "dump")}))
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_each_number_of_lanes_keeps_its_programs_and_none_is_compiled_twice(monkeypatch, capsys, tmp_path):
+    fake_programs(monkeypatch)
+    found = printed(capsys, tmp_path, (15, 90))
+    assert [(one["program"], one["lanes"]) for one in found] == [("train", 15), ("knowledge", 1), ("train", 90)]
+    kept = {str(path.relative_to(tmp_path / "hlo")): path.read_text() for path in (tmp_path / "hlo").rglob("*.txt")}
+    assert kept == {
+        "lanes-15/train-v5e.txt": "15 lanes",
+        "lanes-90/train-v5e.txt": "90 lanes",
+        "lanes-1/knowledge-v5e.txt": "1 lanes",
+    }
+
+
+def test_one_number_of_lanes_needs_no_folder_of_its_own(monkeypatch, capsys, tmp_path):
+    fake_programs(monkeypatch)
+    printed(capsys, tmp_path, (15,))
+    assert {path.name for path in (tmp_path / "hlo").iterdir()} == {"train-v5e.txt", "knowledge-v5e.txt"}
