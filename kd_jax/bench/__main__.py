@@ -39,8 +39,8 @@ def define(flags: cli.Flags) -> None:
     flags.choice("head", None, ("softmax", "crf"), "With --compile_for: output layer; default: softmax.")
     flags.path(
         "hlo",
-        "With --compile_for: folder that gets the compiled programs as text, and kernels' schedules; with several numbers"
-        " of lanes a folder in it for each.",
+        "With --compile_for: folder that gets the compiled programs as text, and kernels' schedules; with several"
+        " numbers of lanes a folder in it for each.",
     )
     flags.path("json", "File that gets everything that was measured.", "file")
 

@@ -6,10 +6,13 @@ python -m kd_jax.bench.compile_for '{"device": "v5e", "lanes": [15], ...}'
 import json
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from kd_jax import cli
 from kd_jax.cost.ahead import CompileRequest
+from kd_jax.cost.compiled import CompiledCost, Traced, compile_program
 from kd_jax.cost.targets import target_named
 
 
@@ -18,7 +21,6 @@ def compile_one(text: str) -> None:
     from jax.errors import JaxRuntimeError  # noqa: PLC0415 - JAX reads the environment
 
     from kd_jax.bench.programs import programs  # noqa: PLC0415
-    from kd_jax.cost.compiled import compile_program  # noqa: PLC0415
 
     asked = json.loads(text)
     dump = Path(asked.pop("dump"))
@@ -40,13 +42,15 @@ def compile_one(text: str) -> None:
         except JaxRuntimeError as fault:
             if "RESOURCE_EXHAUSTED" not in str(fault):
                 raise
-            one = {
-                "device": request.device,
-                "program": program.name,
-                "lanes": program.lanes,
-                "fault": too_large(str(fault)),
-            }
+            one = without_cost(program, request.device) | {"fault": too_large(str(fault))}
         print(json.dumps(one), flush=True)
+
+
+def without_cost(program: Traced, device: str) -> dict[str, Any]:
+    """What is known of a program that the device has no memory for; None for all that a compiler would have said."""
+    known = {"device": device, "program": program.name, "lanes": program.lanes}
+    sizes = {"device_bytes": target_named(device).bytes, "predicted_bytes": program.predicted}
+    return dict.fromkeys(part.name for part in fields(CompiledCost)) | known | sizes
 
 
 def too_large(text: str) -> str:

@@ -60,8 +60,8 @@ def compile_for(requests: Sequence[CompileRequest], log: Callable[[str], None]) 
         log: is told what is going on.
 
     Returns:
-        As `kd_jax.cost.compiled.CompiledCost`, one a program; of one that the device has no memory for `device`,
-        `program`, `lanes` and, as `fault`, what the compiler says.
+        As `kd_jax.cost.compiled.CompiledCost`, one a program; of one that the device has no memory for what is known
+        without its compiler, None for the rest and, as `fault`, what the compiler says.
 
     Raises:
         InputError: for an unknown device, a missing compiler, or whatever a process says.

@@ -3,18 +3,19 @@
 import importlib.metadata
 import io
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from types import SimpleNamespace
 
 import pytest
 from jax.errors import JaxRuntimeError
 from rich.console import Console
 
+from kd_jax.bench import compile_for as process
 from kd_jax.bench import programs as of_bench
 from kd_jax.bench.compile_for import compile_one, too_large
-from kd_jax.cost import ahead, compiled, targets
+from kd_jax.cost import ahead, targets
 from kd_jax.cost.ahead import CompileRequest, compile_for, compile_table, costliest_table
-from kd_jax.cost.compiled import Traced
+from kd_jax.cost.compiled import CompiledCost, Traced
 from kd_jax.errors import InputError
 
 COST = {
@@ -141,7 +142,7 @@ def fake_programs(monkeypatch, *faulty):
             yield Traced("knowledge", 1, 20, None, None, 128)
 
     monkeypatch.setattr(targets, "EXTRAS", {"tpu": ("aot-tpu", ())})
-    monkeypatch.setattr(compiled, "compile_program", compile_one_program)
+    monkeypatch.setattr(process, "compile_program", compile_one_program)
     monkeypatch.setattr(of_bench, "programs", some)
 
 
@@ -167,3 +168,14 @@ def test_one_number_of_lanes_needs_no_folder_of_its_own(monkeypatch, capsys, tmp
     fake_programs(monkeypatch)
     printed(capsys, tmp_path, (15,))
     assert {path.name for path in (tmp_path / "hlo").iterdir()} == {"train-v5e.txt", "knowledge-v5e.txt"}
+
+
+def test_a_program_that_does_not_fit_has_every_key_of_one_that_does(monkeypatch, capsys, tmp_path):
+    fake_programs(monkeypatch, "train")
+    one, knowledge = printed(capsys, tmp_path, (15,))
+    assert knowledge["program"] == "knowledge"
+    assert one.keys() == {"fault", *(part.name for part in fields(CompiledCost))}
+    assert {name: value for name, value in one.items() if value is not None} == {
+        "device": "v5e", "program": "train", "lanes": 15, "device_bytes": 16 * 2**30, "predicted_bytes": 17,
+        "fault": "does not fit: needs 24.63G of 15.75G",
+    }  # fmt: skip
