@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.table import Table
 
-from kd_jax.cost.ahead import CompileRequest, compile_for, compile_table
+from kd_jax.cost.ahead import CompileRequest, compile_for
 from kd_jax.cost.memory import program_bytes
 from kd_jax.cost.targets import Target
 from kd_jax.settings import Head, Settings, to_dict
@@ -80,9 +80,15 @@ def _fit(group: LaneGroup, cost_model: CostModel, target: Target) -> Fit:
     )
 
 
-def fit_table(rows: Sequence[Fit], target: Target) -> Table:
-    """Rows of a device for people, and whether the whole plan fits."""
-    table = Table(title=f"the plan on {target.name}", caption=_verdict(rows, target), box=box.SIMPLE_HEAD)
+def fit_table(rows: Sequence[Fit], target: Target, compiled: Sequence[dict[str, Any]] = ()) -> Table:
+    """Rows of a device for people, and whether the whole plan fits.
+
+    Args:
+        rows: what is predicted.
+        target: the device.
+        compiled: what its compiler says, as `compile_largest` finds it; it has the last word.
+    """
+    table = Table(title=f"the plan on {target.name}", caption=_verdict(rows, target, compiled), box=box.SIMPLE_HEAD)
     for column in ("what", "lanes", "at once", "GB of a device"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for one in rows:
@@ -91,17 +97,34 @@ def fit_table(rows: Sequence[Fit], target: Target) -> Table:
     return table
 
 
-def _verdict(rows: Sequence[Fit], target: Target) -> str:
+def _verdict(rows: Sequence[Fit], target: Target, compiled: Sequence[dict[str, Any]]) -> str:
     """In a sentence, so that nobody has to read the table for it."""
     left_out = [one.title for one in rows if not one.whole]
     if left_out:
         return f"the plan does not fit on {target.name}: not even one lane of {left_out[0]} does"
+    for one in compiled:
+        if fault := _fault(one):
+            of = "several corpora" if one["program"] == "teacher" else "one corpus"
+            remedy = "; ask for fewer with --set=lanes.at_once=N" if one["lanes"] > 1 else ""
+            return (
+                f"the plan does not fit on {target.name}, its compiler says: the largest training of {of},"
+                f" {one['lanes']} lanes at once, {fault}{remedy}"
+            )
     parted = sum(one.at_once < one.lanes for one in rows)
     how = "every lane group at once" if not parted else f"{parted} of {len(rows)} lane groups in parts"
     return f"the whole plan fits on {target.name}, {how}"
 
 
-def compile_largest(rows: Sequence[Fit], data_dir: Path, scheme: str | None, target: Target) -> Table:
+def _fault(one: dict[str, Any]) -> str:
+    """That a compiled program does not fit; "" where it does. Not every compiler refuses what is too large."""
+    if "fault" in one:
+        return str(one["fault"])
+    taken = one["argument_bytes"] + one["temporary_bytes"]
+    needed = f"does not fit: needs {taken / 1e9:.2f} GB of {one['device_bytes'] / 1e9:.2f} GB"
+    return needed if taken > one["device_bytes"] else ""
+
+
+def compile_largest(rows: Sequence[Fit], data_dir: Path, scheme: str | None, target: Target) -> list[dict[str, Any]]:
     """What a device's compiler says of the largest training of one corpus in a plan, and of several together.
 
     Args:
@@ -110,10 +133,13 @@ def compile_largest(rows: Sequence[Fit], data_dir: Path, scheme: str | None, tar
         scheme: of their tags; None for what the files say.
         target: the device.
 
+    Returns:
+        As `kd_jax.cost.ahead.compile_for`.
+
     Raises:
         InputError: for whatever its process says.
     """
-    compiled = []
+    compiled: list[dict[str, Any]] = []
     for program, some in (
         ("train", [one for one in rows if not one.teaches]),
         ("teacher", [one for one in rows if one.teaches]),
@@ -124,4 +150,4 @@ def compile_largest(rows: Sequence[Fit], data_dir: Path, scheme: str | None, tar
                 scheme or "", (), "", (program,), to_dict(one.settings),
             )  # fmt: skip
             compiled += compile_for([request], lambda line: print(line, file=sys.stderr))
-    return compile_table(compiled)
+    return compiled

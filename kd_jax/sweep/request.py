@@ -12,6 +12,7 @@ from rich.console import Console
 
 from kd_jax import cli
 from kd_jax.corpora.registry import corpus_hash, find, load
+from kd_jax.cost.ahead import compile_table
 from kd_jax.cost.targets import target_named
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
@@ -252,14 +253,14 @@ def execute(request: Request, console: Console) -> None:
         InputError: for whatever is wrong with the request, the corpora or the disk.
         InterruptedRunError: where a signal asked for the end; everything is saved.
     """
+    if request.compile_for and not request.dry_run:
+        raise InputError("--compile_for: tells whether a plan fits; add --dry_run")
     use_all_cores()
     enable_compilation_cache()
     curves = Curves(request.place / "tensorboard") if request.tensorboard else None
     if request.cluster:
         _execute_on_cluster(request, console, curves)
         return
-    if request.compile_for and not request.dry_run:
-        raise InputError("--compile_for: tells whether a plan fits; add --dry_run")
     plans, sweep_data = prepare(request)
     cost_model, workdir, status = CostModel(sweep_data), request.place, Status()
     _show_plans(plans, cost_model, status, console)
@@ -272,8 +273,8 @@ def execute(request: Request, console: Console) -> None:
         console.print(table)
         for target in [target_named(name) for name in request.compile_for]:
             rows = fits(plans, cost_model, status, target)
-            of_largest = compile_largest(rows, request.data_dir or sample_corpora(), request.scheme, target)
-            console.print(fit_table(rows, target), of_largest)
+            compiled = compile_largest(rows, request.data_dir or sample_corpora(), request.scheme, target)
+            console.print(fit_table(rows, target, compiled), compile_table(compiled))
         return
     refuse_foreign(workdir)
     open_workdir(workdir)

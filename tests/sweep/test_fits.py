@@ -9,7 +9,6 @@ from helpers.tiny import tiny_corpus, tiny_settings
 from rich.console import Console
 
 from kd_jax.corpora.registry import corpus_hash
-from kd_jax.cost import ahead
 from kd_jax.cost.memory import program_bytes
 from kd_jax.cost.targets import TARGETS
 from kd_jax.errors import InputError
@@ -43,10 +42,10 @@ def taken(lanes, tiles):
     return program_bytes(group.settings, COST_MODEL.extent(group), group.head, lanes, in_turn=False, tiles=tiles)
 
 
-def shown(target):
+def shown(target, *compiled):
     console = Console(width=80, file=io.StringIO())
-    console.print(fit_table(fits([PLAN], COST_MODEL, Status(), target), target))
-    return console.file.getvalue()
+    console.print(fit_table(fits([PLAN], COST_MODEL, Status(), target), target, compiled))
+    return " ".join(console.file.getvalue().split())
 
 
 @pytest.mark.parametrize(("target", "tiles"), [(V5E, True), (H100, False)])
@@ -73,18 +72,38 @@ def test_a_plan_of_which_no_lane_fits_says_so():
     assert "the plan does not fit on v5e: not even one lane of" in shown(tiny)
 
 
-def test_it_is_a_question_about_a_plan(tmp_path):
+COMPILED = {
+    "program": "teacher",
+    "lanes": 5,
+    "argument_bytes": 10**9,
+    "temporary_bytes": 10**9,
+    "device_bytes": 2 * 10**9,
+}
+
+
+def test_the_compiler_has_the_last_word():
+    assert "the whole plan fits on v5e" in shown(V5E, COMPILED | {"program": "train"}, COMPILED)
+    refused = {"program": "teacher", "lanes": 5, "fault": "does not fit: needs 24.63G of 15.75G"}
+    too_large = COMPILED | {"argument_bytes": 2 * 10**9}  # which XLA for GPUs compiles all the same
+    for last, why in ((refused, "24.63G of 15.75G"), (too_large, "3.00 GB of 2.00 GB")):
+        said = shown(V5E, COMPILED | {"program": "train"}, last)
+        assert "the whole plan fits" not in said
+        assert "the plan does not fit on v5e, its compiler says" in said
+        assert f"the largest training of several corpora, 5 lanes at once, does not fit: needs {why}" in said
+
+
+@pytest.mark.parametrize("cluster", ["", "local:2"])
+def test_it_is_a_question_about_a_plan(tmp_path, cluster):
     with pytest.raises(InputError, match=r"^--compile_for: tells whether a plan fits; add --dry_run$"):
-        execute(Request(workdir=tmp_path / "w", compile_for=["v5e"]), Console())
+        execute(Request(workdir=tmp_path / "w", compile_for=["v5e"], cluster=cluster), Console())
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_largest_of_each_kind_is_compiled_with_its_own_settings(monkeypatch):
     asked = []
     cost = {"device": "v5e", "program": "train", "lanes": 5, "fault": "does not fit"}
     monkeypatch.setattr(whether, "compile_for", lambda requests, _: asked.extend(requests) or [cost])
-    monkeypatch.setattr(ahead, "target_named", TARGETS.get)
-    table = compile_largest(fits([PLAN], COST_MODEL, Status(), V5E), Path("corpora"), None, V5E)
-    assert "train, 5 lanes: does not fit" in str(table.caption)
+    assert compile_largest(fits([PLAN], COST_MODEL, Status(), V5E), Path("corpora"), None, V5E) == [cost, cost]
     train, teacher = asked
     assert (train.programs, train.lanes, len(train.datasets)) == (("train",), (5,), 1)
     assert (teacher.programs, teacher.lanes, teacher.datasets) == (("teacher",), (5,), ("A", "B"))
