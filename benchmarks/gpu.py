@@ -3,19 +3,22 @@
     python benchmarks/gpu.py --data_dir DIR --datasets NCBI --out gpu_report
     python benchmarks/gpu.py --small --out trial            # the same on a CPU in two minutes, to see that it runs
 
-It writes OUT/bench.json and OUT/peer.json (`python -m kd_jax.bench`), OUT/profile.json and the profiler's trace, and
-prints a summary. A part that fails is named at the end, with exit status 1; the other parts are done all the same.
+It writes OUT/bench.json and OUT/peer.json (`python -m kd_jax.bench`), OUT/recurrence.json (the scan over time and the
+fused kernels in turn), OUT/profile.json and the profiler's trace, and prints a summary. A part that fails is named at
+the end, with exit status 1; the other parts are done all the same.
 """
 
 import argparse
 import gzip
 import json
+import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +30,23 @@ from kd_jax.cost import flops as floor
 from kd_jax.cost.timing import StepTimer, timing_job, usual_batch
 from kd_jax.runtime import device
 from kd_jax.settings import Settings, override
+from kd_jax.training.execution import choose
 from kd_jax.training.loop import Job
-from kd_jax.training.mesh import use_all_cores
+from kd_jax.training.mesh import lane_mesh, use_all_cores
 
 SMALL = ("words.dim=50", "shared_units=48", "task_units=48", "hidden_units=48", "rows=6", "row_length=32")
 SHOWN = 12  # kernels
+FORMS = ("scan", "fused")
 
 
 def make_job(args: argparse.Namespace, lanes: int, steps: int, extra: Sequence[str] = ()) -> Job:
     corpora = load(args.data_dir, args.datasets.split(",")) if args.data_dir else [synthetic_corpus(2000)]
     settings = override(Settings(), [*(SMALL if args.small else ()), *args.set, *extra])
-    return timing_job(corpora, settings, lanes, steps)
+    # As a run chooses it: a job that was told nothing takes the scan.
+    chosen = choose(settings, lanes, lane_mesh(lanes))
+    if chosen.why:
+        print(chosen.why)
+    return replace(timing_job(corpora, settings, lanes, steps), recurrence=chosen.recurrence)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -63,6 +72,35 @@ def bench(args: argparse.Namespace, name: str, *flags: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "kd_jax.bench", *where, *sizes, f"--steps={args.steps}", f"--json={target}"]
     subprocess.run([*command, f"--repeats={args.repeats}", *flags], check=True)
     return json.loads(target.read_text(encoding="utf-8"))
+
+
+def recurrence(args: argparse.Namespace) -> None:
+    """Whole train steps by the scan over time and by the fused kernels, in turn, whatever a run would choose."""
+    if jax.default_backend() == "cpu":
+        print("recurrence: not compared, a CPU has no fused kernels")
+        return
+    found = []
+    for dtype, lanes in product(args.dtype.split(","), map(int, args.peer_lanes.split(","))):
+        timings = {}
+        for form in FORMS:
+            extra = [f"runtime.recurrence={form}", f"model.compute={dtype}"]
+            timings[form] = StepTimer(make_job(args, lanes, args.steps, extra))
+            timings[form].epoch()  # compiles
+        rates: dict[str, list[float]] = {form: [] for form in FORMS}
+        for _ in range(args.repeats):
+            for form, timing in timings.items():
+                rates[form].append(timing.epoch())
+        for timing in timings.values():
+            timing.close()
+        scan, fused = (statistics.median(rates[form]) for form in FORMS)
+        found.append(
+            {"lanes": lanes, "dtype": dtype, "lane_tokens_per_s_repeats": rates, "fused_over_scan": fused / scan}
+        )
+        print(
+            f"recurrence, {lanes} lanes, {dtype}: scan {scan:,.0f}, fused {fused:,.0f} lane-tokens/s,"
+            f" {fused / scan:.2f} times"
+        )
+    (args.out / "recurrence.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 def profile(args: argparse.Namespace) -> None:
@@ -169,6 +207,7 @@ def main(argv: list[str]) -> int:
         "peer": lambda: bench(
             args, "peer", f"--lanes={args.peer_lanes}", f"--dtype={args.dtype}", "--peer", *no_starts
         ),
+        "recurrence": lambda: recurrence(args),
         "profile": lambda: profile(args),
     }
     failed = []
@@ -176,7 +215,7 @@ def main(argv: list[str]) -> int:
         began = time.perf_counter()
         try:
             part()
-        except (AssertionError, subprocess.CalledProcessError, ValueError, OSError, KeyError) as fault:
+        except Exception as fault:
             failed.append(name)
             print(f"{name} failed: {fault}", file=sys.stderr)
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
