@@ -1,9 +1,11 @@
 """Programs compiled for a TPU v5e and an H100 that are not here, held to what they took when tuned for them."""
 
+import subprocess
+
 import pytest
 
 from kd_jax.cost.ahead import CompileRequest, compile_for
-from kd_jax.cost.targets import target_named
+from kd_jax.cost.targets import assembler, target_named
 from kd_jax.errors import InputError
 
 
@@ -18,6 +20,12 @@ def compiled(device, folder, *assignments, programs=("train", "teacher", "tag", 
     whole = {name for name, one in found.items() if "fault" not in one}  # 15 teachers do not fit on a v5e
     assert {f"{name}-{device.replace(':', '-')}.txt" for name in whole} <= {path.name for path in folder.iterdir()}
     return found
+
+
+def assembled(kernel):
+    """What NVIDIA's assembler says of an H100's kernel: its registers, and what of them it spilled."""
+    command = [assembler() / "bin" / "ptxas", "-v", "--gpu-name=sm_90a", kernel, "-o", kernel.with_suffix(".cubin")]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stderr
 
 
 @pytest.mark.slow
@@ -42,7 +50,10 @@ def test_an_h100(tmp_path):
     step = found["train"]
     assert step["kernels"] <= 200
     assert step["kernels_a_time_step"] is None  # no loop over time: the fused kernels run
-    assert len(list(tmp_path.glob("train-h100-lstm_*.ptx"))) == 4
+    kernels = list(tmp_path.glob("train-h100-lstm_*.ptx"))
+    assert len(kernels) == 4
+    for kernel in kernels:
+        assert "0 bytes spill stores, 0 bytes spill loads" in assembled(kernel)
     for one in (step, found["teacher"]):
         assert one["predicted_bytes"] == pytest.approx(one["argument_bytes"] + one["temporary_bytes"], rel=0.2)
 
