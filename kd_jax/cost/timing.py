@@ -16,7 +16,9 @@ from kd_jax.data.pipeline import Length, chunk_steps, room
 from kd_jax.data.vocab import build_vocabulary
 from kd_jax.settings import Head, Settings
 from kd_jax.structs import GOLD_ONLY, Corpus
+from kd_jax.training.execution import choose
 from kd_jax.training.loop import Job, Lane, label_tokens, train
+from kd_jax.training.mesh import lane_mesh
 from kd_jax.training.tracing import lowered
 
 FOREVER = 1_000_000  # epochs: a timing stops when it has seen enough
@@ -74,6 +76,9 @@ class StepTimer:
     """
 
     def __init__(self, job: Job) -> None:
+        if job.recurrence is None:  # else it would time the scan where a run takes the fused kernels
+            mesh = lane_mesh(len(job.lanes))
+            job = replace(job, recurrence=choose(job.settings, len(job.lanes), mesh).recurrence)
         self.job = job
         self._progress: Any = train(job)
         self._state: Any = None

@@ -53,6 +53,7 @@ def load_or_compute(
     sentences: Callable[[], Sequence[Sentence]],
     log: Callable[[str], None],
     make_room: Callable[[int], None] = lambda _: None,
+    as_run: Callable[[Job], Job] = lambda job: job,
 ) -> store.Stored:
     """A teacher's outputs for sentences, which it need not have seen: its own vocabulary reads them.
 
@@ -65,6 +66,7 @@ def load_or_compute(
         sentences: gives the sentences; called only where something has to be computed.
         log: called with what is computed again, and why.
         make_room: called with the bytes of what is about to be stored.
+        as_run: gives the program that reads the form that the run has.
 
     Returns:
         Outputs of the sentences' tokens in order, memory-mapped, fields [N, width], and their moments.
@@ -88,6 +90,7 @@ def load_or_compute(
         return outputs
     model = load_model(teacher)
     job, params, task = reading_job(model, query.branch, sentences())
+    job = as_run(job)
     chosen = job.tokens.sentences(query.branch, (QUERIED,))
     shape = (job.tokens.count(chosen), widths(job, task))
     make_room(shape[0] * sum(shape[1]) * (4 if dtype == "float32" else 2))

@@ -1,7 +1,7 @@
 """Columns that train nothing: several finished models' mean logits, decoded and scored like one model's."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from kd_jax.runtime.files import digest, read_json, whole_folder
 from kd_jax.structs import Outputs, Sentence
 from kd_jax.sweep.lane_group import LaneGroup
 from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.recurrence import in_form_of_run
 from kd_jax.sweep.rows import rows_of
 from kd_jax.sweep.status import Status
 from kd_jax.sweep.teachers import mean_transitions
@@ -74,13 +75,14 @@ def averages_of(plan: Plan, status: Status) -> list[Averaged]:
     return averages
 
 
-def score_average(averaged: Averaged, sentences: Sequence[Sentence], workdir: Path) -> None:
+def score_average(averaged: Averaged, sentences: Sequence[Sentence], workdir: Path, log: Callable[[str], None]) -> None:
     """Score a column's mean on a corpus's test split, where that was not done before.
 
     Args:
         averaged: the column on the corpus; its models are finished.
         sentences: of the test split.
         workdir: the work folder.
+        log: is told of a new choice of the recurrence.
 
     Raises:
         InputError: where a model can't be read, or the disk refuses.
@@ -94,6 +96,7 @@ def score_average(averaged: Averaged, sentences: Sequence[Sentence], workdir: Pa
     for spec in specs:
         model = load_model(spec.folder)
         job, params, task = reading_job(model, averaged.corpus, sentences)
+        job = in_form_of_run(job, averaged.group.settings.runtime, workdir, log)
         labels = model.labels[task]
         chosen = job.tokens.sentences(averaged.corpus, (QUERIED,))
         whole = np.empty((job.tokens.count(chosen), len(labels)), np.float32)

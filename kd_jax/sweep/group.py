@@ -14,6 +14,7 @@ from kd_jax.data.dataset import Tokens, gold_tags
 from kd_jax.data.pipeline import stack_lanes
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
+from kd_jax.models.execution import Recurrence
 from kd_jax.runtime.device import forget_programs
 from kd_jax.runtime.interrupt import InterruptedRunError, Stop
 from kd_jax.runtime.progress import Meter, clock, counted
@@ -99,6 +100,7 @@ def train_group(
         trained = _train(sweep_data, job, group, specs, checkpoints, context)
     finally:
         checkpoints.close()
+    job = replace(job, recurrence=trained.recurrence)
     began = time.monotonic()
     split = "devel" if group.purpose == "tune" else "test"  # what chooses weights must not have seen test
     # A projection to the teacher's width serves training alone: no saved model has it.
@@ -195,6 +197,7 @@ class _Trained(NamedTuple):
     tokens: Sequence[float]
     devel_f1: Sequence[float | None]
     seconds: float
+    recurrence: Recurrence
 
 
 def _train(
@@ -254,8 +257,8 @@ def _train(
     diverged_at = divergences(state, len(specs))
     epoch, tokens = position.epoch, position.trained.tolist()
     if best is None:
-        return _Trained(state.params, diverged_at, [epoch] * len(specs), tokens, [None] * len(specs), seconds)
-    return _Trained(best.stacked(state.params), diverged_at, best.epoch, tokens, best.f1, seconds)
+        return _Trained(state.params, diverged_at, [epoch] * len(specs), tokens, [None] * len(specs), seconds, form)
+    return _Trained(best.stacked(state.params), diverged_at, best.epoch, tokens, best.f1, seconds, form)
 
 
 def _record(

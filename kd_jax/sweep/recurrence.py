@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,7 @@ from kd_jax.errors import InputError
 from kd_jax.models.execution import Recurrence
 from kd_jax.runtime import device
 from kd_jax.runtime.files import digest, read_json, replace_file
-from kd_jax.settings import to_dict
+from kd_jax.settings import RuntimeConfig, to_dict
 from kd_jax.training import mesh as meshes
 from kd_jax.training.execution import Choice, choose
 from kd_jax.training.loop import Job
@@ -29,21 +30,28 @@ def recurrence_of(job: Job, saved: Recurrence | None, workdir: Path, log: Callab
     Raises:
         InputError: for fused kernels where there are none, or where the disk refuses.
     """
-    mesh = meshes.lane_mesh(len(job.lanes))
+    lanes = max(1, len(job.lanes))  # a job that only reads has none, and reads with one
+    mesh = meshes.lane_mesh(lanes)
     if job.settings.runtime.recurrence != "auto" or meshes.platform_of(mesh) == "cpu":
-        return choose(job.settings, len(job.lanes), mesh).recurrence
+        return choose(job.settings, lanes, mesh).recurrence
     if saved is not None:
         return saved
     model, train = to_dict(job.settings.model), job.settings.train
-    shapes = [device.devices(), model, train.rows, train.row_length, -(-len(job.lanes) // mesh.size)]
+    shapes = [device.devices(), model, train.rows, train.row_length, -(-lanes // mesh.size)]
     file = workdir / "recurrence" / f"{digest(shapes)[:12]}.json"
     if (known := _read(file)) is not None:
         return known
-    found = choose(job.settings, len(job.lanes), mesh)
+    found = choose(job.settings, lanes, mesh)
     first = _write_first(file, found)
     if first is None:
         log(found.why)
     return first or found.recurrence
+
+
+def in_form_of_run(job: Job, runtime: RuntimeConfig, workdir: Path, log: Callable[[str], None]) -> Job:
+    """A job that reads with a trained model, in the form that the run has on its device; arguments as above."""
+    job = replace(job, settings=replace(job.settings, runtime=runtime))
+    return replace(job, recurrence=recurrence_of(job, None, workdir, log))
 
 
 def _read(file: Path) -> Recurrence | None:

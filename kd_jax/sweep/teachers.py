@@ -1,6 +1,7 @@
 """What a lane group's teachers know of the sentences that it trains on."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from kd_jax.sweep.group import RunContext
 from kd_jax.sweep.job import SweepData, out_of_corpus_sentences
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.recurrence import in_form_of_run
 from kd_jax.sweep.status import Status
 from kd_jax.training.objective import Knowledge
 from kd_jax.training.saved_model import load_model
@@ -163,7 +165,8 @@ def _known(
     dtype = plan.settings.distill.dtype
     parameters = checksum(teacher, context.status)
     place, log = place_of(teacher, query), context.meter.log
-    return library.load_or_compute(teacher.folder, parameters, place, query, dtype, sentences, log, room)
+    as_run = partial(in_form_of_run, runtime=plan.settings.runtime, workdir=context.workdir, log=log)
+    return library.load_or_compute(teacher.folder, parameters, place, query, dtype, sentences, log, room, as_run)
 
 
 def _external(

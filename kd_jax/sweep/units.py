@@ -158,7 +158,7 @@ class ScoreAverage:
     def run(self, shop: Workshop) -> None:
         """Score it, where that was not done before."""
         sentences = shop.sweep_data.corpora[self.averaged.corpus].splits["test"]
-        score_average(self.averaged, sentences, shop.context.workdir)
+        score_average(self.averaged, sentences, shop.context.workdir, shop.context.meter.log)
 
 
 Unit = TeacherOutputs | ChooseLanes | TrainLanes | WriteCards | ScoreAverage

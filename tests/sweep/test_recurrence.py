@@ -3,14 +3,17 @@
 import json
 
 import pytest
+from helpers.runs import carry_out, request
 from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost.timing import timing_job
 from kd_jax.errors import InputError
+from kd_jax.experiment import Average, Experiment, Student, Teacher
 from kd_jax.settings import override
-from kd_jax.sweep import recurrence
+from kd_jax.sweep import group, recurrence
 from kd_jax.sweep.recurrence import recurrence_of
-from kd_jax.training.execution import Choice
+from kd_jax.training import loop
+from kd_jax.training.execution import Choice, execution
 
 
 @pytest.fixture
@@ -76,3 +79,25 @@ def test_what_is_set_goes_first(job, tmp_path):
 
     named = replace(job, settings=override(job.settings, ["runtime.recurrence=nn.scan"]))
     assert recurrence_of(named, "fused", tmp_path, print) == "nn.scan"
+
+
+def test_training_scores_teachers_outputs_and_averages_have_the_form_of_the_run(corpora, tmp_path, monkeypatch):
+    forms = []
+
+    def noted(platform, settings, chosen=None):
+        forms.append(chosen)
+        return execution(platform, settings, chosen)
+
+    monkeypatch.setattr(loop, "execution", noted)
+    for module in (recurrence, group):
+        monkeypatch.setattr(module, "recurrence_of", lambda *_: "nn.scan")
+    taught = Experiment(
+        name="taught",
+        title="Taught",
+        teachers=(Teacher("softmax"),),
+        averages=(Average("MTMs averaged"),),
+        students=(Student("SM", alpha=0.5, beta=0.5),),
+    )
+    rows = carry_out(request(corpora, tmp_path / "w", experiment=taught, datasets=["First"])).rows
+    assert {row.label for row in rows} >= {"STM", "MTM", "SM", "MTMs averaged"}
+    assert set(forms) == {"nn.scan"}
