@@ -101,11 +101,14 @@ def compile_table(of_device: Sequence[dict[str, Any]]) -> Table:
     target = target_named(of_device[0]["device"])
     with_cycles = target.platform == "tpu"
     loop = ["M\ncycles", "ms"] if with_cycles else ["kernels", "a time\nstep"]
-    faults = [f"{one['program']}, {one['lanes']} lanes: {one['fault']}" for one in of_device if "fault" in one]
+    notes = [f"{one['program']}, {one['lanes']} lanes: {one['fault']}" for one in of_device if "fault" in one]
+    notes += [
+        f"{one['program']}, {one['lanes']} lanes: {_once_a_call(one)}" for one in of_device if one.get("call_bytes")
+    ]
     of_loop = "ms at the clock of its cycles" if with_cycles else "kernels, and those of a time step in a loop"
     table = Table(
         title=f"compiled for {target.name}, {target.bytes / 1e9:.0f} GB a device",
-        caption="\n".join([*faults, f"FLOPs, GB moved, {of_loop}: of one step, all lanes together"]),
+        caption="\n".join([*notes, f"FLOPs, GB moved, {of_loop}: of one step, all lanes together"]),
         box=box.SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 0, 0, 1),
@@ -131,6 +134,11 @@ def compile_table(of_device: Sequence[dict[str, Any]]) -> Table:
             *last,
         )
     return table
+
+
+def _once_a_call(one: dict[str, Any]) -> str:
+    cycles = "" if one["call_cycles"] is None else f"{one['call_cycles'] / 1e6:.1f} M cycles, "
+    return f"{cycles}{one['call_bytes'] / 1e9:.2f} GB moved once a call of many steps, around them"
 
 
 def costliest_table(one: dict[str, Any]) -> Table:

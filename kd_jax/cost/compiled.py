@@ -1,10 +1,11 @@
 """What a program would cost on a device that is not here, as that device's own compiler says."""
 
+import math
 import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,9 @@ class Traced(NamedTuple):
 
 OURS = ("lstm_", "filters_", "dropout_bits", "read_rows", "write_rows", "take_branch", "put_branch")
 """Our own kernels, by the beginning of their names."""
-OF_INTEREST = (*OURS, "gather", "scatter", "sort")
+BY_ROWS = ("gather", "scatter", "sort")
+"""Operations that go row by row, by the beginning of their names."""
+OF_INTEREST = (*OURS, *BY_ROWS)
 """Operations, by the beginning of their names, whose schedules are kept beside a program."""
 
 
@@ -63,6 +66,8 @@ class CompiledCost:
         schedule_cycles: of our own kernels, from their schedules.
         kernels_a_time_step: of the loops over time, a pass of which may be of several steps, the most of any; None
             where there is none.
+        call_bytes: moved once a call, around the loop over its steps: what its arguments are laid out and padded for.
+        call_cycles: of the same, counted as `cycles`; None for a GPU.
         unestimated: operations without an estimate or schedule, and bounds of their cycles from above.
         costliest: operations by the line that they come from: cycles on a TPU, bytes on a GPU.
     """
@@ -82,6 +87,8 @@ class CompiledCost:
     estimated_cycles: int | None = None
     schedule_cycles: int | None = None
     kernels_a_time_step: float | None = None
+    call_bytes: int = 0
+    call_cycles: int | None = None
     unestimated: list[dict[str, Any]] = field(default_factory=list)
     costliest: list[dict[str, Any]] = field(default_factory=list)
 
@@ -126,8 +133,13 @@ def compile_program(target: Target, program: Traced, dump: Path, keep: Path | No
     )
     written = schedules.find_schedules(dump)
     weights = [float(one.times * one.bytes) for one in ops]
+    around = list(hlo.walk(hlo.around_steps(read), "ENTRY"))
+    found.call_bytes = sum(one.times * one.bytes for one in around)
     if target.platform == "tpu":
-        weights = _count_cycles(found, ops, written, target)
+        weights = _count_cycles(found, read, ops, written, target)
+        of_call = replace(found, unestimated=[])
+        _count_cycles(of_call, read, around, written, target)
+        found.call_cycles = of_call.cycles
     found.costliest = _by_line(read, ops, weights)
     if keep is not None:
         _keep(
@@ -136,7 +148,9 @@ def compile_program(target: Target, program: Traced, dump: Path, keep: Path | No
     return found
 
 
-def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str, Path], target: Target) -> list[float]:
+def _count_cycles(
+    found: CompiledCost, program: hlo.Program, ops: list[hlo.Counted], written: dict[str, Path], target: Target
+) -> list[float]:
     """Fill in a TPU's cycles; the cycles of each operation, times its runs."""
     weights, estimated, scheduled = [], 0, 0
     for one in ops:
@@ -146,9 +160,7 @@ def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str
         if estimate is not None:
             estimated += one.times * estimate
         # The compiler estimates neither our own kernels nor gathers and scatters, but writes their schedules.
-        elif one.op.kind in {"custom-call", "fusion", "gather", "scatter", "sort"} and (
-            schedule := schedule_of(one.op, ops, written)
-        ):
+        elif one.op.kind in {"custom-call", "fusion", *BY_ROWS} and (schedule := schedule_of(one.op, ops, written)):
             counted = schedules.bundles(schedule.read_text(encoding="utf-8", errors="replace"))
             trips = schedules.kernel_trips(one.op.text)
             if trips:
@@ -157,9 +169,9 @@ def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str
             else:
                 # Nothing says how often its loops run, so each row is taken to pass through all of them: a bound from
                 # above.
-                estimate = schedules.row_bound(counted, rows_of(one.op))
+                estimate = schedules.row_bound(counted, rows_of(program, one))
                 found.unestimated.append(_bound(one, max(estimate, by_memory)))
-        elif one.op.kind in {"fusion", "gather", "scatter", "sort"} or one.op.name.startswith(OURS):
+        elif one.op.kind in {"fusion", *BY_ROWS} or one.op.name.startswith(OURS):
             found.unestimated.append(_bound(one, by_memory))
         weights.append(one.times * max(estimate or 0, by_memory))
     found.cycles, found.estimated_cycles, found.schedule_cycles = round(sum(weights)), estimated, scheduled
@@ -168,24 +180,42 @@ def _count_cycles(found: CompiledCost, ops: list[hlo.Counted], written: dict[str
 
 def schedule_of(op: hlo.Op, ops: list[hlo.Counted], written: dict[str, Path]) -> Path | None:
     """An operation's schedule or, since compilers do not write that of a kernel again, that of the same kernel."""
-    if op.name in written or not op.name.startswith(OURS):
+    by_rows = op.kind in BY_ROWS or op.name.startswith(BY_ROWS)
+    if op.name in written or not (by_rows or op.name.startswith(OURS)):
         return written.get(op.name)
-    alike = [other.op.name for other in ops if _kernel(other.op) == _kernel(op) and other.op.name in written]
+    same = _stem if by_rows else _kernel
+    alike = [other.op.name for other in ops if same(other.op) == same(op) and other.op.name in written]
     return written[alike[0]] if alike else None
+
+
+def _stem(op: hlo.Op) -> str:
+    """Its name without a number."""
+    return op.name.split(".")[0]
 
 
 def _kernel(op: hlo.Op) -> tuple[str, str]:
     """Its name without a number, and the shape of its result without the layout."""
-    return op.name.split(".")[0], re.sub(r"\{[^}]*\}", "", op.shape)
+    return _stem(op), re.sub(r"\{[^}]*\}", "", op.shape)
 
 
-def rows_of(op: hlo.Op) -> int:
-    """Rows that a gather or scatter handles, at most: all of its result but the minor dimension; at least 1."""
-    sizes = re.search(r"\[([\d,]*)\]", op.shape)
+def rows_of(program: hlo.Program, counted: hlo.Counted) -> int:
+    """Rows that a gather, scatter or sort handles, alone or in a fusion; at least 1.
+
+    What is taken or put as a whole is one row: of a table [words, D] D numbers, of a table of single numbers each.
+    """
+    beside = program.computations[counted.computation]
+    inside = program.computations.get(counted.op.attribute("calls"), [])
+    shapes = {op.name: hlo.dimensions(op.shape) for op in (*beside, *inside)}
     rows = 1
-    # The minor dimension of an array is a row, which is moved as a whole.
-    for size in sizes[1].split(",")[:-1] if sizes else []:
-        rows *= int(size or 1)
+    for op in (counted.op, *inside):
+        if op.kind == "gather":
+            rows = max(rows, math.prod(shapes[op.name]) // max(1, math.prod(op.numbers("slice_sizes"))))
+        elif op.kind == "scatter":
+            updates = shapes[op.operands[-1]]
+            window = math.prod(updates[axis] for axis in op.numbers("update_window_dims"))
+            rows = max(rows, math.prod(updates) // max(1, window))
+        elif op.kind == "sort":
+            rows = max(rows, math.prod(shapes[op.name]))
     return rows
 
 

@@ -43,6 +43,11 @@ class Op:
         found = re.search(rf"\b{name}=%?([\w.\-]+)", self.text)
         return found[1] if found else ""
 
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """What an attribute such as "slice_sizes" lists; nothing where there is none."""
+        found = re.search(rf"\b{name}={{([\d,]*)}}", self.text)
+        return tuple(int(number) for number in found[1].split(",") if number) if found else ()
+
     @property
     def estimate(self) -> int | None:
         """The compiler's own estimate of its cycles."""
@@ -118,6 +123,12 @@ def _frames(text: str) -> dict[str, str]:
     return {number: places.get(place, "") for number, place in frames}
 
 
+def dimensions(shape: str) -> tuple[int, ...]:
+    """Sizes of an array; of a tuple those of its first."""
+    found = re.search(r"\[([\d,]*)\]", shape)
+    return tuple(int(size) for size in found[1].split(",") if size) if found else ()
+
+
 def array_bytes(shape: str) -> int:
     """Bytes of an array's or tuple's shape."""
     return _bytes(shape, everywhere=True)
@@ -165,6 +176,13 @@ def step_of(program: Program) -> str:
     if not loops:
         return "ENTRY"
     return max((op.attribute("body") for op in loops), key=lambda body: sum(1 for _ in walk(program, body)))
+
+
+def around_steps(program: Program) -> Program:
+    """What a call does once: the program without the loop over its steps; nothing where it has none."""
+    step = step_of(program)
+    entry = [op for op in program.computations["ENTRY"] if op.attribute("body") != step]
+    return Program(program.computations | {"ENTRY": [] if step == "ENTRY" else entry}, program.frames)
 
 
 def walk(program: Program, name: str, times: int = 1) -> Iterator[Counted]:

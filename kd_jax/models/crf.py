@@ -35,7 +35,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from kd_jax.models.chain import forward, way_back
-from kd_jax.models.lookups import pick
+from kd_jax.models.lookups import entries, pick
 from kd_jax.structs import Array
 
 
@@ -114,8 +114,8 @@ def token_scores(
     y = jnp.where(mask, labels, 0).T
     before = jnp.roll(y, 1, axis=0)  # row's first token gets its last one's, and `continues` hides it
     emitted = pick(_time_first(emissions, mask), y)
-    entered = jnp.where(continues, transitions.pairs[before, y], transitions.start[y])
-    return jnp.where(mask, (emitted + entered + jnp.where(ends, transitions.stop[y], 0.0)).T, 0.0)
+    entered = jnp.where(continues, entries(transitions.pairs, before, y), entries(transitions.start, y))
+    return jnp.where(mask, (emitted + entered + jnp.where(ends, entries(transitions.stop, y), 0.0)).T, 0.0)
 
 
 def sequence_score(

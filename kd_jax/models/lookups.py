@@ -1,5 +1,6 @@
 """Rows looked up: by gathers, or on a TPU, which gathers row by row, by products with one-hot rows."""
 
+from functools import reduce
 from typing import cast
 
 import jax
@@ -46,6 +47,23 @@ def pick(values: Float[Array, "*rows K"], index: Int[Array, "*rows"]) -> Float[A
     """One value of each of some short rows."""
     found = lax.platform_dependent(values, index, tpu=_picked, default=_taken)
     return cast(Array, found)
+
+
+def entries(table: Float[Array, "*labels"], *index: Int[Array, "*rows"]) -> Float[Array, "*rows"]:
+    """`table[index]` of a small table, an index for each of its axes."""
+    return cast(Array, lax.platform_dependent(table, *index, tpu=_entries_picked, default=_entries_taken))
+
+
+def _entries_taken(table: Float[Array, "*labels"], *index: Int[Array, "*rows"]) -> Float[Array, "*rows"]:
+    return table[index]
+
+
+def _entries_picked(table: Float[Array, "*labels"], *index: Int[Array, "*rows"]) -> Float[Array, "*rows"]:
+    rows = index[0].ndim
+    axes = tuple(range(rows, rows + table.ndim))
+    numbers = (lax.broadcasted_iota(jnp.int32, (1,) * rows + table.shape, axis) for axis in axes)
+    here = (jnp.expand_dims(of_axis, axes) == n for of_axis, n in zip(index, numbers, strict=True))
+    return jnp.where(reduce(jnp.logical_and, here), jnp.expand_dims(table, range(rows)), 0).sum(axes)
 
 
 def _taken(values: Float[Array, "*rows K"], index: Int[Array, "*rows"]) -> Float[Array, "*rows"]:

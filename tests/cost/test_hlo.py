@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kd_jax.cost import hlo, schedules
-from kd_jax.cost.compiled import schedule_of
+from kd_jax.cost.compiled import rows_of, schedule_of
 
 TEXT = """HloModule jit_f
 
@@ -75,6 +75,12 @@ def test_the_step_is_the_body_of_the_loop_that_does_most(program):
     assert hlo.step_of(program) == "outer_body"
 
 
+def test_what_a_call_does_once_is_all_but_the_loop_over_its_steps(program):
+    around = hlo.around_steps(program)
+    assert {one.op.name for one in hlo.walk(around, "ENTRY")} >= {"first"}
+    assert not {one.op.name for one in hlo.walk(around, "ENTRY")} & {"back", "held"}
+
+
 def test_loops_are_multiplied_by_trips_that_the_text_or_the_condition_says(program):
     ops = list(hlo.walk(program, "outer_body"))
     assert {(one.op.name, one.times) for one in ops} == {("one", 128), ("back", 128), ("held", 1)}
@@ -124,3 +130,28 @@ def test_a_kernel_whose_schedule_is_not_written_again_has_that_of_the_same_kerne
     written = {"lstm_forward.1": Path("first"), "fusion.1": Path("other")}
     found = [schedule_of(one.op, ops, written) for one in ops]
     assert found == [Path("first"), Path("first"), None, None]
+
+
+BY_ROWS = """
+%taken (t: f32[9,200], i: s32[30,1]) -> f32[30,200] {
+  %t = f32[9,200]{1,0} parameter(0)
+  %i = s32[30,1]{1,0} parameter(1)
+  ROOT %g = f32[30,200]{1,0} gather(%t, %i), offset_dims={1}, collapsed_slice_dims={0}, slice_sizes={1,200}
+}
+
+ENTRY %main (a: f32[9,200], b: s32[30,1], c: f32[45], d: f32[30]) -> f32[45] {
+  %a = f32[9,200]{1,0} parameter(0)
+  %b = s32[30,1]{1,0} parameter(1)
+  %c = f32[45]{0} parameter(2)
+  %d = f32[30]{0} parameter(3)
+  %words = f32[30,200]{1,0} fusion(%a, %b), kind=kCustom, calls=%taken
+  %single = f32[30]{0} gather(%c, %b), offset_dims={}, collapsed_slice_dims={0}, slice_sizes={1}
+  ROOT %put = f32[45]{0} scatter(%c, %b, %d), update_window_dims={}, inserted_window_dims={0}
+}
+"""
+
+
+def test_rows_are_what_is_taken_or_put_one_by_one():
+    program = hlo.read(BY_ROWS)
+    found = {one.op.name: rows_of(program, one) for one in hlo.walk(program, "ENTRY")}
+    assert found == {"words": 30, "single": 30, "put": 30}
