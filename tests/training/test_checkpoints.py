@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from kd_jax.data import pipeline as input_pipeline
 from kd_jax.errors import InputError
+from kd_jax.models.execution import Execution
 from kd_jax.training.checkpoints import Checkpoints, silence_writer, started_together
-from kd_jax.training.loop import Lane, place, train
+from kd_jax.training.loop import Job, Lane, place, train
 
 
 @pytest.fixture
@@ -50,6 +51,24 @@ def test_resumed_equals_uninterrupted_at_every_chunk(job, tmp_path):
         for ours, (epoch, loss, ends) in zip(rest, whole[number + 1 :], strict=True):
             assert (ours.epoch, ours.ends_epoch) == (epoch, ends)
             np.testing.assert_array_equal(ours.loss, loss)
+
+
+@pytest.mark.parametrize("other", [Execution("cpu", "nn.scan"), Execution("gpu", "fused", interpret=True)], ids=str)
+def test_a_checkpoint_of_one_form_goes_on_in_another_to_rounding(job, tmp_path, monkeypatch, other):
+    for number, progress in enumerate(train(job)):
+        if number == 1:
+            saver = Checkpoints(tmp_path, ["a", "b", "c"], 2, print)
+            saver.save(keep(progress), number)
+            saver.close()
+    saved = Checkpoints(tmp_path, ["a", "b", "c"], 2, print).newest()
+    monkeypatch.setattr(Job, "tagger_on", lambda self, _: self.tagger.clone(how=other))
+    *_, last = train(job, (saved.position, place(job, saved.state)))
+    begun, whole, ours = (jax.tree.leaves(jax.device_get(x.params)) for x in (saved.state, progress.state, last.state))
+    went_on = 0.0
+    for before, a, b in zip(begun, whole, ours, strict=True):
+        np.testing.assert_allclose(b, a, atol=1e-4)
+        went_on = max(went_on, np.abs(a[:3] - before[:3]).max())
+    assert went_on > 2e-3
 
 
 def test_epochs_that_are_left_out_decide_shapes_too(monkeypatch):
