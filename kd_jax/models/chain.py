@@ -10,7 +10,7 @@ arithmetic: worth it where arithmetic is free, and never on a CPU.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 from jax import lax
@@ -24,27 +24,34 @@ Levelled = tuple[Float[Array, "T R K"], Float[Array, "T R"]]
 MOST_LABELS = 16  # of a chain that goes by doubling: a token has K^2 numbers there
 
 
-def forward(
-    reduce: Reduce,
-    emissions: Float[Array, "T R K"],
-    start: Float[Array, "K"],
-    pairs: Float[Array, "K K"],
-    continues: Bool[Array, "T R"],
-) -> Levelled:
-    """The forward variable in the semiring of a reduction: log-sum-exp, or the maximum.
+class Chain(NamedTuple):
+    """What the forward variable goes through, from the first token to the last.
 
-    Args:
-        reduce: takes an array and an axis.
+    Attributes:
         emissions: [T, R, K].
         start: score of a sentence's first label, [K].
         pairs: score of label j after label i at [i, j], [K, K].
         continues: whether a token has a predecessor in its sentence, [T, R]; none of t = 0 has.
+    """
+
+    emissions: Float[Array, "T R K"]
+    start: Float[Array, "K"]
+    pairs: Float[Array, "K K"]
+    continues: Bool[Array, "T R"]
+
+
+def forward(reduce: Reduce, chain: Chain) -> Levelled:
+    """The forward variable in the semiring of a reduction: log-sum-exp, or the maximum.
+
+    Args:
+        reduce: takes an array and an axis.
+        chain: what is summed over, or maximised.
 
     Returns:
         The variable less its maximum, [T, R, K], and that maximum, summed from the sentence's start, [T, R].
     """
     forms = partial(forward_by_step, reduce), partial(forward_by_doubling, reduce)
-    return cast(Levelled, _as_suits(*forms, emissions, start, pairs, continues))
+    return cast(Levelled, _as_suits(*forms, chain.emissions.shape, chain))
 
 
 def way_back(
@@ -61,25 +68,20 @@ def way_back(
     Returns:
         [T, R]; among equal ones the lowest label. Anything where no sentence is.
     """
-    return _as_suits(way_back_by_step, way_back_by_doubling, best, last, pairs, ends)
+    return _as_suits(way_back_by_step, way_back_by_doubling, best.shape, best, last, pairs, ends)
 
 
-def _as_suits(by_step: Callable[..., Any], by_doubling: Callable[..., Any], *given: Array) -> Any:
+def _as_suits(by_step: Callable[..., Any], by_doubling: Callable[..., Any], shape: tuple[Any, ...], *given: Any) -> Any:
     """One of two forms, decided where the program is compiled: it may be exported for a device that is not here."""
-    steps, _, labels = given[0].shape
+    steps, _, labels = shape
     if labels > MOST_LABELS or not isinstance(steps, int):  # rows of any length, in a program that is shipped
         return by_step(*given)
     return lax.platform_dependent(*given, cpu=by_step, default=by_doubling)
 
 
-def forward_by_step(
-    reduce: Reduce,
-    emissions: Float[Array, "T R K"],
-    start: Float[Array, "K"],
-    pairs: Float[Array, "K K"],
-    continues: Bool[Array, "T R"],
-) -> Levelled:
+def forward_by_step(reduce: Reduce, chain: Chain) -> Levelled:
     """`forward` by a scan over the tokens."""
+    emissions, start, pairs, continues = chain
 
     def step(carry: tuple[Array, Array], at: tuple[Array, Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         alpha, level = carry
@@ -96,14 +98,9 @@ def forward_by_step(
     return lax.scan(step, (jnp.zeros_like(first), jnp.zeros_like(first[:, 0])), (emissions, continues))[1]
 
 
-def forward_by_doubling(
-    reduce: Reduce,
-    emissions: Float[Array, "T R K"],
-    start: Float[Array, "K"],
-    pairs: Float[Array, "K K"],
-    continues: Bool[Array, "T R"],
-) -> Levelled:
+def forward_by_doubling(reduce: Reduce, chain: Chain) -> Levelled:
     """`forward` by products of the tokens' matrices, [T, K, K, R]: rows last, since labels are few."""
+    emissions, start, pairs, continues = chain
     emissions = emissions.swapaxes(1, 2)
     # A sentence's first token forgets the label before it: every row of its matrix is the same.
     entering = jnp.where(continues[:, None, None], pairs[..., None], start[None, :, None])

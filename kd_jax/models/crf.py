@@ -34,7 +34,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from kd_jax.models.chain import forward, way_back
+from kd_jax.models.chain import Chain, forward, way_back
 from kd_jax.models.lookups import entries, pick
 from kd_jax.structs import Array
 
@@ -73,9 +73,8 @@ def log_partitions(
         Nats at each sentence's last token, 0 elsewhere, [R, T]; differentiable under any weights.
     """
     continues, ends = _bounds(starts, mask)
-    alpha, level = forward(
-        jax.nn.logsumexp, _time_first(emissions, mask), transitions.start, transitions.pairs, continues
-    )
+    chain = Chain(_time_first(emissions, mask), transitions.start, transitions.pairs, continues)
+    alpha, level = forward(jax.nn.logsumexp, chain)
     return jnp.where(ends, jax.nn.logsumexp(alpha + transitions.stop[None, None], axis=-1) + level, 0.0).T
 
 
@@ -239,7 +238,7 @@ def viterbi(
     ([[1, 1]], 2.0)
     """
     continues, ends = _bounds(starts, mask)
-    best, _ = forward(jnp.max, _time_first(emissions, mask), transitions.start, transitions.pairs, continues)
+    best, _ = forward(jnp.max, Chain(_time_first(emissions, mask), transitions.start, transitions.pairs, continues))
     leave_end = jnp.argmax(best + transitions.stop[None, None], -1)
 
     labels = way_back(best, leave_end, transitions.pairs, ends)
@@ -287,9 +286,9 @@ def _forward_backward(
     """
     has_next = jnp.concatenate([continues[1:], jnp.zeros_like(continues[:1])])
     directions = (
-        (emissions, transitions.start, transitions.pairs, continues),
-        (emissions[::-1], transitions.stop, transitions.pairs.T, has_next[::-1]),
+        Chain(emissions, transitions.start, transitions.pairs, continues),
+        Chain(emissions[::-1], transitions.stop, transitions.pairs.T, has_next[::-1]),
     )
-    both = (jnp.stack(of_each) for of_each in zip(*directions, strict=True))
-    before, after = jax.vmap(lambda *direction: forward(jax.nn.logsumexp, *direction)[0])(*both)
+    both = jax.tree.map(lambda *of_each: jnp.stack(of_each), *directions)
+    before, after = jax.vmap(lambda chain: forward(jax.nn.logsumexp, chain)[0])(both)
     return before, after[::-1]

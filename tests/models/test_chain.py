@@ -10,6 +10,7 @@ import pytest
 from helpers.made_paths import GAP, packed, random_transitions
 
 from kd_jax.models import chain, crf
+from kd_jax.models.chain import Chain
 
 ROWS = [[3, 4, 1, 1, 9], [GAP, 17, GAP], [1], [GAP, GAP]]
 
@@ -30,7 +31,7 @@ def test_the_forward_variable_and_its_gradients_by_doubling_equal_those_by_step(
     direction = np.random.default_rng(1).normal(size=emissions.shape)
 
     def weighted(form, emissions, start, pairs):
-        alpha, level = form(reduce, emissions, start, pairs, continues)
+        alpha, level = form(reduce, Chain(emissions, start, pairs, continues))
         whole = alpha + level[..., None]
         return (whole * direction).sum(), whole
 
@@ -45,7 +46,7 @@ def test_the_forward_variable_and_its_gradients_by_doubling_equal_those_by_step(
 @pytest.mark.parametrize("labels", [1, 3, 5])
 def test_the_way_back_by_doubling_is_that_by_step(labels):
     emissions, start, stop, pairs, continues, ends = case(labels, forbidden=labels > 1)
-    best, _ = jax.jit(partial(chain.forward_by_step, jnp.max))(emissions, start, pairs, continues)
+    best, _ = jax.jit(partial(chain.forward_by_step, jnp.max))(Chain(emissions, start, pairs, continues))
     last = jnp.argmax(best + stop[None, None], -1)
     by_step, by_doubling = (
         np.asarray(jax.jit(form)(best, last, pairs, ends))
@@ -57,9 +58,9 @@ def test_the_way_back_by_doubling_is_that_by_step(labels):
 def test_neighbours_have_exactly_no_influence_by_doubling():
     emissions, start, _, pairs, continues, _ = case(3)
     forward = jax.jit(partial(chain.forward_by_doubling, jax.nn.logsumexp))
-    alpha, level = forward(emissions, start, pairs, continues)
+    alpha, level = forward(Chain(emissions, start, pairs, continues))
     others = emissions.at[:3, 0].add(1e6)  # the first row's first sentence
-    for a, b in zip((alpha, level), forward(others, start, pairs, continues), strict=True):
+    for a, b in zip((alpha, level), forward(Chain(others, start, pairs, continues)), strict=True):
         np.testing.assert_array_equal(a[3:], b[3:])
         assert not np.array_equal(a[:3], b[:3])
 
@@ -67,7 +68,7 @@ def test_neighbours_have_exactly_no_influence_by_doubling():
 def test_what_runs_where_is_decided_by_the_platform_and_the_labels():
     def lowered(labels, platform):
         emissions, start, _, pairs, continues, _ = case(labels)
-        program = jax.jit(partial(chain.forward, jnp.max)).trace(emissions, start, pairs, continues)
+        program = jax.jit(partial(chain.forward, jnp.max)).trace(Chain(emissions, start, pairs, continues))
         return program.lower(lowering_platforms=(platform,)).as_text()
 
     assert "while" in lowered(3, "cpu")
@@ -83,5 +84,7 @@ def test_a_program_for_rows_of_any_length_goes_by_step():
         *(jax.ShapeDtypeStruct(x, jnp.float32) for x in ((3,), (3, 3))),
     )
     program = jax.jit(partial(chain.forward, jnp.max))
-    exported = jax.export.export(program, platforms=("cpu", "cuda"))(*given, jax.ShapeDtypeStruct((steps, 2), bool))
+    exported = jax.export.export(program, platforms=("cpu", "cuda"))(
+        Chain(*given, jax.ShapeDtypeStruct((steps, 2), bool))
+    )
     assert "while" in exported.mlir_module()
