@@ -211,10 +211,8 @@ def _backward_in_few_launches(
         every = partial(_of_every_gate, shape=dc_of_next.shape)
         dh = every(h_bar) + every(product(dz_of_next, kernel, compute)) * every(kept_next)
         dc = dc_of_next + dh * every(dc_of_dh)
-        dz = (
-            jnp.where(lax.broadcasted_iota(jnp.int32, dc.shape, dc.ndim - 2) == 2, dh, dc).reshape(factor.shape)
-            * factor
-        )
+        of_output = lax.broadcasted_iota(jnp.int32, dc.shape, dc.ndim - 2) == 2  # the third of the four gates
+        dz = jnp.where(of_output, dh, dc).reshape(factor.shape) * factor
         return (rounded(dz, compute), dc * every(dc_to_before)), dz
 
     *others, keep = inputs
