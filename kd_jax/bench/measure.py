@@ -16,14 +16,20 @@ from kd_jax.bench.synthetic import synthetic_corpus
 from kd_jax.corpora.conll import write_split
 from kd_jax.corpora.registry import load
 from kd_jax.cost import flops as floor
-from kd_jax.cost.timing import StepTimer, compile_cost, operations_a_token, predicted_bytes, timing_job, usual_batch
+from kd_jax.cost.timing import (
+    StepTimer,
+    compile_cost,
+    in_form_of_device,
+    operations_a_token,
+    predicted_bytes,
+    timing_job,
+    usual_batch,
+)
 from kd_jax.errors import InputError, nearest
 from kd_jax.runtime import device
 from kd_jax.settings import Compute, Settings, override, to_dict
 from kd_jax.structs import Corpus
-from kd_jax.training.execution import choose
 from kd_jax.training.loop import Job
-from kd_jax.training.mesh import lane_mesh
 
 ROWS_TRIED = (1, 2, 4)  # times the rows of a batch, in search of our own best
 
@@ -53,8 +59,7 @@ class Entrant:
     """
 
     def __init__(self, job: Job, dtype: str) -> None:
-        chosen = choose(job.settings, len(job.lanes), lane_mesh(len(job.lanes)))
-        job = replace(job, recurrence=chosen.recurrence)
+        job = in_form_of_device(job)
         self.job, self.dtype, self.lanes = job, dtype, len(job.lanes)
         self.cost = compile_cost(job)
         self.timing = StepTimer(job)

@@ -67,6 +67,14 @@ def shortened(job: Job, steps: int) -> Job:
     return replace(job, sentences=tuple(kept), length=Length(FOREVER))
 
 
+def in_form_of_device(job: Job) -> Job:
+    """The job with the recurrence that a run would choose here, where none was chosen: else it is timed as the scan."""
+    if job.recurrence is not None:
+        return job
+    lanes = len(job.lanes)
+    return replace(job, recurrence=choose(job.settings, lanes, lane_mesh(lanes)).recurrence)
+
+
 class StepTimer:
     """A training that goes on for an epoch whenever it is asked to.
 
@@ -76,10 +84,7 @@ class StepTimer:
     """
 
     def __init__(self, job: Job) -> None:
-        if job.recurrence is None:  # else it would time the scan where a run takes the fused kernels
-            mesh = lane_mesh(len(job.lanes))
-            job = replace(job, recurrence=choose(job.settings, len(job.lanes), mesh).recurrence)
-        self.job = job
+        self.job = job = in_form_of_device(job)
         self._progress: Any = train(job)
         self._state: Any = None
         self.loss = np.full(len(job.lanes), np.nan)
