@@ -3,13 +3,9 @@
 import csv
 import io
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -279,37 +275,6 @@ def test_the_paper_under_the_same_tests(tmp_path):
     assert index.count("<svg") > 7 * 15
     assert "points are seeds" not in index
     assert "The paper&#39;s claims" in index
-
-
-# Ours are errors; what a plotting library of before uses of its own dependencies has been deprecated since.
-WARNINGS = ("-W", "error", "-W", "ignore::DeprecationWarning")
-
-
-def command(*flags, cwd):
-    root = Path(report.__file__).parents[2]
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run([sys.executable, *WARNINGS, "-m", "kd_jax.report", *flags], cwd=cwd, text=True,
-                          env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False)  # fmt: skip
-
-
-@pytest.mark.parametrize(("flag", "status", "said"), [
-    ("--workdir=nowhere", 2, r"error: nowhere/results\.csv: no such file; .+\n"),
-    ("--wrkdir=x", 2, r"error: --wrkdir: no such flag; did you mean 'workdir'\?\n"),
-])  # fmt: skip
-def test_the_command_answers_faults_with_a_line(tmp_path, flag, status, said):
-    done = command(flag, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (status, "")
-    assert re.fullmatch(said, done.stderr, re.DOTALL)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("flag", ["--workdir=W", "W"])
-def test_the_command_writes_a_report(tmp_path, flag):
-    results.append(tmp_path / "W" / "results.csv", made_rows(7, ["NCBI"], seeds=(1,)), results.Row)
-    done = command(flag, "--posthoc=conover", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "report: W/report/index.html" in done.stdout
-    assert (tmp_path / "W" / "report" / "index.html").exists()
 
 
 def test_a_report_leaves_alone_what_a_user_put_beside_and_into_its_sections(workdir, tmp_path):
