@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from kd_jax.data.packing import round_up
 from kd_jax.data.pipeline import CHUNK
+from kd_jax.models.padding import Widths
 from kd_jax.settings import Head, Settings
 
 
@@ -54,7 +55,7 @@ IN_PLACE = 0.5  # copies of branches on a GPU, whose compiler puts one back with
 DECODING = 3  # arrays of [rows, labels, labels] that Viterbi's algorithm has at a time
 TILE = 128  # numbers in a row of a TPU's tile
 AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
-AT_ONCE_TILED = 0.8  # the same on a TPU, whose kernels keep gates and characters on the chip
+AT_ONCE_TILED = 0.65  # the same on a TPU, whose kernels keep gates and characters on the chip
 
 
 class Parameters(NamedTuple):
@@ -65,37 +66,50 @@ class Parameters(NamedTuple):
     branches: int
 
 
-def parameters(settings: Settings, extent: ProblemSize, head: Head) -> Parameters:
+def parameters(settings: Settings, extent: ProblemSize, head: Head, *, tiles: bool = False) -> Parameters:
     """One lane's parameters.
 
     Args:
         settings: sizes.
         extent: of the corpora.
         head: a CRF has transitions too.
+        tiles: whether zeros that fill tiles count, as a TPU's programs hold them (`kd_jax.models.tiled`).
     """
     model, chars, labels = settings.model, settings.model.chars, extent.labels
-    word = model.words.dim + chars.units
+    whole = TILE if tiles else 1
+    dim, hidden = round_up(model.words.dim, whole), round_up(model.hidden_units, whole)
     of_chars = (
         chars.units * (chars.width * chars.dim + 1) if chars.encoder == "cnn" else _bilstm(chars.dim, chars.units // 2)
     )
-    branch = _bilstm(2 * model.shared_units, model.task_units)
-    branch += (2 * model.task_units + 1) * model.hidden_units + (model.hidden_units + 1) * labels
+    read = round_up(model.words.dim + chars.units, whole)
+    branch = _bilstm(2 * _states(model.shared_units, tiles), model.task_units, tiles)
+    branch += (2 * _states(model.task_units, tiles) + 1) * hidden + (hidden + 1) * labels
     # A chain's transitions: label to label, to the first, from the last.
     branch += labels * (labels + 2) if head == "crf" else 0
     return Parameters(
-        words=extent.word_rows * model.words.dim,
-        encoder=extent.alphabet * chars.dim + of_chars + _bilstm(word, model.shared_units),
+        words=extent.word_rows * dim,
+        encoder=extent.alphabet * chars.dim + of_chars + _bilstm(read, model.shared_units, tiles),
         branches=extent.tasks * branch,
     )
 
 
-def _bilstm(inputs: int, units: int) -> int:
-    return 2 * 4 * units * (inputs + units + 1)
+def _parts(size: Parameters) -> tuple[int, int]:
+    """Parameters that are padded and cut together, as `kd_jax.training.held` has it."""
+    return size.words, size.encoder + size.branches
 
 
-def state_bytes(settings: Settings, extent: ProblemSize, head: Head) -> int:
+def _bilstm(inputs: int, units: int, tiles: bool = False) -> int:
+    of, gates = (Widths.of(units).units, Widths.of(units).gates) if tiles else (units, 4 * units)
+    return 2 * gates * (inputs + of + 1)
+
+
+def _states(units: int, tiles: bool) -> int:
+    return Widths.of(units).hidden if tiles else units
+
+
+def state_bytes(settings: Settings, extent: ProblemSize, head: Head, *, tiles: bool = False) -> int:
     """One lane's parameters and Adam's two moments."""
-    return 3 * 4 * sum(parameters(settings, extent, head))
+    return 3 * 4 * sum(parameters(settings, extent, head, tiles=tiles))
 
 
 def activation_bytes(settings: Settings, extent: ProblemSize, head: Head, branches: float = KEPT.branches) -> int:
@@ -140,10 +154,11 @@ def program_bytes(
         lanes: of this device.
         in_turn: whether the lanes run one after the other, with one lane's activations but a second copy of all
             states, or at the same time, each with activations of its own.
-        tiles: whether it is a TPU's, which lays word tables out anew for a program, in whole tiles.
+        tiles: whether it is a TPU's, which holds states in whole tiles, and where they are read one part of them twice.
     """
-    branches = KEPT.branches if in_turn or tiles else IN_PLACE
-    state, activations = state_bytes(settings, extent, head), activation_bytes(settings, extent, head, branches)
+    branches = KEPT.branches if in_turn else IN_PLACE
+    state = state_bytes(settings, extent, head, tiles=tiles)
+    activations = activation_bytes(settings, extent, head, branches)
     # `Batches`: token, starts and form_index at every place; form and form_to_word of each form; word of each word.
     chunk = extent.steps * (
         settings.train.rows * settings.train.row_length * (4 + 1 + 4)
@@ -155,7 +170,6 @@ def program_bytes(
     if lanes > 1:
         at_once = AT_ONCE_TILED if tiles else AT_ONCE
         on_the_way = (lanes + 1) * state + activations if in_turn else at_once * lanes * activations
-    if tiles:
-        on_the_way += lanes * 3 * 4 * extent.word_rows * round_up(settings.model.words.dim, TILE)
     decoding = decoding_bytes(settings.train.rows, extent.labels) * (1 if in_turn else lanes)
-    return lanes * state + shared + max(lanes * chunk + round(on_the_way), decoding)
+    read = lanes * 4 * max(_parts(parameters(settings, extent, head))) if tiles else 0
+    return lanes * state + shared + max(lanes * chunk + round(on_the_way), decoding, read)

@@ -86,14 +86,14 @@ class StepTimer:
     def __init__(self, job: Job) -> None:
         self.job = job = in_form_of_device(job)
         self._progress: Any = train(job)
-        self._state: Any = None
+        self._latest: Any = None
         self.loss = np.full(len(job.lanes), np.nan)
 
     def epoch(self) -> float:
         """Lane-tokens a second of one more epoch: real tokens of all lanes by the clock."""
         began, lane_tokens = time.perf_counter(), 0
         for progress in self._progress:
-            self._state, self.loss = progress.state, progress.loss
+            self._latest, self.loss = progress, progress.loss
             lane_tokens += progress.lane_tokens
             if progress.ends_epoch:
                 break
@@ -103,14 +103,14 @@ class StepTimer:
         """Lane-tokens a second of tagging the epoch's sentences with every lane; an epoch must be behind."""
         began, lane_tokens = time.perf_counter(), 0
         for task, sentences in enumerate(self.job.sentences):
-            label_tokens(self.job, self._state.params, task, sentences)
+            label_tokens(self.job, self._latest.params, task, sentences)
             lane_tokens += len(self.job.lanes) * self.job.tokens.count(sentences)
         return lane_tokens / (time.perf_counter() - began)
 
     def close(self) -> None:
         """Let go of the lanes."""
         self._progress.close()
-        self._state = None
+        self._latest = None
 
 
 class Cost(NamedTuple):

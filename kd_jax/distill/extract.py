@@ -13,6 +13,7 @@ from kd_jax.data.packing import NO_TOKEN, Batches
 from kd_jax.models.tagger import Tagger
 from kd_jax.structs import Outputs
 from kd_jax.training import mesh as meshes
+from kd_jax.training.held import held
 from kd_jax.training.known import known_to
 from kd_jax.training.loop import Job, reading_batches, token_data
 from kd_jax.training.step import TokenData, read_steps
@@ -41,7 +42,8 @@ def extract(job: Job, params: Any, task: int, sentences: Sentences) -> Iterator[
     positions = job.tokens.positions(sentences)
     labels = len(job.tokens.labels[task])
     mesh = meshes.lane_mesh(1)
-    data, read = token_data(job), _reader(job.tagger_on(mesh))
+    tagger = job.tagger_on(mesh)
+    data, read, params = token_data(job), _reader(tagger), held(tagger, params)
     for batches in reading_batches(job, task, sentences):
         outputs = read(params, known_to(mesh, job.tokens, batches), data)
         real = batches.token != NO_TOKEN

@@ -1,8 +1,9 @@
 """The tagger as a TPU computes it: time first, rows and units in whole tiles of 8 x 128.
 
 What it computes is what `kd_jax.models.tagger.Tagger` computes, to rounding, from the same parameters and the same
-random bits. Parameters are padded once for many steps: zeros beside a unit's weights stay zeros, since all that reaches
-a padded unit is 0, forward and backward, and Adam leaves what has no gradient alone.
+random bits. Parameters are padded once for a whole training, word tables among them, which XLA would else lay out anew
+for each call: arrays whose rows are not whole tiles it keeps the other way round. Zeros beside a unit's weights stay
+zeros, since all that reaches a padded unit is 0, forward and backward, and Adam leaves what has no gradient alone.
 """
 
 from typing import Any, NamedTuple
@@ -26,17 +27,20 @@ _OF_TWO = {("task", "kernel"), ("hidden", "kernel")}  # rows are the units of tw
 
 
 class _Sizes(NamedTuple):
-    """Of a tagger's parameters, before they are padded: inputs of its BiLSTM, and units of its BiLSTMs' directions."""
+    """Of a tagger's parameters, before they are padded: of its words, of what its BiLSTM reads, and its units."""
 
+    words: int
     inputs: int
     shared: int
     task: int
+    hidden: int
 
     @classmethod
-    def of(cls, params: Any) -> "_Sizes":
-        """Those of parameters that are not padded."""
-        shared, task = params["encoder"]["shared"], params["branch"]["task"]
-        return cls(shared["kernel"].shape[-2], shared["recurrent"].shape[-2], task["recurrent"].shape[-2])
+    def of(cls, tagger: Tagger) -> "_Sizes":
+        """Those of a tagger."""
+        settings, words = tagger.settings, tagger.settings.words.dim
+        inputs = words + settings.chars.units
+        return cls(words, inputs, settings.shared_units, settings.task_units, settings.hidden_units)
 
     def axes(self, name: tuple[str, ...]) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
         """Of a layer's parameter the axes that are padded, from the end: sizes of their runs before and after."""
@@ -44,8 +48,16 @@ class _Sizes(NamedTuple):
         if name in _OF_TWO:
             units = self.shared if name[0] == "task" else self.task
             found.append((-2, (units,) * 2, _both(units)))
-        if name == ("shared", "kernel"):
-            found.append((-2, (self.inputs,), (round_up(self.inputs, LANES),)))
+        whole = {
+            ("words",): (-1, self.words),
+            ("shared", "kernel"): (-2, self.inputs),
+            ("hidden", "kernel"): (-1, self.hidden),
+            ("hidden", "bias"): (-1, self.hidden),
+            ("logits", "kernel"): (-2, self.hidden),
+        }
+        if name in whole:
+            axis, size = whole[name]
+            found.append((axis, (size,), (round_up(size, LANES),)))
         if name[0] in {"shared", "task"} and name[1] in {"kernel", "recurrent", "bias"}:
             units = self.shared if name[0] == "shared" else self.task
             of = Widths.of(units)
@@ -55,9 +67,14 @@ class _Sizes(NamedTuple):
         return found
 
 
-def tile(tree: Any) -> Any:
-    """A tree of the parameters' shapes, of one lane, with units padded by zeros, input kernels side by side."""
-    sizes = _Sizes.of(tree)
+def is_tiled(tagger: Tagger) -> bool:
+    """Whether a tagger's programs hold its parameters as `tile` gives them."""
+    return tagger.how.platform == "tpu" and tagger.how.recurrence == "fused"
+
+
+def tile(tagger: Tagger, tree: Any) -> Any:
+    """A tree of parameters, of one lane or [L, ...], with units padded by zeros, input kernels side by side."""
+    sizes = _Sizes.of(tagger)
 
     def pad(path: Any, x: Array) -> Array:
         for axis, before, after in sizes.axes(_name(path)):
@@ -67,9 +84,9 @@ def tile(tree: Any) -> Any:
     return jax.tree_util.tree_map_with_path(pad, tree)
 
 
-def untile(tree: Any, like: Any) -> Any:
-    """The tree before it was padded; `like` has its shapes."""
-    sizes = _Sizes.of(like)
+def untile(tagger: Tagger, tree: Any) -> Any:
+    """The tree before it was padded."""
+    sizes = _Sizes.of(tagger)
 
     def cut(path: Any, x: Array) -> Array:
         if _name(path) in _KERNELS:
@@ -118,7 +135,7 @@ def outputs(
         tagger: the module.
         params: its encoder and one branch, padded by `tile`.
         batch: the tokens.
-        words: vectors of the batch's distinct words, [V, D].
+        words: vectors of the batch's distinct words, padded by `tile` too.
         key: for dropout; None at test time.
         squares: get what they are for; None where nobody asks.
         hidden: whether the shared hidden states are wanted; where they are not, they may be None.
@@ -135,9 +152,12 @@ def outputs(
 
     characters = CharEncoder(settings.chars, tagger.alphabet, compute, how, parent=None)
     chars: Any = characters.apply({"params": encoder["chars"]}, batch.forms.chars)
-    forms = jnp.concatenate([product_with_one_hot(batch.form_to_word, words, compute), chars], -1)
-    width, shared_units, task_units = forms.shape[-1], settings.shared_units, settings.task_units
-    forms = resized(forms, -1, (width,), (wide := round_up(width, LANES),))
+    shared_units, task_units, dim = settings.shared_units, settings.task_units, settings.words.dim
+    wide = round_up(width := dim + settings.chars.units, LANES)
+    # Side by side in whole registers: a word is padded where its characters go, and gets none of their gradient.
+    of_words = jnp.pad(product_with_one_hot(batch.form_to_word, words, compute), ((0, 0), (0, wide - words.shape[-1])))
+    of_chars = jnp.pad(chars, ((0, 0), (dim, wide - width)))
+    forms = jnp.where(jnp.arange(wide) < dim, of_words, of_chars)
     x = product_with_one_hot(places.time_first(batch.form_index).reshape(-1), forms, compute)
     x = x * places.time_first(batch.mask.astype(x.dtype)).reshape(-1, 1)
     keep = keep_masks(jnp.pad(batch.starts.T, ((0, 0), (0, places.padded - rows)), constant_values=True))

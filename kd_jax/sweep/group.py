@@ -28,6 +28,7 @@ from kd_jax.sweep.status import Status, checkpoint_folder
 from kd_jax.sweep.unseen import with_unseen
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
+from kd_jax.training.held import settled
 from kd_jax.training.loop import Job, Position, Progress, divergences, effective_weights, label_tokens, place, train
 from kd_jax.training.manifest import Manifest
 from kd_jax.training.objective import Knowledge
@@ -211,6 +212,8 @@ def _train(
     # Where devel is trained on, no epoch can be chosen by it: the last one counts.
     best = _Best(len(specs)) if "devel" not in group.splits else None
     saved = checkpoints.newest()
+    form = recurrence_of(job, None if saved is None else saved.recurrence, context.workdir, context.meter.log)
+    job = replace(job, recurrence=form)
     start = None
     if saved is not None:
         start = saved.position, place(job, saved.state)
@@ -218,31 +221,31 @@ def _train(
         context.meter.skip(int(saved.position.trained.sum()))
         if best is not None and saved.best is not None:
             best.restore(saved.best)
-    form = recurrence_of(job, None if saved is None else saved.recurrence, context.workdir, context.meter.log)
-    job = replace(job, recurrence=form)
     seconds = 0.0 if saved is None else saved.seconds
     began = saved_at = time.monotonic()
-    state = None if start is None else start[1]
+    held = None if start is None else start[1]
     of_epoch = [0, 0.0]
     lanes = f"{group.title} ({counted(len(specs), 'lane')})"
     context.meter.begin(f"compiling {lanes}")
     position = Position.first(len(specs)) if saved is None else saved.position
     for progress in train(job, start):
-        state, position = progress.state, progress.position
+        held, position = progress.held, progress.position
         of_epoch = [of_epoch[0] + progress.lane_tokens, of_epoch[1] + progress.seconds]
         where = f"{lanes} epoch {progress.epoch}/{math.ceil(job.epochs)}"
         context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
         if progress.ends_epoch:
-            devel = None if best is None else _devel_f1(sweep_data, job, group, progress.state.params)
-            if best is not None and devel is not None:
-                best.offer(progress.epoch, devel, progress.state.params)
+            devel = None
+            if best is not None:
+                params = progress.params
+                devel = _devel_f1(sweep_data, job, group, params)
+                best.offer(progress.epoch, devel, params)
             _record(group, specs, progress, of_epoch[0] / of_epoch[1], devel, context.meter)
             of_epoch = [0, 0.0]
         saving, end = group.settings.saving, context.end
         due = time.monotonic() - saved_at >= 60 * saving.minutes
         due |= bool(saving.every_epochs) and progress.ends_epoch and progress.epoch % saving.every_epochs == 0
         if due or end is not None:
-            of_lanes = jax.tree.map(lambda x: np.asarray(x)[: len(specs)], progress.state)
+            of_lanes = progress.saved(len(specs))
             number = progress.position.epoch * 1_000_000 + progress.position.chunk  # rises, as orbax wants it
             so_far = seconds + time.monotonic() - began
             kept = None if best is None else best.saved(of_lanes.params)
@@ -251,14 +254,15 @@ def _train(
         if end is not None:
             checkpoints.wait()  # writing goes on in a thread; the process ends after this
             raise end
-    if state is None:
+    if held is None:
         raise InputError(f"{group.title}: nothing to train on")
+    params = settled(job.tagger_on(meshes.lane_mesh(len(specs))), held.params)
     seconds += time.monotonic() - began
-    diverged_at = divergences(state, len(specs))
+    diverged_at = divergences(held, len(specs))
     epoch, tokens = position.epoch, position.trained.tolist()
     if best is None:
-        return _Trained(state.params, diverged_at, [epoch] * len(specs), tokens, [None] * len(specs), seconds, form)
-    return _Trained(best.stacked(state.params), diverged_at, best.epoch, tokens, best.f1, seconds, form)
+        return _Trained(params, diverged_at, [epoch] * len(specs), tokens, [None] * len(specs), seconds, form)
+    return _Trained(best.stacked(params), diverged_at, best.epoch, tokens, best.f1, seconds, form)
 
 
 def _record(
@@ -270,7 +274,7 @@ def _record(
     meter: Meter,
 ) -> None:
     """One line of metrics.jsonl for each lane; the rate is the epoch's, in lane-tokens a second."""
-    steps = np.asarray(progress.state.step)
+    steps = np.asarray(progress.held.step)
     for i, spec in enumerate(specs):
         meter.record(
             experiment=group.experiment,

@@ -1,9 +1,9 @@
 """Training of many lanes: epochs, chunks of steps, and what is read off between them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,14 +16,16 @@ from kd_jax.models.constraint import penalties
 from kd_jax.models.execution import Recurrence
 from kd_jax.models.tagger import Tagger
 from kd_jax.settings import Head, Settings
-from kd_jax.structs import LossWeights, Outputs
+from kd_jax.structs import LossWeights
 from kd_jax.training import mesh as meshes
 from kd_jax.training.execution import execution
+from kd_jax.training.held import held, held_state, saved_state, settled
 from kd_jax.training.initial import log_frequencies, mean_logits
 from kd_jax.training.known import known_to
 from kd_jax.training.objective import Knowledge, hidden_widths
-from kd_jax.training.state import FINITE, Start, TrainState, init_state
-from kd_jax.training.step import Sums, TokenData, tag_steps, train_steps
+from kd_jax.training.programs import labeller, starter, trainer
+from kd_jax.training.state import FINITE, Start, TrainState
+from kd_jax.training.step import TokenData
 
 
 class Lane(NamedTuple):
@@ -73,8 +75,9 @@ class Progress(NamedTuple):
         lane_tokens: real tokens of all lanes in the chunk.
         seconds: the chunk took.
         position: from which the training would go on.
-        state: the lanes on the device, [L, ...], perhaps with more lanes at the end that only fill up the devices; its
-            memory is reused by the next chunk.
+        held: the lanes on the device as programs hold them, [L, ...], perhaps with more lanes at the end that only fill
+            up the devices; its memory is reused by the next chunk.
+        tagger: whose programs these are.
     """
 
     epoch: int
@@ -83,7 +86,17 @@ class Progress(NamedTuple):
     lane_tokens: int
     seconds: float
     position: Position
-    state: TrainState
+    held: TrainState
+    tagger: Tagger
+
+    @property
+    def params(self) -> Any:
+        """The lanes' parameters, [L, ...], as everything but programs has them."""
+        return settled(self.tagger, self.held.params)
+
+    def saved(self, lanes: int) -> TrainState:
+        """The first lanes on the host, [lanes, ...], as `place` takes them."""
+        return saved_state(self.tagger, self.held, lanes)
 
 
 @dataclass(frozen=True)
@@ -170,29 +183,6 @@ class Job:
         return len(next(epochs_of_batches(self.tokens, self.sentences, train, [0], unlabelled)))
 
 
-# Cached, so that jobs of equal sizes share one compiled program; jax.jit would compile a new function again.
-@lru_cache
-def trainer(tagger: Tagger, settings: Settings, mesh: Any) -> Callable[..., tuple[TrainState, Sums]]:
-    """`train_steps` of every lane."""
-
-    def run(
-        state: TrainState, batches: Batches, shared: tuple[TokenData, Knowledge | None, Any]
-    ) -> tuple[TrainState, Sums]:
-        return train_steps(tagger, settings, state, batches, *shared)
-
-    return meshes.over_lanes(run, mesh, donate=True)
-
-
-@lru_cache
-def labeller(tagger: Tagger, mesh: Any) -> Callable[..., Any]:
-    """`tag_steps` of every lane."""
-
-    def run(params: Any, _: tuple[()], shared: tuple[Batches, TokenData]) -> Any:
-        return tag_steps(tagger, params, *shared)
-
-    return meshes.over_lanes(run, mesh)
-
-
 def token_data(job: Job) -> TokenData:
     """The host arrays that every lane of a job reads."""
     tokens = job.tokens
@@ -220,7 +210,8 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
     mesh = meshes.lane_mesh(len(job.lanes))
     lanes = meshes.fill_up(job.lanes, mesh)
     wanted = len(job.lanes)  # the others only fill up the devices
-    run = trainer(job.tagger_on(mesh), job.settings, mesh)
+    tagger = job.tagger_on(mesh)
+    run = trainer(tagger, job.settings, mesh)
     shared = meshes.replicate((token_data(job), job.knowledge), mesh)
     position = Position.first(wanted)
     if start is None:
@@ -253,6 +244,7 @@ def train(job: Job, start: tuple[Position, TrainState] | None = None) -> Iterato
                 time.monotonic() - began,
                 position,
                 state,
+                tagger,
             )
 
 
@@ -287,26 +279,18 @@ def effective_weights(job: Job) -> list[LossWeights]:
 
 
 def place(job: Job, state: TrainState) -> TrainState:
-    """Saved states of a job's lanes, [L, ...], onto the devices."""
+    """Saved states of a job's lanes, [L, ...], onto the devices, as its programs hold them."""
     mesh = meshes.lane_mesh(len(job.lanes))
     # Lanes that fill up the devices are not saved; they are copies of the last, then as now.
     lanes = meshes.fill_up([meshes.take_lane(state, i) for i in range(len(job.lanes))], mesh)
-    return meshes.shard(stack_lanes(lanes), mesh)
+    return held_state(job.tagger_on(mesh), meshes.shard(stack_lanes(lanes), mesh))
 
 
-@lru_cache
-def _starter(
-    tagger: Tagger, settings: Settings, head: Head, word_rows: int, matched: Outputs, mesh: Any
-) -> Callable[..., TrainState]:
-    def start(lane: tuple[Any, LossWeights], _: tuple[()], shared: Start) -> TrainState:
-        return init_state(tagger, settings, head, *lane, word_rows, shared, matched)
-
-    return meshes.over_lanes(start, mesh)
-
-
-def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
-    """States of lanes at their first step, [L, ...], on the mesh."""
-    start = _starter(job.tagger, job.settings, job.head, job.tokens.word_rows, hidden_widths(job.knowledge), mesh)
+def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any, tagger: Tagger | None = None) -> TrainState:
+    """States of lanes at their first step, [L, ...], on the mesh, as its programs hold them, or those of a tagger."""
+    start = starter(
+        tagger or job.tagger_on(mesh), job.settings, job.head, job.tokens.word_rows, hidden_widths(job.knowledge), mesh
+    )
     seeds = meshes.lane_array([lane.seed for lane in lanes], np.int32)
     weights = LossWeights(*(meshes.lane_array(w) for w in zip(*(lane.weights for lane in lanes), strict=True)))
     return start(meshes.shard((seeds, weights), mesh), (), meshes.replicate(job.start, mesh))
@@ -325,8 +309,8 @@ def label_tokens(job: Job, params: Any, task: int, sentences: Int[np.ndarray, "_
         Labels over all N token positions, 0 outside of these sentences, [L, N].
     """
     mesh = meshes.lane_mesh(len(job.lanes))
-    run = labeller(job.tagger_on(mesh), mesh)
-    data = token_data(job)
+    tagger = job.tagger_on(mesh)
+    run, params, data = labeller(tagger, mesh), held(tagger, params), token_data(job)
     labels = np.zeros((len(job.lanes), len(job.tokens.label)), np.int32)
     for batches in reading_batches(job, task, sentences):
         given = meshes.replicate((known_to(mesh, job.tokens, batches), data), mesh)

@@ -1,6 +1,8 @@
-"""One lane's train step, many steps in one scan, and tagging. Nothing here knows how many lanes there are."""
+"""One lane's train step, many steps in one scan, and tagging. Nothing here knows how many lanes there are.
 
-from collections.abc import Callable
+Parameters and states are as `kd_jax.training.held` gives them.
+"""
+
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -192,7 +194,7 @@ def train_step(
     params, opt_state = take_touched(state, batch, tagger.how)
     rest = tagger, settings, inputs, targets, state.weights, key
     squares = None
-    if is_tiled(tagger):
+    if tiled.is_tiled(tagger):
         loss, (grads, squares) = jax.value_and_grad(batch_loss, (0, 7))(params, *rest, Squares.of_none())
     else:
         loss, grads = jax.value_and_grad(batch_loss)(params, *rest)
@@ -232,24 +234,8 @@ def train_steps(
     def body(carry: TrainState, batch: Batches) -> tuple[TrainState, Sums]:
         return train_step(tagger, settings, carry, batch, data, knowledge, train_words_now)
 
-    if not is_tiled(tagger):
-        state, sums = lax.scan(body, state, batches)
-        return state, jax.tree.map(lambda x: x.sum(0), sums)
-    last, sums = lax.scan(body, _mapped(tiled.tile, state), batches)
-    return _mapped(tiled.untile, last, state), jax.tree.map(lambda x: x.sum(0), sums)
-
-
-def is_tiled(tagger: Tagger) -> bool:
-    """Whether a program holds its parameters padded while it runs, as `kd_jax.models.tiled` has them."""
-    return tagger.how.platform == "tpu" and tagger.how.recurrence == "fused"
-
-
-def _mapped(change: Callable[..., Any], *states: TrainState) -> TrainState:
-    """A state whose trees of the parameters' shapes are changed."""
-    (clip, adam), first = states[0].opt_state, states[0]
-    params = change(*(state.params for state in states))
-    mu, nu = (change(*(getattr(state.opt_state[1], name) for state in states)) for name in ("mu", "nu"))
-    return first._replace(params=params, opt_state=(clip, adam._replace(mu=mu, nu=nu)))
+    state, sums = lax.scan(body, state, batches)
+    return state, jax.tree.map(lambda x: x.sum(0), sums)
 
 
 def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) -> Int32[Array, "S R T"]:
@@ -270,13 +256,11 @@ def tag_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) ->
         (touched,), penalty = take([params], batch, tagger.how), _penalty(data, batch.task)
         return decode(emissions, _transitions(touched), penalty, batch.starts, batch.token != NO_TOKEN)
 
-    params = tiled.tile(params) if is_tiled(tagger) else params
     return lax.map(one, batches)
 
 
 def read_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) -> Outputs:
     """A lane's outputs for S batches, dropout off, fields [S, R, T, ...]."""
-    params = tiled.tile(params) if is_tiled(tagger) else params
     outputs: Outputs = lax.map(lambda batch: _outputs(tagger, params, batch, data), batches)
     return outputs
 
@@ -297,7 +281,7 @@ def _run(
     *,
     hidden: bool = True,
 ) -> Outputs:
-    if is_tiled(tagger):
+    if tiled.is_tiled(tagger):
         return tiled.outputs(tagger, params, batch, words, key, squares, hidden=hidden)
     outputs = tagger.apply({"params": {name: params[name] for name in ("encoder", "branch")}}, batch, words, key)
     return cast(Outputs, outputs)

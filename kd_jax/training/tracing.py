@@ -7,17 +7,8 @@ import jax
 
 from kd_jax.training import mesh as meshes
 from kd_jax.training.known import known_to
-from kd_jax.training.loop import (
-    Job,
-    Lane,
-    batches_of,
-    initial_states,
-    labeller,
-    reading_batches,
-    token_data,
-    train_words_now,
-    trainer,
-)
+from kd_jax.training.loop import Job, Lane, batches_of, initial_states, reading_batches, token_data, train_words_now
+from kd_jax.training.programs import labeller, trainer
 from kd_jax.training.state import TrainState
 
 
@@ -49,7 +40,7 @@ def traced_tagging(job: Job, mesh: Any) -> Any:
 
 
 def state_shapes(job: Job, lanes: Sequence[Lane], mesh: Any) -> TrainState:
-    """Shapes of lanes' states on a mesh, [L, ...]; nothing is computed."""
+    """Shapes of lanes' states on a mesh, [L, ...], as its programs hold them; nothing is computed."""
     here = meshes.lane_mesh(1)
-    found: TrainState = jax.eval_shape(lambda: initial_states(job, lanes, here))
+    found: TrainState = jax.eval_shape(lambda: initial_states(job, lanes, here, job.tagger_on(mesh)))
     return meshes.shapes(found, mesh, meshes.LANE)

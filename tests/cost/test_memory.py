@@ -9,6 +9,7 @@ from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost.memory import parameters
 from kd_jax.cost.timing import compiled_bytes, extent, predicted_bytes, timing_job
+from kd_jax.models.execution import Execution
 from kd_jax.settings import override
 from kd_jax.structs import Outputs
 from kd_jax.training import loop, tracing
@@ -73,6 +74,15 @@ def test_parameters_are_counted_exactly(changes, head):
     job = job_of(changes, 1, head, corpora=2)
     states = jax.eval_shape(lambda: initial_states(job, job.lanes, lane_mesh(1)))
     assert sum(parameters(job.settings, extent(job), head)) == sum(x.size for x in jax.tree.leaves(states.params))
+
+
+@pytest.mark.parametrize("changes", [[], MEDIUM])
+def test_so_are_those_that_fill_tiles(changes):
+    job = job_of(changes, 1, corpora=2)
+    tagger = job.tagger.clone(how=Execution("tpu", "fused"))
+    states = jax.eval_shape(lambda: initial_states(job, job.lanes, lane_mesh(1), tagger))
+    counted = parameters(job.settings, extent(job), "softmax", tiles=True)
+    assert sum(counted) == sum(x.size for x in jax.tree.leaves(states.params))
 
 
 def test_lanes_at_the_same_time_have_activations_of_their_own(monkeypatch):

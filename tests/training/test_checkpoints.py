@@ -41,13 +41,13 @@ def test_resumed_equals_uninterrupted_at_every_chunk(job, tmp_path):
             saver = Checkpoints(tmp_path / str(number), ["a", "b", "c"], 2, print)
             saver.save(keep(progress), number)
             saver.close()
-        final = progress.state
+        final = progress.held
     assert len(whole) > 4
     for number in (0, 2):
         saved = Checkpoints(tmp_path / str(number), ["a", "b", "c"], 2, print).newest()
         rest = list(train(job, (saved.position, place(job, saved.state))))
         assert len(rest) == len(whole) - number - 1
-        assert_same_bits(final, rest[-1].state)
+        assert_same_bits(final, rest[-1].held)
         for ours, (epoch, loss, ends) in zip(rest, whole[number + 1 :], strict=True):
             assert (ours.epoch, ours.ends_epoch) == (epoch, ends)
             np.testing.assert_array_equal(ours.loss, loss)
@@ -63,7 +63,7 @@ def test_a_checkpoint_of_one_form_goes_on_in_another_to_rounding(job, tmp_path, 
     saved = Checkpoints(tmp_path, ["a", "b", "c"], 2, print).newest()
     monkeypatch.setattr(Job, "tagger_on", lambda self, _: self.tagger.clone(how=other))
     *_, last = train(job, (saved.position, place(job, saved.state)))
-    begun, whole, ours = (jax.tree.leaves(jax.device_get(x.params)) for x in (saved.state, progress.state, last.state))
+    begun, whole, ours = (jax.tree.leaves(jax.device_get(x.params)) for x in (saved.state, progress.held, last.held))
     went_on = 0.0
     for before, a, b in zip(begun, whole, ours, strict=True):
         np.testing.assert_allclose(b, a, atol=1e-4)
@@ -96,15 +96,15 @@ def test_some_lanes_of_a_checkpoint_go_on_alone(job, tmp_path):
     saver.close()
     saved = Checkpoints(tmp_path / "c", ["c"], 2, print).newest()
     alone = make_job([Lane(3, GOLD)], knowledge=True, schedule="linear")
-    resumed = last(train(alone, (saved.position, place(alone, saved.state)))).state
-    whole = last(train(job)).state
+    resumed = last(train(alone, (saved.position, place(alone, saved.state)))).held
+    whole = last(train(job)).held
     for x, y in zip(jax.tree.leaves(resumed.params), jax.tree.leaves(whole.params), strict=True):
         np.testing.assert_allclose(np.asarray(x)[0], np.asarray(y)[2], atol=2e-6)
 
 
 def test_the_best_epochs_parameters_come_back(job, tmp_path):
     progress = next(iter(train(job)))
-    best = ([50.0, 60.0, -1.0], [1, 1, 0], jax.tree.map(lambda x: np.array(x)[:3], progress.state.params))
+    best = ([50.0, 60.0, -1.0], [1, 1, 0], jax.tree.map(lambda x: np.array(x)[:3], progress.held.params))
     saver = Checkpoints(tmp_path / "c", ["a", "b", "c"], 2, print)
     saver.save(keep(progress)._replace(best=best), 1)
     saver.close()

@@ -22,7 +22,7 @@ from helpers.lanes import HALF, last, make_job
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 assert len(jax.local_devices()) == int(sys.argv[1])
 lanes = [Lane(seed, HALF if seed % 2 else GOLD_ONLY) for seed in range(11)]
-state = last(train(make_job(lanes, knowledge=True, epochs=1))).state
+state = last(train(make_job(lanes, knowledge=True, epochs=1))).held
 np.savez(sys.argv[2], *[x[:11] for x in jax.tree.leaves(state)])
 """
 

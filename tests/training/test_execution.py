@@ -9,13 +9,13 @@ from helpers.tiny import tiny_corpus, tiny_settings
 
 from kd_jax.cost.timing import timing_job
 from kd_jax.errors import InputError
-from kd_jax.models import tiled
 from kd_jax.models.execution import Execution
 from kd_jax.settings import Settings, override
 from kd_jax.training import execution as chosen
 from kd_jax.training import loop
 from kd_jax.training import mesh as meshes
 from kd_jax.training.execution import Choice, choose, compare, execution
+from kd_jax.training.held import held, settled
 from kd_jax.training.known import looked_up
 
 INTERPRETED = {
@@ -37,9 +37,9 @@ def updated(how, updates, head="softmax", corpora=1, **settings):
         patch.setattr(loop, "known_to", lambda _, tokens, b: looked_up(tokens, b) if how.platform == "tpu" else b)
         for progress in loop.train(job):
             losses.append(progress.loss)
-            state = progress.state
-    assert int(state.step[0]) == updates
-    return np.array(losses), jax.device_get(state.params)
+            end = progress
+    assert int(end.held.step[0]) == updates
+    return np.array(losses), jax.device_get(end.params)
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +71,17 @@ def test_bfloat16_agrees_as_far_as_it_rounds():
 
 def test_parameters_are_padded_by_zeros_and_cut_again():
     job = timing_job([tiny_corpus()], tiny_settings(), 1, 4, "crf")
+    tagger = job.tagger.clone(how=INTERPRETED["tpu"])
     params = jax.tree.map(lambda x: x[0], loop.initial_states(job, job.lanes, meshes.lane_mesh(1)).params)
-    tiles = tiled.tile(params)
+    tiles = held(tagger, params)
     assert tiles["branch"]["task"]["kernel"].shape == (1, 256, 256)  # four gates of a direction side by side
     assert tiles["encoder"]["shared"]["recurrent"].shape == (2, 8, 128)
     for whole, part in zip(jax.tree.leaves(tiles), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(np.abs(whole).sum(), np.abs(part).sum(), rtol=1e-6)
-    for again, part in zip(jax.tree.leaves(tiled.untile(tiles, params)), jax.tree.leaves(params), strict=True):
+    for again, part in zip(jax.tree.leaves(settled(tagger, tiles)), jax.tree.leaves(params), strict=True):
         np.testing.assert_array_equal(again, part)
+    assert tiles["words"].shape == (*params["words"].shape[:1], 128)
+    assert held(job.tagger, params) is settled(job.tagger, params) is params  # a CPU holds them as they are
 
 
 def asked(form):

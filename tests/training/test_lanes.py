@@ -15,14 +15,14 @@ from kd_jax.data.pipeline import input_pipeline
 from kd_jax.models.tagger import mask_labels
 from kd_jax.settings import override
 from kd_jax.structs import LossWeights
-from kd_jax.training import loop, losses
+from kd_jax.training import loop, losses, programs
 from kd_jax.training.loop import Lane, label_tokens, train
 from kd_jax.training.state import init_state
 from kd_jax.training.step import read_batch, train_step
 
 
 def trained(job):
-    return jax.device_get(last(train(job)).state)
+    return jax.device_get(last(train(job)).held)
 
 
 def start_of_two(job):
@@ -52,7 +52,7 @@ def test_vmapped_lanes_equal_lanes_in_turn():
         lambda s, w: init_state(job.tagger, job.settings, job.head, s, w, job.tokens.word_rows, job.start)
     )(seeds, weights)
     data, knowledge = device_data(job), jax.tree.map(jnp.asarray, job.knowledge)
-    run = jax.jit(jax.vmap(lambda s, b: loop.train_steps(job.tagger, job.settings, s, b, data, knowledge)))
+    run = jax.jit(jax.vmap(lambda s, b: programs.train_steps(job.tagger, job.settings, s, b, data, knowledge)))
     for chunk in batches:
         state, _ = run(state, chunk)
     for lane in (0, 1):
@@ -210,8 +210,8 @@ def test_later_epochs_compile_nothing():
     with jax.log_compiles(False):
         counts = []
         job = make_job([Lane(1, GOLD), Lane(2, GOLD)], epochs=4)
-        loop.trainer.cache_clear()
-        run = loop.trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
+        programs.trainer.cache_clear()
+        run = programs.trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
         counts += [run._cache_size() for progress in train(job) if progress.ends_epoch]
     assert counts == [counts[0]] * 4
 
@@ -219,7 +219,7 @@ def test_later_epochs_compile_nothing():
 def test_long_sentences_are_trained_on_and_tagged_whole():
     job = make_job([Lane(1, GOLD)], row_length=6)
     chunks = list(train(job))
-    state = chunks[-1].state
+    state = chunks[-1].held
     assert sum(progress.lane_tokens for progress in chunks) == job.lane_tokens
     labels = label_tokens(job, state.params, 0, job.sentences[0])
     short = make_job([Lane(1, GOLD)], row_length=32)

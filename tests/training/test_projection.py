@@ -91,11 +91,11 @@ def test_a_tagger_starts_the_same_with_a_projection_and_without(narrow):
 def test_it_is_trained_with_the_tagger_and_goes_on_where_it_was(narrow):
     job, _ = narrow
     steps = list(train(job))
-    before, end = initial_states(job, job.lanes, lane_mesh(1)).params, steps[-1].state.params
+    before, end = initial_states(job, job.lanes, lane_mesh(1)).params, steps[-1].held.params
     before, end = (jax.tree.map(np.asarray, params) for params in (before, end))
     moved = jax.tree.map(lambda x, y: float(np.abs(x - y).max()), before["projection"], end["projection"])
     assert min(jax.tree.leaves(moved)) > 0
     first = next(iter(train(job)))
-    kept = first.position, place(job, jax.tree.map(np.asarray, first.state))
-    resumed = last(train(job, kept)).state.params
+    kept = first.position, place(job, jax.tree.map(np.asarray, first.held))
+    resumed = last(train(job, kept)).held.params
     jax.tree.map(np.testing.assert_array_equal, resumed, end)

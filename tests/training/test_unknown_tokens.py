@@ -15,7 +15,7 @@ LANES = [Lane(1, HALF), Lane(1, HALF._replace(alpha=0.0))]
 
 def trained(job, known, change=lambda x: x):
     outputs = Outputs(*map(change, job.knowledge.outputs))
-    return last(train(replace(job, knowledge=job.knowledge._replace(outputs=outputs, known=known)))).state.params
+    return last(train(replace(job, knowledge=job.knowledge._replace(outputs=outputs, known=known)))).held.params
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from helpers.resuming import assert_same_bits, keep
 
 from kd_jax.data import pipeline as input_pipeline
 from kd_jax.settings import override
-from kd_jax.training import loop
+from kd_jax.training import loop, programs
 from kd_jax.training.loop import Lane, place, train
 from kd_jax.training.state import init_state
 from kd_jax.training.step import train_step
@@ -27,10 +27,10 @@ def job(monkeypatch):
 
 
 def test_words_stay_until_their_epoch_and_move_from_there_on_without_a_new_program(job):
-    loop.trainer.cache_clear()
-    run = loop.trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
+    programs.trainer.cache_clear()
+    run = programs.trainer(job.tagger, job.settings, loop.meshes.lane_mesh(2))
     start = init_state(job.tagger, job.settings, job.head, jnp.int32(1), GOLD, job.tokens.word_rows, job.start).params
-    programs, saved = [], []
+    compiled, saved = [], []
     for progress in train(job):
         saved.append((progress.ends_epoch, keep(progress, 2)))
         words, moments = saved[-1][1].state.params["words"], saved[-1][1].state.opt_state[1]
@@ -41,15 +41,15 @@ def test_words_stay_until_their_epoch_and_move_from_there_on_without_a_new_progr
             saved[-1][1].state.params["encoder"]["chars"]["embedding"][0] != start["encoder"]["chars"]["embedding"]
         ).any()
         if progress.ends_epoch:
-            programs.append(run._cache_size())
-    assert programs == [programs[0]] * 4
+            compiled.append(run._cache_size())
+    assert compiled == [compiled[0]] * 4
 
     ends = [i for i, (ends_epoch, _) in enumerate(saved) if ends_epoch]
     for number in (ends[AFTER - 2], ends[AFTER - 1] - 1, ends[AFTER - 1]):
         found = saved[number][1]
         rest = list(train(job, (found.position, place(job, found.state))))
         assert len(rest) == len(saved) - number - 1
-        assert_same_bits(saved[-1][1].state, rest[-1].state, 2)
+        assert_same_bits(saved[-1][1].state, rest[-1].held, 2)
 
 
 def test_a_step_before_is_that_of_frozen_words_and_a_step_after_that_of_trained_ones(job):
