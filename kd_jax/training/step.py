@@ -141,7 +141,7 @@ def batch_loss(
     seen = replace_singles(singles_key, inputs, settings.train.unknown_rate)
     words = lax.stop_gradient(params["words"]) if settings.model.words.update == "frozen" else params["words"]
     hidden = targets.teacher is not None and targets.teacher.outputs.shared_hidden is not None
-    student = _run(tagger, params, seen, words, dropout_key, squares, hidden=hidden)
+    student = run_tagger(tagger, params, seen, words, dropout_key, squares, hidden=hidden)
     transitions = _transitions(params)
     emissions = mask_labels(student.logits, targets.valid)
     if transitions is None:
@@ -268,10 +268,10 @@ def read_steps(tagger: Tagger, params: Any, batches: Batches, data: TokenData) -
 def _outputs(tagger: Tagger, params: Any, batch: Batches, data: TokenData) -> Outputs:
     """A lane's outputs for one batch, of parameters that are tiled where the program has them so."""
     (touched,) = take([params], batch, tagger.how)
-    return _run(tagger, touched, read_batch(batch, data), touched["words"], None)
+    return run_tagger(tagger, touched, read_batch(batch, data), touched["words"], None)
 
 
-def _run(
+def run_tagger(
     tagger: Tagger,
     params: Any,
     batch: Batch,
@@ -281,6 +281,17 @@ def _run(
     *,
     hidden: bool = True,
 ) -> Outputs:
+    """A lane's outputs for one batch.
+
+    Args:
+        tagger: the module.
+        params: what the batch touches.
+        batch: the tokens.
+        words: vectors of the batch's distinct words, [V, D].
+        key: for dropout; None at test time.
+        squares: as `kd_jax.models.tiled.outputs` has them.
+        hidden: whether the shared hidden states are wanted.
+    """
     if tiled.is_tiled(tagger):
         return tiled.outputs(tagger, params, batch, words, key, squares, hidden=hidden)
     outputs = tagger.apply({"params": {name: params[name] for name in ("encoder", "branch")}}, batch, words, key)
