@@ -60,7 +60,7 @@ def programs(request: CompileRequest) -> Iterator[Traced]:
 def _predicted(job: Job, target: Target) -> int:
     """Bytes on one device that training a job is predicted to take."""
     own = -(-len(job.lanes) // target.chips)
-    return program_bytes(job.settings, extent(job), job.head, own, in_turn=False, tiles=target.platform == "tpu")
+    return program_bytes(job.settings, extent(job), job.head, own, in_turn=False, tpu=target.platform == "tpu")
 
 
 def _steps(job: Job) -> int:

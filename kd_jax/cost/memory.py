@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kd_jax.data.packing import round_up
 from kd_jax.data.pipeline import CHUNK
-from kd_jax.models.padding import Widths
+from kd_jax.models.padding import LANES, Widths
 from kd_jax.settings import Head, Settings
 
 
@@ -51,9 +51,8 @@ class Kept(NamedTuple):
 # Fitted by least squares to XLA's memory_analysis() of programs of 15 sizes (docs/notes/performance.md, Memory);
 # tests/cost/test_memory.py holds predictions within a fifth of it.
 KEPT = Kept(shared=13.0, task=17.6, inputs=5.1, hidden=0.7, characters=10.9, touched=1.85, branches=3.4)
-IN_PLACE = 0.5  # copies of branches on a GPU, whose compiler puts one back without copying the others
+IN_PLACE = 0.5  # copies of branches on an accelerator, which puts one back without copying the others
 DECODING = 3  # arrays of [rows, labels, labels] that Viterbi's algorithm has at a time
-TILE = 128  # numbers in a row of a TPU's tile
 AT_ONCE = 1.15  # what lanes at the same time take on the way, beside as many single ones
 AT_ONCE_TILED = 0.65  # the same on a TPU, whose kernels keep gates and characters on the chip
 
@@ -76,7 +75,7 @@ def parameters(settings: Settings, extent: ProblemSize, head: Head, *, tiles: bo
         tiles: whether zeros that fill tiles count, as a TPU's programs hold them (`kd_jax.models.tiled`).
     """
     model, chars, labels = settings.model, settings.model.chars, extent.labels
-    whole = TILE if tiles else 1
+    whole = LANES if tiles else 1
     dim, hidden = round_up(model.words.dim, whole), round_up(model.hidden_units, whole)
     of_chars = (
         chars.units * (chars.width * chars.dim + 1) if chars.encoder == "cnn" else _bilstm(chars.dim, chars.units // 2)
@@ -143,7 +142,7 @@ def decoding_bytes(rows: int, labels: int) -> int:
 
 
 def program_bytes(
-    settings: Settings, extent: ProblemSize, head: Head, lanes: int, in_turn: bool, *, tiles: bool = False
+    settings: Settings, extent: ProblemSize, head: Head, lanes: int, in_turn: bool, *, tpu: bool = False
 ) -> int:
     """What a device holds while it trains or scores: arguments, results and all on the way, donated memory once.
 
@@ -154,8 +153,10 @@ def program_bytes(
         lanes: of this device.
         in_turn: whether the lanes run one after the other, with one lane's activations but a second copy of all
             states, or at the same time, each with activations of its own.
-        tiles: whether it is a TPU's, which holds states in whole tiles, and where they are read one part of them twice.
+        tpu: whether it is a TPU's: with fused kernels it holds states in whole tiles, and a part of them twice while
+            they are read; without, it lays word tables out anew.
     """
+    tiles = tpu and settings.runtime.recurrence in {"auto", "fused"}
     branches = KEPT.branches if in_turn else IN_PLACE
     state = state_bytes(settings, extent, head, tiles=tiles)
     activations = activation_bytes(settings, extent, head, branches)
@@ -170,6 +171,8 @@ def program_bytes(
     if lanes > 1:
         at_once = AT_ONCE_TILED if tiles else AT_ONCE
         on_the_way = (lanes + 1) * state + activations if in_turn else at_once * lanes * activations
+    if tpu and not tiles:
+        on_the_way += lanes * 3 * 4 * extent.word_rows * round_up(settings.model.words.dim, LANES)
     decoding = decoding_bytes(settings.train.rows, extent.labels) * (1 if in_turn else lanes)
     read = lanes * 4 * max(_parts(parameters(settings, extent, head))) if tiles else 0
     return lanes * state + shared + max(lanes * chunk + round(on_the_way), decoding, read)

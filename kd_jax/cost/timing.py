@@ -103,7 +103,7 @@ class StepTimer:
         """Lane-tokens a second of tagging the epoch's sentences with every lane; an epoch must be behind."""
         began, lane_tokens = time.perf_counter(), 0
         for task, sentences in enumerate(self.job.sentences):
-            label_tokens(self.job, self._latest.params, task, sentences)
+            label_tokens(self.job, self._latest.held.params, task, sentences)
             lane_tokens += len(self.job.lanes) * self.job.tokens.count(sentences)
         return lane_tokens / (time.perf_counter() - began)
 
@@ -185,7 +185,7 @@ def taken(settings: Settings, size: ProblemSize, head: Head, lanes: int) -> int:
     devices = min(lanes, jax.local_device_count())
     backend = jax.default_backend()
     own = -(-lanes // devices)
-    return devices * program_bytes(settings, size, head, own, backend == "cpu", tiles=backend == "tpu")
+    return devices * program_bytes(settings, size, head, own, backend == "cpu", tpu=backend == "tpu")
 
 
 def extent(job: Job) -> ProblemSize:

@@ -69,7 +69,7 @@ def _fit(group: LaneGroup, cost_model: CostModel, target: Target) -> Fit:
 
     def takes(some: int) -> int:
         of_chip = -(-some // target.chips)
-        return program_bytes(group.settings, size, group.head, of_chip, in_turn=False, tiles=target.platform == "tpu")
+        return program_bytes(group.settings, size, group.head, of_chip, in_turn=False, tpu=target.platform == "tpu")
 
     wanted = min(lanes, group.settings.lanes.at_once or lanes)
     at_once = fitting(wanted, takes, target.bytes)

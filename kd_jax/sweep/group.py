@@ -28,7 +28,7 @@ from kd_jax.sweep.status import Status, checkpoint_folder
 from kd_jax.sweep.unseen import with_unseen
 from kd_jax.training import mesh as meshes
 from kd_jax.training.checkpoints import Checkpoints, Saved
-from kd_jax.training.held import settled
+from kd_jax.training.held import held, settled
 from kd_jax.training.loop import Job, Position, Progress, divergences, effective_weights, label_tokens, place, train
 from kd_jax.training.manifest import Manifest
 from kd_jax.training.objective import Knowledge
@@ -109,7 +109,8 @@ def train_group(
     params = trained.params
     if group.settings.model.words.unseen == "ngrams":
         job, params, host["ngrams"] = with_unseen(sweep_data, group, job, vocabulary, params)
-    scores = _scores(sweep_data, job, group, params, split)
+    mesh = meshes.lane_mesh(len(specs))
+    scores = _scores(sweep_data, job, group, held(job.tagger_on(mesh), params, mesh), split)
     seconds = trained.seconds + time.monotonic() - began
     for i, spec in enumerate(specs):
         if context.status.manifest(spec) is not None:  # trained along for its neighbours' bits, see started_together
@@ -184,7 +185,7 @@ class _Trained(NamedTuple):
     """Lanes at the end.
 
     Attributes:
-        params: [L, ...].
+        params: [L, ...], perhaps with more lanes at the end that only fill up the devices.
         diverged_at: the step at which each stopped being finite, or None.
         epochs: of each.
         tokens: that each was trained on.
@@ -223,22 +224,20 @@ def _train(
             best.restore(saved.best)
     seconds = 0.0 if saved is None else saved.seconds
     began = saved_at = time.monotonic()
-    held = None if start is None else start[1]
+    state = None if start is None else start[1]
     of_epoch = [0, 0.0]
     lanes = f"{group.title} ({counted(len(specs), 'lane')})"
     context.meter.begin(f"compiling {lanes}")
     position = Position.first(len(specs)) if saved is None else saved.position
     for progress in train(job, start):
-        held, position = progress.held, progress.position
+        state, position = progress.held, progress.position
         of_epoch = [of_epoch[0] + progress.lane_tokens, of_epoch[1] + progress.seconds]
         where = f"{lanes} epoch {progress.epoch}/{math.ceil(job.epochs)}"
         context.meter.advance(where, progress.lane_tokens, progress.seconds, float(np.mean(progress.loss)))
         if progress.ends_epoch:
-            devel = None
-            if best is not None:
-                params = progress.params
-                devel = _devel_f1(sweep_data, job, group, params)
-                best.offer(progress.epoch, devel, params)
+            devel = None if best is None else _devel_f1(sweep_data, job, group, progress.held.params)
+            if best is not None and devel is not None:
+                best.offer(progress.epoch, devel, progress)
             _record(group, specs, progress, of_epoch[0] / of_epoch[1], devel, context.meter)
             of_epoch = [0, 0.0]
         saving, end = group.settings.saving, context.end
@@ -254,15 +253,15 @@ def _train(
         if end is not None:
             checkpoints.wait()  # writing goes on in a thread; the process ends after this
             raise end
-    if held is None:
+    if state is None:
         raise InputError(f"{group.title}: nothing to train on")
-    params = settled(job.tagger_on(meshes.lane_mesh(len(specs))), held.params)
     seconds += time.monotonic() - began
-    diverged_at = divergences(held, len(specs))
+    diverged_at = divergences(state, len(specs))
     epoch, tokens = position.epoch, position.trained.tolist()
     if best is None:
+        params = settled(job.tagger_on(meshes.lane_mesh(len(specs))), state.params)
         return _Trained(params, diverged_at, [epoch] * len(specs), tokens, [None] * len(specs), seconds, form)
-    return _Trained(best.stacked(params), diverged_at, best.epoch, tokens, best.f1, seconds, form)
+    return _Trained(best.stacked(len(state.step)), diverged_at, best.epoch, tokens, best.f1, seconds, form)
 
 
 def _record(
@@ -325,11 +324,12 @@ class _Best:
         self.epoch = [0] * lanes
         self._params: list[Any] = [None] * lanes
 
-    def offer(self, epoch: int, f1: Sequence[float], params: Any) -> None:
+    def offer(self, epoch: int, f1: Sequence[float], progress: Progress) -> None:
         """Keep what is better than before; of equals the earlier."""
-        for i, value in enumerate(f1):
-            if value > self.f1[i]:
-                self.f1[i], self.epoch[i], self._params[i] = value, epoch, meshes.take_lane(params, i)
+        better = [i for i, value in enumerate(f1) if value > self.f1[i]]
+        params = progress.params if better else None
+        for i in better:
+            self.f1[i], self.epoch[i], self._params[i] = f1[i], epoch, meshes.take_lane(params, i)
 
     def saved(self, like: Any) -> tuple[list[float], list[int], Any]:
         """What `restore` takes; lanes without a best epoch yet have the given parameters, [L, ...]."""
@@ -342,8 +342,6 @@ class _Best:
         self.f1, self.epoch = list(saved[0]), list(saved[1])
         self._params = [meshes.take_lane(saved[2], i) if epoch else None for i, epoch in enumerate(self.epoch)]
 
-    def stacked(self, like: Any) -> Any:
-        """All lanes' best parameters, [L, ...], laid out as the given ones, which may have more lanes."""
-        lanes = len(jax.tree.leaves(like)[0])
-        filled = [*self._params, *[self._params[-1]] * (lanes - len(self._params))]
-        return jax.tree.map(lambda x, y: jax.device_put(x, y.sharding), stack_lanes(filled), like)
+    def stacked(self, lanes: int) -> Any:
+        """All lanes' best parameters on the host, and copies of the last up to so many lanes, [lanes, ...]."""
+        return stack_lanes([*self._params, *[self._params[-1]] * (lanes - len(self._params))])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from kd_jax.data.vocab import Forms
@@ -70,7 +71,7 @@ def choose(settings: Settings, lanes: int, mesh: Any) -> Choice:
     try:
         return compare(settings, -(-lanes // mesh.size), how._replace(recurrence="fused"))
     except Exception as fault:
-        return Choice("scan", f"{SCAN} do not run here ({[*str(fault).splitlines(), repr(fault)][0]})")
+        return Choice("scan", f"{SCAN} can't be compared with it here ({[*str(fault).splitlines(), repr(fault)][0]})")
 
 
 def compare(settings: Settings, lanes: int, kernels: Execution) -> Choice:
@@ -83,7 +84,7 @@ def compare(settings: Settings, lanes: int, kernels: Execution) -> Choice:
         outputs, gradients = run(*inputs)
         results[how] = outputs, _compared(settled(tagger, gradients))
         seconds[how] = _timed(partial(run, *inputs))
-    worst = max(jax.tree.leaves(jax.tree.map(_apart, results[kernels], results[scan])))
+    worst = float(np.max(jax.tree.leaves(jax.tree.map(_apart, results[kernels], results[scan]))))
     if not worst <= ALIKE:
         return Choice("scan", f"{SCAN} give other values (by {worst:.2g} of the largest)")
     told = f"{1e3 * seconds[kernels]:.2f} ms a step against {1e3 * seconds[scan]:.2f} ms"
@@ -124,7 +125,7 @@ def _case(settings: Settings, lanes: int, tagger: Tagger) -> tuple[Callable[...,
 
 
 def _compared(gradients: Any) -> Any:
-    """All but the character filters': in bfloat16 places tie for a maximum, and which has the gradient is chance."""
+    """All but the characters': in bfloat16 places tie for a filter's maximum, and which has the gradient is chance."""
     encoder = {name: part for name, part in gradients["encoder"].items() if name != "chars"}
     return gradients | {"encoder": encoder}
 

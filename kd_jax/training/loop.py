@@ -19,7 +19,7 @@ from kd_jax.settings import Head, Settings
 from kd_jax.structs import LossWeights
 from kd_jax.training import mesh as meshes
 from kd_jax.training.execution import execution
-from kd_jax.training.held import held, held_state, saved_state, settled
+from kd_jax.training.held import held_state, saved_state, settled
 from kd_jax.training.initial import log_frequencies, mean_logits
 from kd_jax.training.known import known_to
 from kd_jax.training.objective import Knowledge, hidden_widths
@@ -91,7 +91,7 @@ class Progress(NamedTuple):
 
     @property
     def params(self) -> Any:
-        """The lanes' parameters, [L, ...], as everything but programs has them."""
+        """The lanes' parameters, [L, ...], as everything but programs has them; on a TPU copied to the host."""
         return settled(self.tagger, self.held.params)
 
     def saved(self, lanes: int) -> TrainState:
@@ -283,7 +283,7 @@ def place(job: Job, state: TrainState) -> TrainState:
     mesh = meshes.lane_mesh(len(job.lanes))
     # Lanes that fill up the devices are not saved; they are copies of the last, then as now.
     lanes = meshes.fill_up([meshes.take_lane(state, i) for i in range(len(job.lanes))], mesh)
-    return held_state(job.tagger_on(mesh), meshes.shard(stack_lanes(lanes), mesh))
+    return held_state(job.tagger_on(mesh), stack_lanes(lanes), mesh)
 
 
 def initial_states(job: Job, lanes: Sequence[Lane], mesh: Any, tagger: Tagger | None = None) -> TrainState:
@@ -301,7 +301,7 @@ def label_tokens(job: Job, params: Any, task: int, sentences: Int[np.ndarray, "_
 
     Args:
         job: whose lanes they are.
-        params: the lanes' parameters on the device, [L, ...].
+        params: the lanes' parameters on the device, [L, ...], as its programs hold them.
         task: the sentences' corpus.
         sentences: indices.
 
@@ -309,8 +309,7 @@ def label_tokens(job: Job, params: Any, task: int, sentences: Int[np.ndarray, "_
         Labels over all N token positions, 0 outside of these sentences, [L, N].
     """
     mesh = meshes.lane_mesh(len(job.lanes))
-    tagger = job.tagger_on(mesh)
-    run, params, data = labeller(tagger, mesh), held(tagger, params), token_data(job)
+    run, data = labeller(job.tagger_on(mesh), mesh), token_data(job)
     labels = np.zeros((len(job.lanes), len(job.tokens.label)), np.int32)
     for batches in reading_batches(job, task, sentences):
         given = meshes.replicate((known_to(mesh, job.tokens, batches), data), mesh)

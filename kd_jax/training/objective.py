@@ -95,9 +95,9 @@ def loss_terms(
     standardised = how.equations == "standardised"
 
     def hidden(
-        ours: Float[Array, "R T H"], theirs: Float[Array, "R T H"] | None, scale: Float[Array, ""] | None
+        ours: Float[Array, "R T H"] | None, theirs: Float[Array, "R T H"] | None, scale: Float[Array, ""] | None
     ) -> Term | None:
-        if theirs is None:
+        if ours is None or theirs is None:  # a tagger gives what is asked for, which is what the teacher has
             return None
         error = losses.squared_error(ours, theirs.astype(ours.dtype))  # stored outputs may be of 16 bits
         return Term.over(error / scale if standardised else error, matched)

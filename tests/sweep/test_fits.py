@@ -39,7 +39,7 @@ def of_title(target, title="STM on A"):
 
 def taken(lanes, tiles):
     group = next(group for group in Status().groups_of(PLAN) if group.title == "STM on A")
-    return program_bytes(group.settings, COST_MODEL.extent(group), group.head, lanes, in_turn=False, tiles=tiles)
+    return program_bytes(group.settings, COST_MODEL.extent(group), group.head, lanes, in_turn=False, tpu=tiles)
 
 
 def shown(target, *compiled):

@@ -108,7 +108,7 @@ def test_on_a_cpu_nothing_is_compared(monkeypatch):
 
 @pytest.fixture
 def seconds(monkeypatch):
-    """What each timing seems to take, in the order asked for: the scan's, the kernels', of both BiLSTMs."""
+    """What each timing seems to take, in the order asked for: the scan's, the kernels'."""
     found = []
     monkeypatch.setattr(chosen, "_timed", lambda _: found.pop(0))
     return found
@@ -139,7 +139,9 @@ def test_neither_are_kernels_that_do_not_run(monkeypatch):
     monkeypatch.setattr(chosen, "compare", refuses)
     monkeypatch.setattr(chosen, "platform_of", lambda _: "cuda")
     found = choose(tiny_settings(), 3, meshes.lane_mesh(2))
-    assert found == Choice("scan", "recurrence: the scan, as the fused kernels do not run here (no such operation)")
+    assert found == Choice(
+        "scan", "recurrence: the scan, as the fused kernels can't be compared with it here (no such operation)"
+    )
 
 
 def test_neither_are_kernels_that_are_wrong(seconds, monkeypatch):
