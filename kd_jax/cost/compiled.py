@@ -254,13 +254,15 @@ def _by_line(program: hlo.Program, ops: list[hlo.Counted], weights: list[float])
 
 
 def _keep(folder: Path, name: str, text: str, names: set[str], written: dict[str, Path], dump: Path) -> None:
-    """The program as text, and beside it the schedules or the assembly of its kernels."""
+    """The program as text, beside it the schedules or the assembly of its kernels, and what a GPU's host launches."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.txt").write_text(text, encoding="utf-8")
     for kernel, path in written.items():
         # The compiler writes a schedule of every fusion; these are of our Pallas kernels and of what is only bounded.
         if kernel in names and kernel.startswith(OF_INTEREST):
             (folder / f"{name}-{kernel}.bundles").write_bytes(path.read_bytes())
+    for path in sorted(dump.glob("*thunk_sequence_after_thunk_passes*"))[-1:]:  # of the program compiled last
+        (folder / f"{name}.thunks").write_bytes(path.read_bytes())
     for path in sorted(dump.glob("*.ptx")):
         if entry := re.search(r"\.entry (lstm_\w+)", path.read_text(encoding="utf-8", errors="replace")):
             (folder / f"{name}-{entry[1]}.ptx").write_bytes(path.read_bytes())

@@ -50,7 +50,12 @@ def enable_compilation_cache() -> None:
 
 def devices() -> str:
     """How many devices this host has of what kind, as a work folder's settings.json tells it."""
-    return f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}"
+    return f"{jax.local_device_count()} x {kind()}"
+
+
+def kind() -> str:
+    """Of what kind this host's devices are."""
+    return str(jax.local_devices()[0].device_kind)
 
 
 def describe() -> str:

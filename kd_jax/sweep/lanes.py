@@ -16,6 +16,7 @@ import jax
 
 from kd_jax.cost.timing import StepTimer, extent, shortened, taken
 from kd_jax.errors import InputError, brief
+from kd_jax.models.execution import Recurrence
 from kd_jax.runtime import device
 from kd_jax.runtime.files import digest, read_json, replace_file
 from kd_jax.settings import to_dict
@@ -91,7 +92,11 @@ def timed_before(group: LaneGroup, workdir: Path, on: str) -> dict[str, float]:
 
 
 def choose_lanes(
-    group: LaneGroup, job: Callable[[], Job], timed: dict[str, float], share: float = 1.0
+    group: LaneGroup,
+    job: Callable[[], Job],
+    timed: dict[str, float],
+    share: float = 1.0,
+    form: Callable[[Job], Recurrence] | None = None,
 ) -> dict[str, Any]:
     """Choose how many of a lane group's lanes train at the same time on this device.
 
@@ -100,6 +105,7 @@ def choose_lanes(
         job: of all lanes.
         timed: rates that are known already.
         share: of the memory at hand that there is for it, where other units run beside it on the same cores.
+        form: of a job's recurrence, chosen once for the run; None for that of the job, or the device's.
 
     Returns:
         The choice as lanes.json keeps it.
@@ -108,7 +114,7 @@ def choose_lanes(
         InputError: where not even one lane fits.
     """
     available = device.available_memory()
-    chosen = choose(job(), None if available is None else round(share * available), timed, group.title)
+    chosen = choose(job(), None if available is None else round(share * available), timed, group.title, form)
     return {
         "cell": group.title,
         "device": device.devices(),
@@ -139,7 +145,13 @@ def _program(group: LaneGroup, on: str) -> str:
     return digest([on, model, train, group.head, len(models_of(group))])
 
 
-def choose(job: Job, available: int | None, timed: dict[str, float], title: str) -> Choice:
+def choose(
+    job: Job,
+    available: int | None,
+    timed: dict[str, float],
+    title: str,
+    form: Callable[[Job], Recurrence] | None = None,
+) -> Choice:
     """Choose from memory and, on an accelerator, by timing.
 
     Args:
@@ -147,6 +159,7 @@ def choose(job: Job, available: int | None, timed: dict[str, float], title: str)
         available: bytes of memory; None where nobody knows.
         timed: rates of the same program that are known already, by the number of lanes.
         title: of the lane group, for people.
+        form: as of `choose_lanes`.
 
     Raises:
         InputError: where not even one lane fits.
@@ -165,6 +178,8 @@ def choose(job: Job, available: int | None, timed: dict[str, float], title: str)
     best, rates = fitting(len(job.lanes), takes, available), dict(timed)
     while jax.default_backend() != "cpu" and best > jax.local_device_count():
         half = -(-best // 2)
+        if form is not None and job.recurrence is None:  # of as many lanes as fit: what is compared must fit too
+            job = replace(job, recurrence=form(replace(job, lanes=job.lanes[:best])))
         for n in (best, half):
             if str(n) not in rates:
                 rates[str(n)] = rate(job, n)

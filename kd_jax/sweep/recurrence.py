@@ -23,8 +23,8 @@ def recurrence_of(job: Job, saved: Recurrence | None, workdir: Path, log: Callab
 
     Args:
         job: what is trained.
-        saved: the form of the checkpoint that it goes on from; None for none.
-        workdir: whose recurrence folder tells what was chosen before, here or on another node.
+        saved: the form of the checkpoint that it goes on from; None for none, and for one of another kind of device.
+        workdir: whose recurrence folder tells what was chosen before, here or on another node, for whatever lanes.
         log: is told of a new choice.
 
     Raises:
@@ -37,7 +37,7 @@ def recurrence_of(job: Job, saved: Recurrence | None, workdir: Path, log: Callab
     if saved is not None:
         return saved
     model, train = to_dict(job.settings.model), job.settings.train
-    shapes = [device.devices(), model, train.rows, train.row_length, -(-lanes // mesh.size)]
+    shapes = [device.kind(), model, train.rows, train.row_length]
     file = workdir / "recurrence" / f"{digest(shapes)[:12]}.json"
     if (known := _read(file)) is not None:
         return known
@@ -65,12 +65,12 @@ def _read(file: Path) -> Recurrence | None:
 
 def _write_first(file: Path, found: Choice) -> Recurrence | None:
     """Record a choice; where another node was faster, what it chose."""
-    own = file.with_name(f"{file.stem}.{os.getpid()}")
+    own, text = file.with_name(f"{file.stem}.{os.getpid()}"), json.dumps(found._asdict()).encode()
     try:
         file.parent.mkdir(exist_ok=True)
-        replace_file(own, json.dumps(found._asdict()).encode())
+        replace_file(own, text)
         try:
-            os.link(own, file)
+            _name_first(own, file)
         except FileExistsError:
             return _read(file)
         finally:
@@ -78,3 +78,14 @@ def _write_first(file: Path, found: Choice) -> Recurrence | None:
     except OSError as fault:
         raise InputError(f"{file}: can't be written ({fault.strerror}); make room or another --workdir") from None
     return None
+
+
+def _name_first(own: Path, file: Path) -> None:
+    """Give a file a second name, unless there is one of that name: FileExistsError."""
+    try:
+        os.link(own, file)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: whoever meets half a file takes it for none, and compares too
+        with file.open("xb") as copy:
+            copy.write(own.read_bytes())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from kd_jax.models.execution import Recurrence
 from kd_jax.sweep.averages import Averaged, score_average
 from kd_jax.sweep.group import RunContext, train_group
 from kd_jax.sweep.job import SweepData, make_job
@@ -15,6 +16,7 @@ from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.lanes import choose_lanes
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.publish import write_cards
+from kd_jax.sweep.recurrence import recurrence_of
 from kd_jax.sweep.status import models_of
 from kd_jax.sweep.teachers import compute_outputs, knowledge
 from kd_jax.training.loop import Job
@@ -89,7 +91,12 @@ class ChooseLanes:
     def run(self, shop: Workshop) -> dict[str, Any]:
         """The choice, as lanes.json keeps it."""
         job: Callable[[], Job] = partial(_whole_job, shop, self.plan, self.group)
-        return choose_lanes(self.group, job, self.timed, shop.context.share)
+        context = shop.context
+
+        def form(fits: Job) -> Recurrence:
+            return recurrence_of(fits, None, context.workdir, context.meter.log)
+
+        return choose_lanes(self.group, job, self.timed, context.share, form)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import orbax.checkpoint as ocp
 
 from kd_jax.errors import InputError
 from kd_jax.models.execution import Recurrence
+from kd_jax.runtime.device import kind
 from kd_jax.runtime.files import digest, read_json, replace_file
 from kd_jax.structs import LossWeights
 from kd_jax.training.loop import Position
@@ -39,14 +40,14 @@ class Saved(NamedTuple):
         state: host arrays, [L, ...].
         best: F1 on devel and epoch of each lane's best epoch, and its parameters, [L, ...]; None where not tracked.
         seconds: that the training took so far.
-        recurrence: the form that it ran in.
+        recurrence: the form that it ran in; None where that was on another kind of device, which may not have it.
     """
 
     position: Position
     state: TrainState
     best: tuple[list[float], list[int], Any] | None
     seconds: float = 0.0
-    recurrence: Recurrence = "scan"
+    recurrence: Recurrence | None = "scan"
 
 
 def started_together(folder: Path, lanes: Sequence[str], missing: Sequence[str]) -> list[str]:
@@ -106,7 +107,7 @@ class Checkpoints:
         content = {"state": saved.state._asdict() | {"opt_state": saved.state.opt_state[1]._asdict()}}
         content["state"]["weights"] = saved.state.weights._asdict()
         about: dict[str, Any] = {"format": FORMAT, "lanes": self._lanes, "position": _plain(saved.position)}
-        about["seconds"], about["recurrence"] = saved.seconds, saved.recurrence
+        about["seconds"], about["recurrence"], about["device"] = saved.seconds, saved.recurrence, kind()
         if saved.best is not None:
             f1, epochs, params = saved.best
             content["best"] = params
@@ -190,7 +191,8 @@ class Checkpoints:
             )
         sums = [np.array(position[name])[chosen] for name in ("loss", "tokens", "trained")]
         at = Position(position["epoch"], position["chunk"], *sums)
-        return Saved(at, state, best, about["seconds"], about.get("recurrence", "scan"))
+        form = about["recurrence"] if about.get("device") == kind() else None
+        return Saved(at, state, best, about["seconds"], form)
 
     def remove(self) -> None:
         """Throw the checkpoints away, since the models they led to are saved."""

@@ -188,6 +188,17 @@ def test_an_accelerator_takes_the_number_of_lanes_that_is_fastest(rates, chosen,
     assert asked == list(rates)
 
 
+def test_timings_have_the_form_that_was_chosen_once_of_lanes_that_fit(monkeypatch):
+    compared, timed = [], []
+    monkeypatch.setattr(lane_groups, "rate", lambda job, n: (timed.append(job.recurrence), float(-n))[1])
+    monkeypatch.setattr(lane_groups.jax, "default_backend", lambda: "gpu")
+    job = timing_job([CORPUS], tiny_settings(), 16, 4)
+    choose(job, None, {}, "t", lambda fits: (compared.append(len(fits.lanes)), "fused")[1])
+    assert compared == [16]
+    assert len(timed) >= 3
+    assert set(timed) == {"fused"}
+
+
 @pytest.mark.slow
 def test_a_measured_rate_is_of_real_steps():
     assert lane_groups.rate(timing_job([CORPUS], tiny_settings(), 2, 4), 1) > 0

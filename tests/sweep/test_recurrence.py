@@ -1,6 +1,8 @@
 """The form of the recurrence: what was chosen once is followed, by whoever resumes and by every node."""
 
+import errno
 import json
+from dataclasses import replace
 
 import pytest
 from helpers.runs import carry_out, request
@@ -62,6 +64,23 @@ def test_a_node_that_was_slower_follows(job, monkeypatch, choices, tmp_path):
     assert said == []
 
 
+def test_the_lanes_that_are_trained_together_do_not_matter(job, choices, tmp_path):
+    choices.append(Choice("fused", "fast"))
+    fewer = replace(job, lanes=job.lanes[:1])
+    assert [recurrence_of(x, None, tmp_path, print) for x in (job, fewer)] == ["fused"] * 2
+
+
+def test_a_file_system_without_links_will_do(job, monkeypatch, choices, tmp_path):
+    def refuses(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(recurrence.os, "link", refuses)
+    choices.append(Choice("fused", "fast"))
+    assert [recurrence_of(job, None, tmp_path, print) for _ in range(2)] == ["fused"] * 2
+    (file,) = (tmp_path / "recurrence").iterdir()
+    assert json.loads(file.read_text())["recurrence"] == "fused"
+
+
 def test_on_a_cpu_nothing_is_chosen_or_written(job, tmp_path):
     assert recurrence_of(job, "fused", tmp_path, print) == "scan"
     assert list(tmp_path.iterdir()) == []
@@ -75,8 +94,6 @@ def test_a_disk_that_refuses_is_a_line(job, choices, tmp_path):
 
 
 def test_what_is_set_goes_first(job, tmp_path):
-    from dataclasses import replace
-
     named = replace(job, settings=override(job.settings, ["runtime.recurrence=nn.scan"]))
     assert recurrence_of(named, "fused", tmp_path, print) == "nn.scan"
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from kd_jax.data import pipeline as input_pipeline
 from kd_jax.errors import InputError
 from kd_jax.models.execution import Execution
-from kd_jax.training import loop
+from kd_jax.training import checkpoints, loop
 from kd_jax.training.checkpoints import Checkpoints, silence_writer, started_together
 from kd_jax.training.known import looked_up
 from kd_jax.training.loop import Job, Lane, place, train
@@ -76,6 +76,16 @@ def test_a_checkpoint_of_one_form_goes_on_in_another_to_rounding(job, tmp_path, 
         np.testing.assert_allclose(b, a, atol=1e-4)
         went_on = max(went_on, np.abs(a - before).max())
     assert went_on > 2e-3
+
+
+def test_the_form_of_another_kind_of_device_is_not_followed(job, tmp_path, monkeypatch):
+    saver = Checkpoints(tmp_path, ["a", "b", "c"], 2, print)
+    saver.save(keep(next(iter(train(job))))._replace(recurrence="fused"), 1)
+    saver.close()
+    newest = Checkpoints(tmp_path, ["a", "b", "c"], 2, print).newest
+    assert newest().recurrence == "fused"
+    monkeypatch.setattr(checkpoints, "kind", lambda: "Tesla T4")
+    assert newest().recurrence is None
 
 
 def test_epochs_that_are_left_out_decide_shapes_too(monkeypatch):
