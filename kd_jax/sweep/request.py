@@ -31,7 +31,7 @@ from kd_jax.structs import Corpus
 from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.externals import external_ids
 from kd_jax.sweep.fits import compile_largest, fit_table, fits
-from kd_jax.sweep.forecast import CostModel, plan_table
+from kd_jax.sweep.forecast import CostModel, half_taught, plan_table
 from kd_jax.sweep.foreign import refuse_foreign
 from kd_jax.sweep.grid import parse_grid, with_grid
 from kd_jax.sweep.group import RunContext
@@ -313,6 +313,8 @@ def _metrics(workdir: Path) -> Path:
 def _show_plans(plans: Sequence[Plan], cost_model: CostModel, status: Status, console: Console) -> None:
     for plan in plans:
         console.print(plan_table(plan, cost_model, status))
+        if told := half_taught(plan, cost_model, status):
+            print(told, file=sys.stderr)
 
 
 def _lane_tokens(plans: Sequence[Plan], cost_model: CostModel, status: Status) -> int:

@@ -18,7 +18,7 @@ from kd_jax.runtime import device
 from kd_jax.settings import override, to_dict
 from kd_jax.sweep import totals
 from kd_jax.sweep.disk import disk, short_of
-from kd_jax.sweep.forecast import CostModel, plan_table
+from kd_jax.sweep.forecast import CostModel, half_taught, plan_table
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.status import Status
@@ -52,6 +52,19 @@ def test_lane_tokens_by_hand(tmp_path):
     assert found.lane_tokens == {"softmax": 2 * (2 + 6 + 2) * every}
     assert found.models == 2 * (2 + 6) + 2
     assert found.operations > 0
+
+
+def test_a_teacher_that_will_not_see_all_of_its_text_is_named(tmp_path):
+    one = plan("logits", tmp_path, updates=1)
+    a_step = SURVEY.run_tokens(Status().groups_of(one)[0])
+    whole = -(-sum(TOKENS.values()) // a_step)
+    told = half_taught(plan("logits", tmp_path, updates=whole // 2), SURVEY, Status())
+    assert told.startswith(f"MTM on 2 corpora: {whole // 2} updates see ")
+    asked = int(told.split("train.teacher_updates=")[1].split()[0])
+    assert asked == pytest.approx(whole, abs=2)
+    enough = plan("logits", tmp_path, updates=whole // 2, teacher_updates=asked)
+    assert half_taught(enough, SURVEY, Status()) == ""
+    assert half_taught(plan("logits", tmp_path), SURVEY, Status()) == ""  # epochs see all of it
 
 
 def test_knowledge_on_disk_by_hand(tmp_path):
