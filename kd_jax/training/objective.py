@@ -97,8 +97,9 @@ def loss_terms(
     def hidden(
         ours: Float[Array, "R T H"] | None, theirs: Float[Array, "R T H"] | None, scale: Float[Array, ""] | None
     ) -> Term | None:
-        if ours is None or theirs is None:  # a tagger gives what is asked for, which is what the teacher has
+        if theirs is None:
             return None
+        assert ours is not None  # a tagger leaves out what the teacher does not have, and nothing else
         error = losses.squared_error(ours, theirs.astype(ours.dtype))  # stored outputs may be of 16 bits
         return Term.over(error / scale if standardised else error, matched)
 
