@@ -133,7 +133,7 @@ def _counted(rows: Sequence[Row]) -> tuple[list[tuple[int, Row]], list[str]]:
 
 def _apart(rows: Sequence[Row]) -> tuple[str, ...]:
     """Corpora that have models made otherwise than the latest of the table, or of their column."""
-    # A recipe is TABLE.COLUMN (`kd_jax.sweep.plan.Plan.comparison_key`). The last row is of the latest run.
+    # A recipe is TABLE.COLUMN (`kd_jax.sweep.identity.Identity.comparison_key`). The last row is of the latest run.
     table = rows[-1].recipe.split(".")[0]
     column = {row.label: row.recipe for row in rows}
     odd = (row.corpus for row in rows if row.recipe.split(".")[0] != table or row.recipe != column[row.label])

@@ -20,9 +20,9 @@ from kd_jax.runtime.interrupt import InterruptedRunError, Stop
 from kd_jax.runtime.progress import Meter, clock, counted
 from kd_jax.settings import to_dict
 from kd_jax.structs import LossWeights
+from kd_jax.sweep.identity import needs_teacher
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
-from kd_jax.sweep.plan import needs_teacher
 from kd_jax.sweep.recurrence import recurrence_of
 from kd_jax.sweep.status import Status, checkpoint_folder
 from kd_jax.sweep.unseen import with_unseen

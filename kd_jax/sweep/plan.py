@@ -9,13 +9,10 @@ from typing import Any, Literal
 from kd_jax.data.pipeline import Length
 from kd_jax.distill.external import folder_of
 from kd_jax.experiment import Experiment, Student, plain_label
-from kd_jax.runtime.files import digest
-from kd_jax.settings import DistillConfig, Head, Settings, override, to_dict
+from kd_jax.settings import Head, Settings, override
 from kd_jax.structs import ALPHA_ONE_SEEDS, GOLD_ONLY, LossWeights
+from kd_jax.sweep.identity import Identity, needs_teacher
 from kd_jax.sweep.lane_group import Kind, LaneGroup, ModelSpec
-
-TRAINING = 2
-"""Part of every model's id; raised when training computes something else from the same settings."""
 
 TUNING_SEEDS = 2
 """Seeds that candidates are compared with: the least from which a standard error can be had."""
@@ -51,6 +48,11 @@ class Plan:
     vectors: str = ""
     externals: Mapping[tuple[str, str], str] = field(default_factory=dict)
     text: str = ""
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What tells its models from others."""
+        return Identity(self.settings, self.corpora, self.vectors, self.text)
 
     @cached_property
     def fixed(self) -> tuple[LaneGroup, ...]:
@@ -196,106 +198,17 @@ class Plan:
         )  # fmt: skip
         return replace(group, specs=tuple(self._spec(group, *lane) for lane in lanes))
 
-    def comparison_key(self, group: LaneGroup) -> str:
-        """What a group's rows must share to be compared: with all of their table, and, after a dot, with their column.
-
-        Corpora of a column differ in their own text and, where weights are chosen, in these; not in anything else.
-        """
-        model, train = to_dict(self.settings.model), to_dict(self.settings.train)
-        if model["words"]["unseen"] == "unknown":  # tables of before there was a choice go on
-            del model["words"]["unseen"]
-        if not train["tuning_updates"]:
-            del train["tuning_updates"]
-        table = digest([model, train, self.vectors])
-        column: list[Any] = [[name, self.corpora[name]] for name in group.corpora] if group.kind == "MTM" else []
-        if group.kind == "SM":
-            column = [
-                self._taught_by(group, group.teachers),
-                self._distill(group),
-                group.start,
-                _own_settings(self, group),
-            ]
-        return f"{table[:12]}.{digest(column)[:12]}"
-
-    def _taught_by(self, group: LaneGroup, teachers: Sequence[ModelSpec]) -> list[str]:
-        """What students of different seeds have in common of their teachers: these, or how each one's own was made."""
-        return [teacher.config_hash if group.own_teachers else teacher.model_id for teacher in teachers]
-
-    def _distill(self, group: LaneGroup) -> dict[str, Any]:
-        """The distillation's settings, those without effect on the lane group at their defaults."""
-        distill, default = group.settings.distill, DistillConfig()
-        # Else a setting that changes nothing would give the same model another id, and it would be trained again.
-        if not group.foreign:
-            distill = replace(distill, foreign=default.foreign)
-        if not self._reads_text(group):
-            distill = replace(distill, text=default.text)
-        if len(group.teachers) == 1:
-            distill = replace(distill, ensemble=default.ensemble)
-        chosen = to_dict(distill)
-        if self._reads_text(group):
-            chosen["text"] = [distill.text, self.text]
-        else:  # a model from before there was text is the same model
-            del chosen["text"]
-        return chosen
-
-    def _reads_text(self, group: LaneGroup) -> bool:
-        return bool(self.text and group.foreign and group.settings.distill.text)
-
     def _spec(
         self, group: LaneGroup, label: str, seed: int, weights: LossWeights, rate: float | None = None
     ) -> ModelSpec:
-        # The id is a hash of what the trained parameters depend on, and of nothing else: what is left out below either
-        # has no effect on training or is in the id in another form (length, weights of the loss, the vectors' content).
-        train = to_dict(group.settings.train)
-        rate = None if rate == train["learning_rate"] else rate
-        if rate is not None:
-            train["learning_rate"] = rate
-        for elsewhere in (
-            "epochs",
-            "teacher_epochs",
-            "tuning_epochs",
-            "updates",
-            "teacher_updates",
-            "tuning_updates",
-            *(() if group.kind == "MTM" else ("sampling",)),
-        ):
-            del train[elsewhere]
-        made_from: dict[str, Any] = {
-            "training": TRAINING,
-            "kind": group.kind,
-            "head": group.head,
-            "model": to_dict(group.settings.model),
-            "train": train,
-            "length": {"updates": group.length.updates} if group.length.updates else {"epochs": group.length.epochs},
-            "protocol": group.protocol,
-            "weights": list(weights),
-            "corpora": [[name, self.corpora[name]] for name in group.corpora],
-        }
-        del made_from["model"]["constrained"]
-        words = made_from["model"]["words"]
-        words["vectors"] = self.vectors  # the hash of the file in place of its path
-        del words["least_coverage"]
-        for name, default in (("train_after", 0), ("unseen", "unknown")):
-            if words[name] == default:  # a model from before there was a choice is the same model
-                del words[name]
-        if group.settings.model.compute == "float32":  # so, too: the setting came later than the first models
-            del made_from["model"]["compute"]
-        # A lane whose weights ignore the teacher is the same model under any teacher: experiments share it.
-        teachers = group.teachers if needs_teacher(weights, group.foreign, group.start) else ()
-        if teachers:
-            made_from["teachers"] = [teacher.model_id for teacher in teachers]
-            made_from["distill"] = self._distill(group)
-            made_from["foreign"] = group.foreign
-            made_from["start"] = group.start
-        model_id = digest(made_from | {"seed": seed})[:12]
-        config_hash = digest(made_from | {"teachers": self._taught_by(group, teachers)})[:12]
+        model_id, config_hash = self.identity.of(group, seed, weights, rate)
         what = describe(weights).replace(" ", "-") if group.kind == "SM" else group.kind
         name = f"{what}-{group.head}-seed{seed}-{model_id}"
         place = "teachers" if group.kind == "MTM" else "tuning" if group.purpose == "tune" else "students"
         folder = self.workdir / place / ("" if group.kind == "MTM" else group.corpora[0]) / name
         return ModelSpec(
             group.kind, label, group.head, group.corpora, group.protocol, seed, weights, folder, model_id, config_hash,
-            rate,
+            None if rate == group.settings.train.learning_rate else rate,
         )  # fmt: skip
 
 
@@ -308,22 +221,6 @@ def seed_of(student: Student, weights: LossWeights, seed: int) -> int:
 def _kind_of(student: Student) -> tuple[Any, ...]:
     """What students must have in common to train in one group."""
     return student.foreign, student.start, student.assignments, student.teachers
-
-
-def _own_settings(plan: Plan, group: LaneGroup) -> list[list[str]]:
-    """Settings in which a group differs from its plan, but for the distillation's."""
-    pairs = ((plan.settings.model, group.settings.model), (plan.settings.train, group.settings.train))
-    return [[digest(to_dict(ours)), digest(to_dict(theirs))] for theirs, ours in pairs if ours != theirs]
-
-
-def needs_teacher(weights: LossWeights, foreign: bool, start: str) -> bool:
-    """Whether a model is anything that it would not be without its teacher."""
-    return matches(weights) or foreign or start != "random"
-
-
-def matches(weights: LossWeights) -> bool:
-    """Whether any term of the loss hears the teacher."""
-    return bool(weights.beta or weights.gamma or weights.kappa)
 
 
 def describe(weights: LossWeights) -> str:

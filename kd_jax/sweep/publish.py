@@ -17,9 +17,10 @@ from kd_jax.runtime.files import replace_file
 from kd_jax.settings import to_dict
 from kd_jax.structs import Corpus
 from kd_jax.sweep.group import RunContext
+from kd_jax.sweep.identity import TRAINING, needs_teacher
 from kd_jax.sweep.job import SweepData
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
-from kd_jax.sweep.plan import TRAINING, Chosen, Plan, needs_teacher
+from kd_jax.sweep.plan import Chosen, Plan
 from kd_jax.sweep.rows import rows_of
 from kd_jax.sweep.status import Status
 from kd_jax.training.saved_model import load_counts

@@ -69,7 +69,7 @@ def rows_of(
         label=label,
         status=status,
         settings=settings,
-        recipe=plan.comparison_key(group),
+        recipe=plan.identity.comparison_key(group),
         path=folder.relative_to(plan.workdir).as_posix(),
         default_f1=None if scores is None else scores.default_f1,
         teachers=teachers,

@@ -11,8 +11,9 @@ import numpy as np
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import digest, read_json
 from kd_jax.structs import LossWeights
+from kd_jax.sweep.identity import TRAINING
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
-from kd_jax.sweep.plan import TRAINING, Chosen, Plan
+from kd_jax.sweep.plan import Chosen, Plan
 from kd_jax.training.checkpoints import started_together
 from kd_jax.training.manifest import Manifest, read_manifest
 

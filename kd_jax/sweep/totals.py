@@ -16,9 +16,10 @@ from kd_jax.runtime.files import read_json
 from kd_jax.runtime.progress import clock
 from kd_jax.settings import Head, to_dict
 from kd_jax.sweep.forecast import CostModel, chosen_tokens
+from kd_jax.sweep.identity import matches
 from kd_jax.sweep.job import SweepData, make_job, out_of_corpus_sentences
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
-from kd_jax.sweep.plan import Plan, matches
+from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.status import Status
 
 MEASURED_STEPS = 4

@@ -161,7 +161,7 @@ def test_the_comparison_on_all_corpora_shows_the_recommended_student_itself():
 def recipes(a_plan):
     found = {}
     for group in Status().groups_of(a_plan):
-        found.setdefault(group.kind, set()).add(a_plan.comparison_key(group))
+        found.setdefault(group.kind, set()).add(a_plan.identity.comparison_key(group))
     return found
 
 
