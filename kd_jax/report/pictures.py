@@ -120,8 +120,8 @@ def _gains(
     against: Mapping[str, str]
     if among is None:
         against, gained = (
-            score_plots.baselines(matrix),
-            "What a student gains over the model trained on that corpus alone",
+            score_plots.baselines(matrix, ("MTM", "SM")),
+            "What a model gains over the one trained on that corpus alone",
         )
     else:
         against, gained = {second: first for first, second in among}, "What the second run gains over the first"

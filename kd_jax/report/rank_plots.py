@@ -31,13 +31,15 @@ def rank_diagram(comparison: Comparison, looks: Looks | None = None) -> Figure:
     arrows = [m for m in order if behind[m]]
     names = {m: f"{comparison.labels[m]}  {mean_ranks[m]:.2f}" for m in order}
     # Narrow enough for a column of a paper and for a telephone.
-    axis_width, margin, step = max(2.4, 0.36 * count), 0.3, 0.24
+    axis_width, margin, step, arrow_step = max(2.4, 0.36 * count), 0.3, 0.24, 0.09
 
     def at(rank: float) -> float:
         return float(margin + axis_width * (rank - 1) / (count - 1))
 
     # Inches, measured down from the axis: the arrows, then the names.
-    first_name = 0.3 + step * max(1, len(arrows))
+    # Each arrow has a line of its own, since the ranks of two that it could point to may be nearly equal.
+    fans = [arrow_step * len(behind[m]) + 0.1 for m in arrows]
+    first_name = 0.3 + (sum(fans) if arrows else step)
     below, above = first_name + step * count, 1.42
     width = max(margin + axis_width + 0.3, *(at(mean_ranks[m]) + longest([names[m]]) + 0.2 for m in order))
     height = above + below
@@ -60,14 +62,17 @@ def rank_diagram(comparison: Comparison, looks: Looks | None = None) -> Figure:
             f"arrows: {name} p < {comparison.alpha:g}"
         )
         axes.text(at(1) - 0.05, above - 0.1, heading, va="top")
-        for level, m in enumerate(arrows):
-            y = -(0.22 + step * level)
-            axes.plot(at(mean_ranks[m]), y, "o", color=INK, ms=4)
-            for n in behind[m]:
+        top = -0.2
+        for m, fan in zip(arrows, fans, strict=True):
+            heights = [top - arrow_step * k for k in range(len(behind[m]))]
+            axes.plot([at(mean_ranks[m])] * 2, [heights[0] + 0.02, heights[-1] - 0.02], color=INK, lw=2.4)
+            for n, y in zip(behind[m], heights, strict=True):
                 axes.annotate(
                     "", (at(mean_ranks[n]), y), (at(mean_ranks[m]), y),
-                    arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.2, "shrinkA": 0, "shrinkB": 0},
+                    arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1, "mutation_scale": 7,
+                                "shrinkA": 0, "shrinkB": 0},
                 )  # fmt: skip
+            top -= fan
         if not arrows:
             axes.text(at((1 + count) / 2), -0.22, "no two models apart", ha="center", va="center", style="italic",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip

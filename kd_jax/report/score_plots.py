@@ -52,6 +52,9 @@ def corpus_scores(matrix: ScoreMatrix, looks: Looks | None = None) -> Figure:
                     axes.plot(scores, [y] * len(scores), marker, color=colour, mew=0, **how)
                     if several:
                         axes.plot([means[label]] * 2, [y - 0.36, y + 0.36], color=INK, lw=1.6)
+                    if len(matrix.corpora) == 1:  # a panel alone has the room to be read exactly
+                        axes.annotate(f"{means[label]:.1f}", (1, y), (2, 0), xycoords=("axes fraction", "data"),
+                                      textcoords="offset points", va="center", fontsize=8)  # fmt: skip
             axes.set_yticks(range(len(names)), names)
             axes.xaxis.set_major_locator(MaxNLocator(4))
         grid[0].set_ylim(len(names) - 0.5, -0.5)
@@ -59,8 +62,13 @@ def corpus_scores(matrix: ScoreMatrix, looks: Looks | None = None) -> Figure:
         return figure
 
 
-def baselines(matrix: ScoreMatrix) -> Mapping[str, str]:
-    """The single-task model that each student stands against: the one of its own head, if any was run."""
+def baselines(matrix: ScoreMatrix, kinds: Sequence[str] = ("SM",)) -> Mapping[str, str]:
+    """The single-task model that each student stands against: the one of its own head, if any was run.
+
+    Args:
+        matrix: the scores.
+        kinds: of models that are held against it; ("MTM", "SM") for teachers too.
+    """
     heads: dict[str, str] = {}
     single: dict[str, str] = {}
     for (_, label), rows in matrix.rows.items():
@@ -72,9 +80,9 @@ def baselines(matrix: ScoreMatrix) -> Mapping[str, str]:
         heads = {label: "crf" if "CRF" in label else "softmax" for label in matrix.labels}
         single = {heads[label]: label for label in matrix.labels if label.startswith("STM")}
     models = {label: rows[0].model for (_, label), rows in matrix.rows.items()}
-    students = [label for label in matrix.labels if models.get(label, label[:2]) == "SM"]
+    held = [label for label in matrix.labels if models.get(label, label.split()[0].split("-")[0]) in kinds]
     fallback = next(iter(single.values()), None)
-    bases = {label: single.get(heads.get(label, ""), fallback) for label in students}
+    bases = {label: single.get(heads.get(label, ""), fallback) for label in held}
     return {label: base for label, base in bases.items() if base is not None}
 
 
@@ -118,24 +126,29 @@ class Gains:
         return [gain for row in self.gained.values() for gain in row if gain is not None]
 
     @cached_property
-    def reach(self) -> float:
-        """How far from 0 the axis goes, for all labels; a model that fails does not stretch it."""
-        sizes = [abs(gain.estimate) for gain in self.known]
-        # As `frame` has it: what is far beyond the usual gain leaves the axis, and is told by its number.
-        most = max(6 * float(np.median(sizes)), FAILING)
-        shown = max([size for size in sizes if size <= most] or sizes)
+    def span(self) -> tuple[float, float]:
+        """Where the axis of all labels begins and ends, 0 within; a model that fails does not stretch it."""
+        gains = [gain.estimate for gain in self.known]
+        # As `frame` has it: what is far below the usual gain leaves the axis, and is told by its number.
+        most = max(6 * float(np.median(np.abs(gains))), FAILING)
+        shown = [gain for gain in gains if gain >= -most] or gains
+        low, high = min(0.0, *shown), max(0.0, *shown)
         # Limits may stretch the axis to three times the gains, then they are cut: gains have to stay legible.
-        return 1.1 * max(shown, min(max(self.ends, default=0), 3 * shown)) + 0.1
+        far = 3 * max(high, -low)
+        low, high = max(min([low, *self.ends]), min(low, -far)), min(max([high, *self.ends]), max(high, far))
+        room = 0.06 * (high - low) + 0.1
+        return low - room, high + room
 
     @property
     def ends(self) -> list[float]:
-        """How far the limits go from 0."""
-        return [abs(end) for gain in self.known for end in gain[1:] if np.isfinite(end)]
+        """Where limits end."""
+        return [end for gain in self.known for end in gain[1:] if np.isfinite(end)]
 
     @property
     def cut(self) -> bool:
         """Whether limits go beyond the axis."""
-        return max(self.ends, default=0) > self.reach
+        low, high = self.span
+        return any(not low <= end <= high for end in self.ends)
 
 
 def gains(gained: Gains, labels: Sequence[str], looks: Looks | None = None) -> Figure:
@@ -151,14 +164,14 @@ def gains(gained: Gains, labels: Sequence[str], looks: Looks | None = None) -> F
         titles = [f"{label} − {gained.against[label]}" for label in labels]
         height = 0.7 + 0.2 * len(gained.corpora)
         figure, grid = panels(titles, gained.corpora, 2.2, height, sharex=True, sharey=True)
-        grid[0].set(xlim=(-gained.reach, gained.reach), ylim=(len(gained.corpora) - 0.5, -0.5))
+        grid[0].set(xlim=gained.span, ylim=(len(gained.corpora) - 0.5, -0.5))
         for axes, label in zip(grid, labels, strict=True):
             colour, marker = looks[label]
             axes.axvline(0, color=INK, lw=1)
             for y, gain in enumerate(gained.gained[label]):
                 if gain is None:
                     continue
-                if abs(gain.estimate) > gained.reach:
+                if not gained.span[0] <= gain.estimate <= gained.span[1]:
                     beyond(axes, gain.estimate, y, colour)
                     continue
                 if np.isfinite(gain.low):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from scipy.stats import spearmanr
@@ -95,18 +96,31 @@ def trend(gained: Gains, quantity: Quantity, labels: Sequence[str], looks: Looks
                 axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axes.xaxis.set_major_formatter(EngFormatter(sep=""))
                 axes.xaxis.set_minor_formatter(NullFormatter())
-            ordered = sorted(points, key=lambda point: point[1])
-            middle = sum(axes.get_xlim()) / 2 if not quantity.log else (axes.get_xlim()[0] * axes.get_xlim()[1]) ** 0.5
-            for x, y, corpus in {*ordered[:_NAMED], *ordered[-_NAMED:]}:
-                right = x < middle  # the name stays in the frame
-                axes.annotate(corpus, (x, y), (5 if right else -5, 0), textcoords="offset points",
-                              ha="left" if right else "right", va="center", fontsize=7)  # fmt: skip
             if min(len({x for x, _, _ in points}), len({y for _, y, _ in points})) >= LEAST:
                 rho, p = spearmanr([x for x, _, _ in points], [y for _, y, _ in points])
                 axes.set_xlabel(f"Spearman's ρ = {rho:.2f}, {p_text(float(p))}", fontsize=8)
+        for axes, label in zip(grid, labels, strict=True):
+            _name_ends(axes, _points(gained, quantity, label), quantity.log)
         figure.supxlabel(quantity.name)
         figure.supylabel("difference of F1")
         return figure
+
+
+def _name_ends(axes: Axes, points: Sequence[tuple[float, float, str]], log: bool) -> None:
+    """Name the corpora with the highest and lowest gains, beside their points and not over each other."""
+    ordered = sorted(points, key=lambda point: point[1])
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    middle = (left * right) ** 0.5 if log else (left + right) / 2
+    inches_high = 1.4  # of a panel without its title and axis, about
+    least = 8 / 72 / inches_high * (high - low)  # of a line of text, in units of the axis
+    for down, ends in ((1, ordered[:_NAMED][::-1]), (-1, ordered[-_NAMED:])):  # the outermost is moved further out
+        taken = {True: float("inf"), False: float("inf")}
+        for x, y, corpus in ends:
+            toward = x < middle  # the name stays in the frame
+            taken[toward] = at = min(down * y, taken[toward] - least)
+            axes.annotate(corpus, (x, y), (5 if toward else -5, (down * at - y) / (high - low) * inches_high * 72),
+                          textcoords="offset points", ha="left" if toward else "right", va="center",
+                          fontsize=7)  # fmt: skip
 
 
 def _points(gained: Gains, quantity: Quantity, label: str) -> list[tuple[float, float, str]]:

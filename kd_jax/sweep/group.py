@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from kd_jax.data.dataset import Tokens, gold_tags
-from kd_jax.data.pipeline import stack_lanes
 from kd_jax.errors import InputError
 from kd_jax.evaluation.scores import EntityScores, score
 from kd_jax.models.execution import Recurrence
@@ -20,6 +19,7 @@ from kd_jax.runtime.interrupt import InterruptedRunError, Stop
 from kd_jax.runtime.progress import Meter, clock, counted
 from kd_jax.settings import to_dict
 from kd_jax.structs import LossWeights
+from kd_jax.sweep.best_epochs import BestEpochs
 from kd_jax.sweep.identity import needs_teacher
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
@@ -135,7 +135,7 @@ def train_group(
             epochs=trained.epochs[i],
             tokens=int(trained.tokens[i]),
             seconds=round(seconds / len(specs), 3),
-            devel_f1=trained.devel_f1[i],
+            devel_f1=_mean_f1(of_lane) if split == "devel" else trained.devel_f1[i],
             scores=of_lane,
         )
         model = TrainedModel(
@@ -210,8 +210,7 @@ def _train(
     checkpoints: Checkpoints,
     context: RunContext,
 ) -> _Trained:
-    # Where devel is trained on, no epoch can be chosen by it: the last one counts.
-    best = _Best(len(specs)) if "devel" not in group.splits else None
+    best = BestEpochs(len(specs)) if group.by_devel else None
     saved = checkpoints.newest()
     form = recurrence_of(job, None if saved is None else saved.recurrence, context.workdir, context.meter.log)
     job = replace(job, recurrence=form)
@@ -313,35 +312,8 @@ def _tags(tokens: Tokens, task: int, labels: np.ndarray, sentences: np.ndarray) 
 def _devel_f1(sweep_data: SweepData, job: Job, group: LaneGroup, params: Any) -> list[float]:
     """Each lane's F1 on devel, the mean over the lane group's corpora."""
     scores = _scores(sweep_data, job, group, params, "devel")
-    return [float(np.mean([lanes[i].f1 for lanes in scores.values()])) for i in range(len(job.lanes))]
+    return [_mean_f1({name: lanes[i] for name, lanes in scores.items()}) for i in range(len(job.lanes))]
 
 
-class _Best:
-    """The parameters of each lane's best epoch on devel."""
-
-    def __init__(self, lanes: int) -> None:
-        self.f1 = [-1.0] * lanes
-        self.epoch = [0] * lanes
-        self._params: list[Any] = [None] * lanes
-
-    def offer(self, epoch: int, f1: Sequence[float], progress: Progress) -> None:
-        """Keep what is better than before; of equals the earlier."""
-        better = [i for i, value in enumerate(f1) if value > self.f1[i]]
-        params = progress.params if better else None
-        for i in better:
-            self.f1[i], self.epoch[i], self._params[i] = f1[i], epoch, meshes.take_lane(params, i)
-
-    def saved(self, like: Any) -> tuple[list[float], list[int], Any]:
-        """What `restore` takes; lanes without a best epoch yet have the given parameters, [L, ...]."""
-        # Arrays of lanes are stacked, so a lane without a best epoch needs some; `restore` knows it by its epoch 0.
-        now = [meshes.take_lane(like, i) if p is None else p for i, p in enumerate(self._params)]
-        return self.f1, self.epoch, stack_lanes(now)
-
-    def restore(self, saved: tuple[list[float], list[int], Any]) -> None:
-        """Go on from what `saved` gave."""
-        self.f1, self.epoch = list(saved[0]), list(saved[1])
-        self._params = [meshes.take_lane(saved[2], i) if epoch else None for i, epoch in enumerate(self.epoch)]
-
-    def stacked(self, lanes: int) -> Any:
-        """All lanes' best parameters on the host, and copies of the last up to so many lanes, [lanes, ...]."""
-        return stack_lanes([*self._params, *[self._params[-1]] * (lanes - len(self._params))])
+def _mean_f1(scores: Mapping[str, EntityScores]) -> float:
+    return float(np.mean([of_corpus.f1 for of_corpus in scores.values()]))

@@ -70,6 +70,8 @@ class Identity:
             "weights": list(weights),
             "corpora": [[name, self.corpora[name]] for name in group.corpora],
         }
+        if not group.by_devel and "devel" not in group.splits:
+            made_from["epoch"] = "last"
         # A lane whose weights ignore the teacher is the same model under any teacher: experiments share it.
         teachers = group.teachers if needs_teacher(weights, group.foreign, group.start) else ()
         if teachers:

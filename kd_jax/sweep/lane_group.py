@@ -61,6 +61,7 @@ class LaneGroup:
         start: where parameters start, as of `Student`.
         own_teachers: whether every seed has teachers of its own.
         teacher_model: sizes of our teachers, which a student need not have; None for its own.
+        by_devel: whether the epoch that is best on devel counts; else the last one.
         purpose: "table" for models that are shown, "teach" for teachers that are not, "tune" to choose weights.
     """
 
@@ -76,6 +77,7 @@ class LaneGroup:
     foreign: bool = False
     start: Literal["random", "words", "parameters"] = "random"
     own_teachers: bool = False
+    by_devel: bool = False
     purpose: Literal["table", "teach", "tune"] = "table"
     teacher_model: ModelConfig | None = None
 

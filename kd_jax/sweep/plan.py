@@ -110,6 +110,14 @@ class Plan:
         return tuple(groups)
 
     @property
+    def _by_devel(self) -> bool:
+        """Whether devel chooses an epoch: not where models that are shown are trained on it.
+
+        Candidates and their teachers are then scored at their last epoch too, as what is chosen from them will be.
+        """
+        return "devel" not in self.protocol
+
+    @property
     def _for_tuning(self) -> str:
         return "train+clean" if "clean" in self.protocol else "train"
 
@@ -172,7 +180,10 @@ class Plan:
         if kind == "MTM":
             length = Length(train.teacher_epochs or train.epochs, train.teacher_updates or train.updates)
         # Without lanes first, since a spec's id is made from its group.
-        group = LaneGroup(self.experiment.name, self.settings, kind, head, on, (), length, protocol or self.protocol)
+        group = LaneGroup(
+            self.experiment.name, self.settings, kind, head, on, (), length, protocol or self.protocol,
+            by_devel=self._by_devel,
+        )  # fmt: skip
         label = plain_label(kind, head)
         return replace(group, specs=tuple(self._spec(group, label, seed, GOLD_ONLY) for seed in seeds))
 
@@ -194,7 +205,7 @@ class Plan:
             )
         group = LaneGroup(
             self.experiment.name, settings, "SM", head, (name,), (), length, protocol, teachers, student.foreign,
-            student.start, self._own_teachers(student), purpose, self.settings.model,
+            student.start, self._own_teachers(student), self._by_devel, purpose, self.settings.model,
         )  # fmt: skip
         return replace(group, specs=tuple(self._spec(group, *lane) for lane in lanes))
 

@@ -205,7 +205,7 @@ def test_a_model_has_one_colour_in_all_pictures():
     scores = next(p for p in found if p.name == "scores").whole()
     assert [lines_of(scores.axes[0])[k].get_color() for k in range(5)] == [looks[m][0] for m in matrix.labels]
     gains = next(p for p in found if p.name == "gains").whole()
-    assert [lines_of(axes)[-1].get_color() for axes in gains.axes] == [looks[m][0] for m in matrix.labels[2:]]
+    assert [lines_of(axes)[-1].get_color() for axes in gains.axes] == [looks[m][0] for m in matrix.labels[1:]]
 
 
 def test_a_picture_for_the_page_follows_its_theme_and_shares_no_names():

@@ -1,14 +1,17 @@
 """Where parameters start: at the label frequencies, at a teacher's mean, at a teacher's words and parameters."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
 from helpers.lanes import GOLD, HALF, last, make_job
 from helpers.tiny import tiny_corpus
 
+from kd_jax.corpora.registry import load
 from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import Vocabulary
+from kd_jax.distill.extract import extract
 from kd_jax.settings import ModelConfig
 from kd_jax.structs import LossWeights
 from kd_jax.training.initial import log_frequencies, mean_logits, teachers_words
@@ -52,18 +55,36 @@ def test_a_teacher_and_a_student_of_one_seed_have_nothing_in_common():
     assert not np.allclose(student["words"], teacher["words"])
 
 
-def test_learning_begins_at_once():
-    """The first epochs' loss is below the entropy of the labels, and the hidden layer is not used up by their means.
-
-    From a zero bias the loss of this job is above the entropy for twice as long (`zero` is the check of the check).
-    """
-    job = replace(make_job([Lane(1, GOLD)], rows=4, row_length=32, learning_rate=8e-3), length=Length(0, 12))
-    bias = job.start.label_bias
-    bound = entropy(bias[0], job.tokens, job.sentences[0])
-    fair = last(train(job))
+def with_zero_bias(job):
     zero = replace(job)
-    zero.__dict__["start"] = job.start._replace(label_bias=np.zeros_like(bias))
-    assert float(fair.loss[0]) < bound < float(last(train(zero)).loss[0])
+    zero.__dict__["start"] = job.start._replace(label_bias=np.zeros_like(job.start.label_bias))
+    return zero
+
+
+def test_learning_begins_at_once():
+    """The first epochs' loss is below the entropy of the labels; from a zero bias it is above for twice as long."""
+    job = replace(make_job([Lane(1, GOLD)], rows=4, row_length=32, learning_rate=8e-3), length=Length(0, 12))
+    bound = entropy(job.start.label_bias[0], job.tokens, job.sentences[0])
+    fair, zero = (float(last(train(each)).loss[0]) for each in (job, with_zero_bias(job)))
+    assert fair < bound < zero
+
+
+def saturated(job):
+    """Share of the hidden layer's outputs that are beyond 0.99 after a job's training, where tanh hardly learns."""
+    params = jax.tree.map(lambda x: np.asarray(x)[0], last(train(job)).params)
+    states = np.concatenate([np.asarray(of.task_hidden) for _, of in extract(job, params, 0, job.sentences[0])])
+    hidden = params["branch"]["hidden"]
+    return float((np.abs(np.tanh(states @ hidden["kernel"][0] + hidden["bias"][0])) > 0.99).mean())
+
+
+def test_the_hidden_layer_is_not_used_up_by_the_labels_means():
+    """After 60 updates on SampleMix none of its outputs is saturated; from a zero bias 42 % are."""
+    (mix,) = load(Path(__file__).parents[2] / "data" / "sample", ["SampleMix"])
+    job = make_job([Lane(1, GOLD)], [mix], rows=6, row_length=32, learning_rate=8e-3)
+    model = replace(job.settings.model, shared_units=16, task_units=16, hidden_units=16)
+    job = replace(job, settings=replace(job.settings, model=model), length=Length(0, 60))
+    assert saturated(job) < 0.01
+    assert saturated(with_zero_bias(job)) > 0.3
 
 
 def test_words_of_a_teacher_come_in_the_order_of_the_student():
