@@ -1,7 +1,7 @@
 """Table 4: softmax students that also match the outputs of the teacher's BiLSTMs.
 
 Source: section 5.3. SM task is equation (3), SM task+shared equation (4). The weights of each corpus are those that do
-best on its devel, trained on its train with one seed; the chosen ones are then trained like every other model.
+best on its devel, trained on its train with two seeds; the chosen ones are then trained like every other model.
 Run:    python -m kd_jax.main --experiment=intermediate --seeds=5
 """
 

@@ -1,6 +1,6 @@
 """What a CPU computes from the same settings stays what it was: digests of trained parameters, kept beside this file.
 
-After a change that means to change them, TRAINING in kd_jax/sweep/plan.py is raised and the file written again:
+After a change that means to change them, TRAINING in kd_jax/sweep/identity.py is raised and the file written again:
 
     KD_JAX_WRITE_NUMBERS=1 python -m pytest tests/training/test_numbers.py
 """
