@@ -2,7 +2,7 @@
 
 kd-jax train --experiment=logits --seeds=5
 kd-jax train --data_dir=DIR --datasets=NCBI,ExPTM --workdir=W --dry_run
-kd-jax train --experiment=logits --grid=alpha=0,0.25,0.5,1 --grid=learning_rate=0.001,0.002
+kd-jax train --experiment=logits --grid=alpha=0,0.25,0.5,1 --grid=learning_rate=0.004,0.008
 kd-jax train --experiment=list        the experiments, a line each
 kd-jax train --set=help               every setting with its type, its default and what it does
 """

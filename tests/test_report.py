@@ -76,7 +76,7 @@ def test_a_work_folder_becomes_a_page_tables_and_pictures(workdir):
         f"{name}.{kind}" for name in ("average", "ranks", "pairs", "scores", "gains", "loss") for kind in ("png", "svg")
     } < names
     index = (workdir / "report" / "index.html").read_text(encoding="utf-8")
-    assert index.count("<svg") == 1 + 3 + 3 + 1 + 1 + 3
+    assert index.count("<svg") == 1 + 3 + 4 + 1 + 1 + 3
     assert not re.search(r"(src|href)=\"(?!data:|#)", index)
     assert "http" not in re.sub(r"data:[^\"]*", "", index)
     for part in (
@@ -122,15 +122,23 @@ def test_sections_of_experiments_that_are_gone_are_removed(workdir):
     assert folders == ["soft_labels-train+devel"]
 
 
-@pytest.mark.parametrize(("name", "said"), [
-    ("controls", "Controls: what gives a student's gain without what the student has (controls)"),
-    ("of_mine", "Experiment of_mine"),
-    ("ensemble", "Table 2. Students of an ensemble of softmax teachers"),
+@pytest.mark.parametrize(("name", "equations", "said"), [
+    ("controls", "standardised", "Controls: what gives a student's gain without what the student has (controls)"),
+    ("of_mine", "printed", "Experiment of_mine"),
+    ("ensemble", "printed", "Table 2. Students of an ensemble of softmax teachers"),
 ])  # fmt: skip
-def test_a_table_has_the_title_of_its_experiment(tmp_path, name, said):
-    results.append(tmp_path / "results.csv", made_rows(1, ["NCBI"], seeds=(1,), experiment=name), results.Row)
+def test_a_table_has_the_title_of_its_experiment_and_whose_losses_they_are(tmp_path, name, equations, said):
+    rows = [replace(row, equations=equations) for row in made_rows(1, ["NCBI"], seeds=(1,), experiment=name)]
+    results.append(tmp_path / "results.csv", rows, results.Row)
     (subject,) = report.subjects_of(tmp_path)
-    assert subject.table.title == said
+    assert subject.table.title == f"{said}, {equations} equations"
+
+
+def test_a_table_without_students_says_nothing_of_losses(tmp_path):
+    rows = [row for row in made_rows(1, ["NCBI"], seeds=(1,), experiment="of_mine") if row.model != "SM"]
+    results.append(tmp_path / "results.csv", rows, results.Row)
+    (subject,) = report.subjects_of(tmp_path)
+    assert subject.table.title == "Experiment of_mine"
 
 
 def test_one_corpus_one_seed_and_nothing_else_is_enough(tmp_path):

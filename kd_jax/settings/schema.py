@@ -112,7 +112,7 @@ class TrainConfig:
     rows: int = 7
     row_length: int = 128
     own_share: float = 0.5
-    learning_rate: float = 2e-3
+    learning_rate: float = 8e-3
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     label_smoothing: float = 0.0
     clip_norm: float = 5.0
@@ -213,8 +213,6 @@ SMALL = Settings(
         hidden_units=48,
         dropout=0.25,
     ),
-    train=TrainConfig(
-        updates=600, epochs=14, tuning_epochs=8, tuning_updates=200, learning_rate=8e-3, rows=6, row_length=32
-    ),
+    train=TrainConfig(updates=600, epochs=14, tuning_epochs=8, tuning_updates=200, rows=6, row_length=32),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""

@@ -73,6 +73,7 @@ def rows_of(
         path=folder.relative_to(plan.workdir).as_posix(),
         default_f1=None if scores is None else scores.default_f1,
         teachers=teachers,
+        equations=group.settings.distill.equations,
     )
     if scores is None:
         return row, []
