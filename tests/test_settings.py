@@ -18,7 +18,7 @@ def test_override_changes_only_what_it_names():
     assert changed.train.learning_rate == 0.005
     assert changed.model.dropout == 0.25
     assert changed.model.chars.encoder == "bilstm"
-    back = override(changed, ["learning_rate=0.002", "dropout=0.5", "encoder=cnn"])
+    back = override(changed, ["learning_rate=0.008", "dropout=0.5", "encoder=cnn"])
     assert back == Settings()
     assert type(override(Settings(), ["epochs=3"]).train.epochs) is int
     assert override(Settings(), ["lowercase=false"]).model.words.lowercase is False

@@ -1,6 +1,6 @@
 """Text without labels, of which a teacher speaks: files of any kind, cut as a corpus is, a sample of bounded size."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ class RawText(NamedTuple):
     content: str
 
 
-def read_text(path: Path, style: Style, most: int) -> RawText:
+def read_text(path: Path, style: Style, most: int, say: Callable[[str], object] = str) -> RawText:
     """A random sample of a text's sentences, each as likely as any other.
 
     The text is read once and as it comes, and never more than the sample is held: memory grows with `most` and not
@@ -52,6 +52,7 @@ def read_text(path: Path, style: Style, most: int) -> RawText:
         path: a file or folder: raw text, JSONL with a text a line, CoNLL whose tags are not read.
         style: how raw text is cut into tokens.
         most: sentences of the sample.
+        say: called with a line about what of a folder is not read.
 
     Raises:
         InputError: for a path that isn't there, a fault in a file by its line, or a text without sentences.
@@ -59,7 +60,7 @@ def read_text(path: Path, style: Style, most: int) -> RawText:
     rng = np.random.default_rng(0)
     sample: list[tuple[int, tuple[str, ...]]] = []
     read = too_long = 0
-    for tokens in _sentences(path, style):
+    for tokens in _sentences(path, style, say):
         read += 1
         if len(tokens) > LONGEST:
             too_long += 1
@@ -76,9 +77,9 @@ def read_text(path: Path, style: Style, most: int) -> RawText:
     return RawText(sentences, read, too_long, corpus_hash(Corpus(TEXT, {style: sentences}, ("O",))))
 
 
-def _sentences(path: Path, style: Style) -> Iterator[tuple[str, ...]]:
+def _sentences(path: Path, style: Style, say: Callable[[str], object]) -> Iterator[tuple[str, ...]]:
     cutter = _Styled(style)
-    for document in documents([path], None):
+    for document in documents([path], None, say):
         for record in records(cutter, document, "paragraph"):
             for sentence in record.sentences[style] if record is not None else ():
                 yield tuple(token.text for token in sentence)

@@ -47,8 +47,10 @@ def report(
     if of_frontier:
         if len(workdirs) != 1 or of_paper:
             raise InputError("--frontier reports on one work folder: name it, and leave --paper out")
-        by_size, picture = write_frontier(workdirs[0], output or workdirs[0] / "report")
+        by_size, said, picture = write_frontier(workdirs[0], output or workdirs[0] / "report")
         console.print(by_size)
+        for sentence in said:
+            console.print(sentence, highlight=False, markup=False)
         console.print(f"picture: {picture}", highlight=False, markup=False, soft_wrap=True)
         return
     if of_paper:

@@ -18,6 +18,7 @@ from kd_jax.report.drawing import COLOURS, INK, STYLE, save
 from kd_jax.runtime.files import read_json, replace_file
 
 EXPERIMENT = "frontier"
+NEAR = 1.0  # points of F1
 HEAD = ("corpus", "model", "seeds", "F1", "parameters", "without words", "bytes", "tokens/s", "p50 (ms)")
 
 
@@ -49,7 +50,7 @@ class Point(NamedTuple):
     latency: float
 
 
-def write_frontier(workdir: Path, folder: Path) -> tuple[Table, Path]:
+def write_frontier(workdir: Path, folder: Path) -> tuple[Table, list[str], Path]:
     """Write frontier.csv, frontier.png and frontier.svg.
 
     Args:
@@ -57,7 +58,7 @@ def write_frontier(workdir: Path, folder: Path) -> tuple[Table, Path]:
         folder: that gets them.
 
     Returns:
-        The table for people, and the picture.
+        The table for people, a sentence about each corpus, and the picture.
 
     Raises:
         InputError: where the folder has no cards of the experiment, or they are of an older version.
@@ -78,7 +79,25 @@ def write_frontier(workdir: Path, folder: Path) -> tuple[Table, Path]:
         table.add_row(p.corpus, p.label, str(p.seeds), *numbers, f"{p.latency:.1f}")
     for corpus, f1 in teachers.items():
         table.add_row(corpus, "MTM", "", f"{f1:.1f}", *[""] * 5)
-    return table, folder / "frontier.png"
+    return table, [smallest_near(points, corpus, f1) for corpus, f1 in teachers.items()], folder / "frontier.png"
+
+
+def smallest_near(points: Sequence[Point], corpus: str, teacher: float) -> str:
+    """Which taught column of a corpus is the smallest within 1 F1 of the teacher, in words.
+
+    Args:
+        points: of `frontier_points`.
+        corpus: name.
+        teacher: its mean F1 there.
+    """
+    near = [p for p in points if p.corpus == corpus and p.taught and p.f1 >= teacher - NEAR]
+    if not near:
+        return f"{corpus}: no student is within {NEAR:g} F1 of the teacher's {teacher:.1f}."
+    p = min(near, key=lambda p: p.parameters)
+    return (
+        f"{corpus}: the smallest student within {NEAR:g} F1 of the teacher's {teacher:.1f} is {p.label} with"
+        f" {p.f1:.1f}: {p.parameters:,} parameters, {p.inner:,} without words, {p.tokens_per_s:,.0f} tokens/s."
+    )
 
 
 def frontier_points(workdir: Path) -> tuple[list[Point], dict[str, float]]:

@@ -80,7 +80,10 @@ def with_grid(experiment: Experiment, axes: Axes) -> Experiment:
     points = []
     for numbers in itertools.product(*given.values()):
         point = dict(zip(given, numbers, strict=True))
-        label = "SM " + " ".join(f"{name}={value:g}" for name, value in point.items())
+        label = "SM " + " ".join(f"{name}={value:.10g}" for name, value in point.items())
+        for name, other in (("alpha", "beta"), ("beta", "alpha")):
+            if mixed and other not in given and not 0 <= point.get(name, 0) <= 1:
+                raise InputError(f"{where}={name}={point[name]:g}: {other} is what {name} leaves of 1; give 0 to 1")
         if mixed and "alpha" in point and "beta" not in given:
             point["beta"] = 1 - point["alpha"]
         elif mixed and "beta" in point and "alpha" not in given:

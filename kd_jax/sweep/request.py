@@ -142,6 +142,10 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     base = SMALL if request.data_dir is None else Settings()
     epochs = _epochs(request.epochs, base)
     settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
+    if any(name == "tau" for name, _ in requested.grid):
+        match = override(settings[0], requested.students[0].assignments).distill.match
+        if match in ("mse", "hard"):  # then all points of an axis would be one model
+            raise InputError(f"--grid=tau: distill.match={match} has no temperature; add --set=distill.match=soft")
     corpora = load(data_dir, request.datasets or None, request.scheme, request.entity_type)
     targets = _targets(request.targets, data_dir, [corpus.name for corpus in corpora])
     hashes = {corpus.name: corpus_hash(corpus) for corpus in corpora}

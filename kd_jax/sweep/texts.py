@@ -38,7 +38,10 @@ def read_texts(
     if clash := [corpus.name for corpus in targets if corpus.name == TEXT]:
         raise InputError(f"--text={path}: a corpus is called {clash[0]}, as the text is; rename its folder")
     styles = {corpus.name: style_of_corpus(corpus) for corpus in targets}
-    texts = {style: read_text(path, style, max(wanted)) for style in dict.fromkeys(styles.values())}
+    said: dict[str, None] = {}  # once, however many styles the text is cut in
+    texts = {style: read_text(path, style, max(wanted), said.setdefault) for style in dict.fromkeys(styles.values())}
+    for line in said:
+        print(line, file=sys.stderr)
     for corpus in targets:
         text = texts[styles[corpus.name]]
         sample = len(text.sentences)

@@ -1,4 +1,4 @@
-"""Raw text, CoNLL and JSONL as records to tag, read as they come: memory is that of the longest line or paragraph."""
+"""Raw text, CoNLL and JSONL as records to tag, read as they come: memory is that of the longest line or block."""
 
 import json
 import sys
@@ -18,6 +18,9 @@ KINDS: dict[str, Kind] = {
     ".txt": "text", ".text": "text", ".tsv": "conll", ".conll": "conll", ".iob": "conll", ".jsonl": "jsonl",
 }  # fmt: skip
 STDIN = "-"
+LARGEST_BLOCK = 1 << 16
+"""Characters after which a paragraph ends with its line, so that text without blank lines is not held whole."""
+_NO_TEXT = (".json", ".gz", ".zip", ".xz", ".bz2", ".pdf", ".doc", ".docx", ".html", ".htm", ".xml")
 _NAMED = 5
 
 
@@ -53,6 +56,8 @@ def documents(names: Sequence[str | Path], kind: Kind | None, say: Callable[[str
             read.append(Document("standard input", None, kind or "text"))
         elif (kind_of_path := kind_of(path)) == "folder":
             read += _inside(path, kind, say)
+        elif kind_of_path and kind is None and path.suffix.lower() in _NO_TEXT:
+            raise InputError(f"{path}: {path.suffix} is no kind of text; write it as {', '.join(KINDS)} first")
         elif kind_of_path:
             read.append(Document(str(path), path, kind or KINDS.get(path.suffix.lower(), "text")))
         else:
@@ -149,7 +154,7 @@ def _blocks(document: Document, unit: Unit) -> Iterator[str | None]:
             yield read and read[1]
             continue
         line = read[1]
-        if line.strip() and ended:
+        if (line.strip() and ended) or len(block) > LARGEST_BLOCK:
             yield block
             block, ended = "", False
         ended = bool(block.strip()) and not line.strip()

@@ -8,6 +8,8 @@ import pytest
 from kd_jax.distill import raw_text
 from kd_jax.distill.raw_text import LONGEST, read_text
 from kd_jax.errors import InputError
+from kd_jax.tagging import reading
+from kd_jax.tagging.reading import LARGEST_BLOCK, documents
 
 TEXT = "IL-2 binds p53. It acts.\nNo verb here\n\nA second paragraph of p53."
 FINE = [
@@ -62,6 +64,32 @@ def test_what_is_too_long_is_left_out_and_counted(tmp_path):
     (tmp_path / "a.txt").write_text("word " * (LONGEST + 1) + "\n\nShort.", encoding="utf-8")
     text = read_text(tmp_path / "a.txt", "fine", 9)
     assert (len(text.sentences), text.read, text.too_long) == (1, 2, 1)
+
+
+def test_text_without_blank_lines_is_read_in_blocks_of_whole_lines(tmp_path):
+    """A sentence a line is the usual raw text; held as one paragraph it would be the whole file."""
+    lines = [f"Word{i} stands here and says nothing.\n" for i in range(5000)]
+    (tmp_path / "a.txt").write_text("".join(lines), encoding="utf-8")
+    blocks = [block for block in reading._blocks(documents([tmp_path / "a.txt"], None)[0], "paragraph") if block]
+    assert "".join(blocks) == "".join(lines)
+    assert all(block.endswith("\n") and len(block) < 1.1 * LARGEST_BLOCK for block in blocks)
+    assert numbers(read_text(tmp_path / "a.txt", "fine", 9999)) == [*range(5000)]
+
+
+def test_what_of_a_folder_is_not_read_is_said(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("a.txt", "b.md", "sub/c.txt"):
+        (tmp_path / name).write_text("It acts.", encoding="utf-8")
+    said = []
+    assert read_text(tmp_path, "fine", 9, said.append).read == 1
+    assert "folders sub/; files of other endings b.md" in said[0]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.txt.gz", "a.pdf"])
+def test_a_file_that_is_no_text_is_refused_by_its_ending(tmp_path, name):
+    (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(InputError, match="is no kind of text; write it as"):
+        read_text(tmp_path / name, "fine", 9)
 
 
 def test_no_text_is_one_line(tmp_path):

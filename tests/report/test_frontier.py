@@ -10,7 +10,7 @@ from helpers.made_results import made_rows
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.evaluation.results import Row
-from kd_jax.report.frontier import frontier_figure, frontier_points, write_frontier
+from kd_jax.report.frontier import frontier_figure, frontier_points, smallest_near, write_frontier
 
 COLUMNS = {"SM 200": (900, 600), "SM 50": (350, 300), "alone 200": (900, 600), "MTM": (0, 0)}
 
@@ -60,11 +60,21 @@ def test_the_picture_shows_every_point_over_both_sizes(workdir):
 
 
 def test_files(workdir):
-    table, picture = write_frontier(workdir, workdir / "report")
+    table, said, picture = write_frontier(workdir, workdir / "report")
     assert table.row_count == 4
+    assert said == [
+        "NCBI: the smallest student within 1 F1 of the teacher's 81.5 is SM 50 with 87.0: 350 parameters, 50 without"
+        " words, 150 tokens/s."
+    ]
     assert picture.is_file()
     with (workdir / "report" / "frontier.csv").open(newline="") as file:
         assert [row["inner"] for row in csv.DictReader(file)] == ["300", "50", "300"]
+
+
+def test_the_smallest_student_near_the_teacher(workdir):
+    points, _ = frontier_points(workdir)
+    assert "is SM 200 with 92.5" in smallest_near(points, "NCBI", 93.5)
+    assert smallest_near(points, "NCBI", 93.6) == "NCBI: no student is within 1 F1 of the teacher's 93.6."
 
 
 def test_what_is_missing_is_one_line(workdir, tmp_path_factory):

@@ -4,13 +4,14 @@ import csv
 from pathlib import Path
 
 import pytest
-from helpers.runs import ask
+from helpers.runs import SIZES, ask, request
 
 from kd_jax.errors import InputError
 from kd_jax.experiment import Experiment, Grid, Student, check_experiment, load_experiment
 from kd_jax.settings import Settings
 from kd_jax.sweep.grid import parse_grid, with_grid
 from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.request import prepare
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
 
@@ -82,13 +83,28 @@ def test_what_the_students_leave_open_has_to_be_given():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("alpha=2", "beta=-1"), ("learning_rate=0", "learning_rate=0.0; write a finite number, more than 0"),
+    [("alpha=2", "alpha=2: beta is what alpha leaves of 1; give 0 to 1"),
+     ("learning_rate=0", "learning_rate=0.0; write a finite number, more than 0"),
      ("learning_rate=nan", "learning_rate=nan"), ("alpha=inf", "alpha=inf")],
 )  # fmt: skip
 def test_points_are_checked_as_students_are(text, message):
     fixed = Experiment("mine", "", students=(Student("a", 0.5, 0.5),))
     with pytest.raises(InputError, match=message):
         check_experiment(with_grid(fixed, parse_grid([text])), "--grid")
+
+
+def test_points_that_differ_in_the_seventh_digit_are_two_columns():
+    fixed = Experiment("mine", "", students=(Student("a", 0.5, 0.5),))
+    assert len({s.label for s in with_grid(fixed, parse_grid(["alpha=0.30000001,0.3"])).students}) == 2
+
+
+def test_a_temperature_that_nothing_reads_is_refused(corpora, tmp_path):
+    with pytest.raises(InputError, match=r"match=mse has no temperature; add --set=distill\.match=soft"):
+        prepare(request(corpora, tmp_path, grid=("alpha=0,0.5", "tau=1,2")))
+    (plan,), _ = prepare(
+        request(corpora, tmp_path, grid=("alpha=0,0.5", "tau=1,2"), assignments=(*SIZES, "match=soft"))
+    )
+    assert len(plan.students(None)[0].specs) == 4
 
 
 def test_every_point_is_trained_and_shown(corpora, tmp_path):
