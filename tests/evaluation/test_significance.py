@@ -314,6 +314,13 @@ def test_equal_models_differ_no_more_often_than_the_level(simulation, case):
     assert abs(rates.difference) < 0.5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("name", ["seeds vary (2 points)", "sentences vary", "models differ by sentence"])
+def test_false_positives_of_a_thousand_pairs(simulation, name, seeds):
+    assert simulation.rates(simulation.CASES[name], seeds, 1000, old=False).after <= 0.06
+
+
 def test_the_replaced_test_calls_equal_models_different_where_seeds_vary(simulation):
     rates = simulation.rates(simulation.CASES["seeds vary (2 points)"], 3, 100)
     assert rates.before > 2 * rates.after + 0.08
