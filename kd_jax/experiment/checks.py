@@ -192,9 +192,14 @@ def _check_teacher(teacher: Teacher, where: str) -> None:
             raise InputError(f"{where}: Teacher(external={teacher.external!r:.60}); write a name of kd-jax teach")
         if teacher != Teacher(external=teacher.external):
             raise InputError(
-                f"{where}: Teacher(external={teacher.external!r}) has no head, model or seeds; leave them out"
+                f"{where}: Teacher(external={teacher.external!r}) has no head, model, seeds or corpora; leave them out"
             )
     _check_kind(teacher, where)
+    names = teacher.corpora
+    if not isinstance(names, tuple) or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
+        raise InputError(f"{where}: Teacher(corpora={names!r:.60}); write different names, such as ('NCBI', 'BC5CDR')")
+    if names and teacher.model != "MTM":
+        raise InputError(f"{where}: Teacher(model={teacher.model!r}) learns the student's corpus; leave corpora out")
     value, known = teacher.seeds, ("own", "first", "every")
     if isinstance(value, tuple):
         whole = all(type(n) is int and 0 <= n < 2**31 for n in value)

@@ -29,13 +29,16 @@ class Teacher:
         seeds: "own" teaches students by the teacher of their own seed, "first" all of them by that of the first seed,
             "every" by the mean of the teachers of all seeds, numbers by that of the teachers of these seeds, whatever
             seeds are run; "" as the setting distill.teacher says.
+        corpora: of --datasets that an MTM learns from, its students' own among them; () for all of them. Beside the
+            table's own MTM such a teacher only teaches.
         external: the name under which `kd-jax teach` stored what a model of another kind says; it has neither head,
-            model nor seeds, and no BiLSTM whose states could be matched.
+            model, seeds nor corpora, and no BiLSTM whose states could be matched.
     """
 
     head: Head = "softmax"
     model: Literal["MTM", "STM"] = "MTM"
     seeds: Literal["", "own", "first", "every"] | tuple[int, ...] = ""
+    corpora: tuple[str, ...] = ()
     external: str = ""
 
 

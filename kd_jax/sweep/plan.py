@@ -74,7 +74,7 @@ class Plan:
             for spec in specs:
                 if spec.kind != "external" and spec.folder not in known:
                     known.add(spec.folder)
-                    corpora = tuple(self.corpora) if spec.kind == "MTM" else on
+                    corpora = spec.corpora if spec.kind == "MTM" else on
                     key = (spec.kind, spec.head, corpora, spec.protocol)
                     needed = self._plain(spec.kind, spec.head, corpora, [spec.seed], spec.protocol)
                     # Alike but for the seed: lanes of one program.
@@ -158,7 +158,8 @@ class Plan:
             which = teacher.seeds or self.settings.distill.teacher
             named = {"own": (seed,), "first": self.seeds[:1], "every": self.seeds}
             seeds = which if isinstance(which, tuple) else named[which]
-            corpora = tuple(self.corpora) if teacher.model == "MTM" else (name,)
+            learnt = [each for each in self.corpora if not teacher.corpora or each in teacher.corpora]
+            corpora = tuple(learnt) if teacher.model == "MTM" else (name,)
             specs += self._plain(teacher.model, teacher.head, corpora, seeds, protocol).specs
         return tuple(specs)
 

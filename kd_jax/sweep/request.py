@@ -16,7 +16,7 @@ from kd_jax.cost.ahead import compile_table
 from kd_jax.cost.targets import target_named
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
-from kd_jax.errors import InputError
+from kd_jax.errors import InputError, nearest
 from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.experiment import Experiment, check_experiment, check_own, load_experiment, sample_corpora
 from kd_jax.report.build import write_report
@@ -182,6 +182,15 @@ def _targets(names: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tu
 
 def _check(plan: Plan) -> None:
     """Refuse what could not be taught, before anything is trained."""
+    asked = plan.experiment
+    for teacher in (*asked.teachers, *(t for student in asked.students for t in student.teachers or ())):
+        if teacher.corpora and (unknown := [name for name in teacher.corpora if name not in plan.corpora]):
+            raise InputError(f"{asked.name}: Teacher(corpora=...): {nearest(unknown[0], plan.corpora)}")
+        if teacher.corpora and (missing := [name for name in plan.targets if name not in teacher.corpora]):
+            raise InputError(
+                f"{asked.name}: Teacher(corpora={teacher.corpora!r:.60}) can't speak of {missing[0]}; add it there, or"
+                " name the corpora that get students with --targets"
+            )
     for group in (*plan.tuning, *plan.students(None)):
         ours, theirs, label = group.settings.model, plan.settings.model, group.specs[0].label
         if plan.vectors and ours.words.dim != theirs.words.dim:

@@ -1,17 +1,19 @@
 """What is trained, how often, and what two experiments share."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from kd_jax.errors import InputError
-from kd_jax.experiment import Grid, experiments, load_experiment
+from kd_jax.experiment import Experiment, Grid, Student, Teacher, experiments, load_experiment
 from kd_jax.report.published import NUMBERS
 from kd_jax.settings import Settings, override, to_dict
 from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
 from kd_jax.sweep import teachers as teaching
 from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.request import _check
 from kd_jax.sweep.status import Status
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
@@ -146,6 +148,28 @@ def test_teachers_of_numbered_seeds_are_the_same_whatever_seeds_are_run():
     assert len(ensemble[0]) == 2
     assert ensemble[0] < ensemble[1]
     assert specs(first, "MTM") == specs(all_three, "MTM")
+
+
+def test_a_teacher_of_fewer_corpora_is_another_model_and_only_teaches():
+    fewer, whole = Teacher(corpora=("B", "A")), Teacher(corpora=("C", "B", "A"))
+    students = tuple(
+        Student(name, 0.5, 0.5, teachers=(t,)) for name, t in (("f", fewer), ("w", whole), ("n", Teacher()))
+    )
+    asked = Experiment("mine", "mine", students=students)
+    corpora = {name: f"hash of {name}" for name in "ABC"}
+    found = Plan(asked, Settings(), corpora, (1, 2), "train+devel", Path("work"), ("A",))
+    taught_by = {spec.label: group.teachers for group in found.students(None) for spec in group.specs}
+    assert taught_by["w"] == taught_by["n"]
+    assert {t.corpora for t in taught_by["f"]} == {("A", "B")}
+    shown = [g for g in found.fixed if g.kind == "MTM" and g.purpose == "table"]
+    hidden = [g for g in found.fixed if g.purpose == "teach"]
+    assert [g.corpora for g in shown] == [("A", "B", "C")]
+    assert [(g.corpora, len(g.specs)) for g in hidden] == [(("A", "B"), 2)]
+    _check(replace(found, targets=("A", "B")))
+    with pytest.raises(InputError, match="can't speak of C; add it there"):
+        _check(replace(found, targets=("C",)))
+    with pytest.raises(InputError, match="Teacher"):
+        _check(replace(found, corpora={"A": "hash of A"}))
 
 
 def test_the_comparison_on_all_corpora_shows_the_recommended_student_itself():

@@ -1,12 +1,14 @@
-"""What several teachers are as one chain."""
+"""What several teachers are as one chain, and a teacher of fewer corpora than the run has."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.runs import carry_out, request
 
 from kd_jax.models.crf import Transitions
 from kd_jax.sweep import teachers
+from kd_jax.training.manifest import read_manifest
 
 
 @pytest.fixture
@@ -49,3 +51,18 @@ def test_one_teacher_is_itself_and_softmax_teachers_have_none(group):
     for x, y in zip(teachers.mean_transitions([first], "Own"), own(models["a"]), strict=True):
         np.testing.assert_array_equal(x, y)
     assert teachers.mean_transitions([second], "Own") is None
+
+
+def test_a_teacher_of_one_corpus_among_two_teaches_it(corpora, tmp_path):
+    (tmp_path / "fewer.py").write_text(
+        "from kd_jax.experiment import Experiment, Student, Teacher\n"
+        "STUDENT = Student('SM', 0.5, 0.5, foreign=True)\n"
+        "EXPERIMENT = Experiment('fewer', 'f', teachers=(Teacher(corpora=('First',)),), students=(STUDENT,))\n"
+    )
+    where = {"experiment": str(tmp_path / "fewer.py"), "targets": ("First",), "seeds": "1"}
+    rows = carry_out(request(corpora, tmp_path / "w", **where)).rows
+    assert {(row.label, row.corpus) for row in rows} == {
+        ("STM", "First"), ("MTM", "First"), ("SM", "First"),
+    }  # fmt: skip
+    learnt = [sorted(read_manifest(folder).corpora) for folder in (tmp_path / "w" / "teachers").iterdir()]
+    assert sorted(learnt) == [["First"], ["First", "Second"]]
