@@ -1,6 +1,6 @@
 """Text without labels, of which a teacher speaks: files of any kind, cut as a corpus is, a sample of bounded size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from kd_jax.corpora.registry import corpus_hash
 from kd_jax.errors import InputError
+from kd_jax.runtime.files import kind_of
 from kd_jax.structs import Corpus, Sentence
-from kd_jax.tagging.reading import documents, records
+from kd_jax.tagging.reading import Document, documents, records
 from kd_jax.tagging.tagger import Cutter
 from kd_jax.tagging.tokenizer import Style
 
@@ -17,13 +18,18 @@ TEXT = "raw_text"  # name of the corpus that is none: of what is stored, and of 
 LONGEST = 500  # tokens; what is longer is a table or has no sentences
 
 
+_NO_TEXT = {".json": "write an object a line, as .jsonl"} | dict.fromkeys(
+    (".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz", ".tar"), "unpack it"
+)
+
+
 class _Styled(Cutter):
-    def __init__(self, style: Style) -> None:
-        self._style = style
+    def __init__(self, styles: Sequence[Style]) -> None:
+        self._styles = tuple(styles)
 
     @property
     def styles(self) -> tuple[Style, ...]:
-        return (self._style,)
+        return self._styles
 
 
 class RawText(NamedTuple):
@@ -76,9 +82,31 @@ def read_text(path: Path, style: Style, most: int) -> RawText:
     return RawText(sentences, read, too_long, corpus_hash(Corpus(TEXT, {style: sentences}, ("O",))))
 
 
-def _sentences(path: Path, style: Style) -> Iterator[tuple[str, ...]]:
-    cutter = _Styled(style)
-    for document in documents([path], None):
-        for record in records(cutter, document, "paragraph"):
+def text_documents(path: Path) -> list[Document]:
+    """The files of a text: the path's own, or those of known endings in a folder.
+
+    Raises:
+        InputError: for a path that isn't there, a folder without such files, or a file that is packed or of JSON that
+            is no line a record, whose marks would be taken for words.
+    """
+    if instead := _NO_TEXT.get(path.suffix.lower()) if kind_of(path) == "file" else None:
+        raise InputError(f"--text={path}: {path.suffix.lower()} is no text; {instead}")
+    return documents([path], None)
+
+
+def document_sentences(document: Document, styles: Sequence[Style]) -> Iterator[tuple[Style, tuple[str, ...]]]:
+    """Sentences of a document, record after record, each record in one style after the other.
+
+    Raises:
+        InputError: naming file and line of what can't be read.
+    """
+    for record in records(_Styled(styles), document, "paragraph"):
+        for style in styles:
             for sentence in record.sentences[style] if record is not None else ():
-                yield tuple(token.text for token in sentence)
+                yield style, tuple(token.text for token in sentence)
+
+
+def _sentences(path: Path, style: Style) -> Iterator[tuple[str, ...]]:
+    for document in text_documents(path):
+        for _, sentence in document_sentences(document, (style,)):
+            yield sentence

@@ -70,3 +70,6 @@ def test_no_text_is_one_line(tmp_path):
         read_text(tmp_path / "a.txt", "fine", 9)
     with pytest.raises(InputError, match="no such file or folder"):
         read_text(tmp_path / "b.txt", "fine", 9)
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(InputError, match=r"a\.json: \.json is no text; write an object a line, as \.jsonl"):
+        read_text(tmp_path / "a.json", "fine", 9)
