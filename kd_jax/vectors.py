@@ -7,9 +7,9 @@ The encoder (a folder of the Hugging Face library with weights in safetensors, s
 word of the corpora's training and development splits alone, as it is mostly written; the last layer's mean over the
 word's pieces, reduced to --dim numbers by principal components, is its vector. --text adds the words of raw text,
 --words those of a list; with one of them --data_dir may be left out. Words of test splits are never looked at: test
-sentences that also occur in raw text are left out of it. --upper_bound takes them all the same, to see what is lost by
-not knowing them; the file's name then says so. For --protocol=train, --splits=train leaves the development words
-unknown too.
+sentences that also occur in raw text are left out of it; without --data_dir none are known, which the command and the
+file then say. --upper_bound takes them all the same, to see what is lost by not knowing them; the file's name then says
+so. For --protocol=train, --splits=train leaves the development words unknown too.
 """
 
 from typing import Any
@@ -27,7 +27,9 @@ def define(flags: cli.Flags) -> None:
     flags.words("datasets", None, "Corpora, by the paper's names or their folders' names; default: all.")
     cli.define_notation(flags)
     flags.words("splits", ("train", "devel"), "Splits whose words get vectors.", "SPLIT")
-    flags.path("text", "Raw text whose words get vectors too: a file, or a folder of .txt files.", "any")
+    flags.path(
+        "text", "Raw text whose words get vectors too: a file (JSONL: a text a line), or a folder of .txt files.", "any"
+    )
     flags.path("words", "File of words, one a line, that get vectors too.", "file")
     flags.yes("upper_bound", "Take words of test splits too; the file's name says so.")
     flags.whole("dim", 200, "Numbers of a vector, as the setting words.dim.")

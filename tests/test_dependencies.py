@@ -17,6 +17,7 @@ DISTRIBUTIONS = {  # of modules that are called otherwise
     "orbax": "orbax-checkpoint",
     "torchcrf": "pytorch-crf",
     "IPython": "ipython",
+    "huggingface_hub": "huggingface-hub",
     "jaxlib": "jax",  # which brings it
 }
 INDIRECT = {"flatbuffers"}  # jax.export imports it, and jax does not declare it

@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers.tiny_encoder import tiny_encoder
+from safetensors.numpy import load_file, save_file
 
 
 def run(*words, **environment):
@@ -49,3 +51,34 @@ def test_a_teacher_that_is_none_is_one_line(corpora, source, says):
     done = run(f"--from={source}", f"--data_dir={corpora}", "--datasets=First")
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--splits="], "--splits=: is empty; name some of train, devel"),
+        (["--splits=devel"], "First: no split devel; name others with --splits"),
+    ],
+)
+def test_nothing_asked_is_one_line(corpora, tmp_path, flags, says):
+    """Where nothing was said, no experiment is told that it may name the teacher."""
+    data_dir = tmp_path / "data"
+    (data_dir / "First").mkdir(parents=True)
+    for split in ("train.tsv", "test.tsv"):
+        (data_dir / "First" / split).write_bytes((corpora / "First" / split).read_bytes())
+    teacher = tiny_encoder(tmp_path / "bert", ("I-Gene", "O", "B-Gene"))
+    done = run(f"--from=hf:{teacher}", f"--data_dir={data_dir}", f"--workdir={tmp_path / 'w'}", *flags)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert says in done.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_model_that_gives_no_numbers_leaves_nothing_behind(corpora, tmp_path):
+    teacher = tiny_encoder(tmp_path / "bert", ("I-Gene", "O", "B-Gene"))
+    weights = load_file(teacher / "model.safetensors")
+    weights["classifier.bias"] = np.full_like(weights["classifier.bias"], np.nan)
+    save_file(weights, teacher / "model.safetensors", {"format": "pt"})
+    done = run(f"--from=hf:{teacher}", f"--data_dir={corpora}", "--datasets=First", f"--workdir={tmp_path / 'w'}")
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert "gives logits that are not finite" in done.stderr
+    assert not (tmp_path / "w").exists()

@@ -1,6 +1,7 @@
 """The command that distils word vectors: what it reads and never reads, writes, says, and its exit status."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -92,12 +93,30 @@ def test_splits_text_lists_and_spelling_are_chosen(data_dir, tmp_path):
     assert found == {"An", "abstract", "Listed2"}  # the encoder has no piece for the full stop
 
 
+def test_text_that_is_compared_with_no_test_split_is_said_to_be(data_dir, tmp_path):
+    (tmp_path / "raw.jsonl").write_text(json.dumps({"text": f"An abstract. {SPLITS['test'].capitalize()}."}))
+    asked = {"text": tmp_path / "raw.jsonl", "dim": 2}
+    for given, words, number in ((data_dir, "without 1 test sentences", 0), (None, "compared with no test split", 1)):
+        out = tmp_path / f"{number}.npz"
+        found, told = make(tmp_path, given, out=out, **asked)
+        assert {"an", "abstract"} < found
+        assert ("zebra" in found) == (given is None)
+        assert "text" not in found  # JSON's keys are no words
+        assert f"raw.jsonl ({words})" in told.splitlines()[0]
+        assert ("words of test sentences may be among those of the text" in told) == (given is None)
+        assert f"raw.jsonl ({words})" in json.loads(np.load(out)["about"][0])["words of"][-1]
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
         ({"encoder": None}, r"--from=hf:FOLDER is needed"),
         ({"encoder": "bert"}, r"--from=hf:FOLDER not 'bert'"),
         ({"encoder": "hf:/absent"}, r"/absent: no such folder"),
+        ({"encoder": "hf:~nosuchuser/x"}, r"--from=hf:~nosuchuser/x: no such home folder"),
+        ({"encoder": "hf:" + "a" * 300}, r"--from=hf:a+\.\.\.: a name in it is longer than 255 bytes"),
+        ({"encoder": f"hf:{__file__}"}, r"--from=hf:.* is a file, not a folder"),
+        ({"encoder": "hf:https://x/y"}, r"--from=hf:https://x/y: is an address"),
         ({"dim": 0}, r"--dim=0: give at least 1"),
         ({"data_dir": None}, r"no words: give corpora \(--data_dir\)"),
         ({"data_dir": None, "words": Path("x"), "upper_bound": True}, r"--upper_bound: of which corpora\? Give --data"),

@@ -20,7 +20,8 @@ import transformers
 
 from kd_jax import cli
 from kd_jax.corpora.registry import load
-from kd_jax.errors import InputError
+from kd_jax.distill.encoder import open_encoder
+from kd_jax.errors import InputError, brief
 from kd_jax.structs import Corpus, Sentence
 
 IGNORED = -100  # the label of special tokens and of all pieces of a word but its first
@@ -41,17 +42,29 @@ def define(flags: cli.Flags) -> None:
 
 def finetune(given: Any, _: list[str]) -> None:
     """Train what the flags describe."""
+    if given.data_dir is None:
+        raise InputError("--data_dir=FOLDER is needed: the folder of corpora")
     if given.datasets is None:
         raise InputError("--datasets=NAME is needed: the corpus")
     (corpus,) = load(given.data_dir, [given.datasets])
     encoder = given.encoder or _packaged()
+    tokenizer = open_encoder(encoder).tokenizer  # whatever is wrong with the folder is said here
+    if not tokenizer.is_fast:
+        raise InputError(f"{encoder}: its tokenizer does not tell words apart; save it with tokenizer.json")
     random.seed(given.seed)
     torch.manual_seed(given.seed)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(encoder, local_files_only=True)
     names = dict(enumerate(corpus.labels))
-    model = transformers.AutoModelForTokenClassification.from_pretrained(
-        encoder, local_files_only=True, id2label=names, label2id={name: k for k, name in names.items()}
-    )
+    try:
+        model = transformers.AutoModelForTokenClassification.from_pretrained(
+            encoder,
+            local_files_only=True,
+            use_safetensors=True,
+            id2label=names,
+            label2id={name: k for k, name in names.items()},
+            ignore_mismatched_sizes=True,  # an output layer for other labels is drawn anew
+        )
+    except ValueError as fault:
+        raise InputError(f"{encoder}: transformers has no token classifier of it: {brief(fault)}") from None
     train(model, tokenizer, corpus, given.epochs, given.rows, given.learning_rate)
     tokenizer.save_pretrained(given.out)
     model.save_pretrained(given.out)

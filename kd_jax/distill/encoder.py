@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from kd_jax.errors import InputError, brief
-from kd_jax.runtime.files import read_json
+from kd_jax.runtime.files import check_readable, kind_of, read_json
 
 LONGEST = 128  # pieces of a word that are read; only debris of formulas has more
 _BATCH = 256
@@ -58,7 +58,7 @@ class Encoder:
             InputError: for an encoder that gives numbers that are not finite.
         """
         # A blank before the word: byte-level tokenizers spell a word within a text so; the others ignore it.
-        longest = min(LONGEST, getattr(self.model.config, "max_position_embeddings", LONGEST))
+        longest = min(LONGEST, getattr(self.model.config, "max_position_embeddings", None) or LONGEST)
         encoded = self.tokenizer(
             [f" {form}" for form in forms], truncation=True, max_length=longest, return_special_tokens_mask=True
         )
@@ -146,28 +146,49 @@ def open_pretrained(path: Path, kind: str) -> tuple[Any, Any, list[str]]:
         if getattr(tokenizer, "add_prefix_space", True) is False:  # byte-level: a word is spelt as within a text
             tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, add_prefix_space=True)
         model, report = getattr(transformers, kind).from_pretrained(
-            path, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            path,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, in words that say which
         )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as fault:
         raise InputError(f"{path}: transformers can't read it: {brief(fault)}") from None
     except Exception as fault:  # safetensors and tokenizers raise kinds of their own, which derive from Exception only
         raise InputError(f"{path}: damaged: {brief(fault)}; get it anew") from None
+    if report["mismatched_keys"]:
+        name, kept, wanted = min(report["mismatched_keys"])
+        raise InputError(
+            f"{path}: its weights are not those of its config.json: {name} is {_shape(kept)} where that asks for"
+            f" {_shape(wanted)}; get both anew"
+        )
     if model.config.is_encoder_decoder or "input_ids" not in inspect.signature(model.forward).parameters:
         raise InputError(f"{path}: a {model.config.model_type}, no encoder of text; give one such as a BERT")
     return tokenizer, model.eval(), sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
 
 
+def _shape(size: Sequence[int]) -> str:
+    return " x ".join(map(str, size)) or "one number"
+
+
 def _check(path: Path) -> None:
     """Say which file is missing before transformers, which would look for it elsewhere, is even imported."""
-    if not path.is_dir():
-        raise InputError(f"{path}: no such folder; give the folder of a downloaded model")
-    files = {file.name for file in path.iterdir()}
+    if (kind := kind_of(path)) != "folder":
+        raise InputError(f"{path}: {'no folder' if kind else 'no such folder'}; give the folder of a downloaded model")
     try:
-        read_json(path / "config.json")
+        files = {entry.name for entry in path.iterdir() if kind_of(entry)}  # links that lead nowhere are no files
+    except OSError as fault:
+        raise InputError(f"{path}: can't be read: {fault.strerror or fault}; ask its owner, or chmod u+rx") from None
+    check_readable(path)
+    try:
+        config = read_json(path / "config.json")
     except FileNotFoundError:
         raise InputError(f"{path}: no config.json, so it is no model of transformers; give its folder") from None
     except (OSError, ValueError) as fault:
         raise InputError(f"{path / 'config.json'}: can't be read: {brief(fault)}") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{path / 'config.json'}: no object; get it anew")
     if not any(name.endswith(".safetensors") for name in files):
         pickled = "pytorch_model.bin is a pickle, which is never loaded; " if "pytorch_model.bin" in files else ""
         raise InputError(f"{path}: no weights (model.safetensors); {pickled}get it in safetensors")

@@ -1,5 +1,6 @@
 """Another model's labels as a corpus's: by name, in any order, whatever scheme they are of."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,14 +37,16 @@ def map_labels(names: Sequence[str], labels: Sequence[str], where: str) -> Label
     """Find a corpus's labels among a teacher's.
 
     Args:
-        names: the teacher's, J: O, and B-X, I-X of IOB2, with U-X, L-X of BILOU or S-X, E-X of IOBES; types in any
-            case. Bare B and I are of the corpus's type where it has only one.
+        names: the teacher's, J, in any case: O, and B-X, I-X of IOB2, with U-X, L-X of BILOU or S-X, E-X of IOBES.
+            Bare B and I are of the corpus's type where it has only one.
         labels: the corpus's, K: O, B-X, I-X.
         where: for messages.
 
     Raises:
-        InputError: for a label that the teacher lacks, or one that is none.
+        InputError: for a label that the teacher lacks or names twice, or one that is none.
     """
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(f"{where}: label {twice[0]!r:.40} stands there twice; give each column a name of its own")
     kinds = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
     folded = {kind.casefold(): kind for kind in kinds}
     columns: dict[str, list[int]] = {label: [] for label in labels}
@@ -63,9 +66,10 @@ def map_labels(names: Sequence[str], labels: Sequence[str], where: str) -> Label
 
 def _label(name: str, kinds: Sequence[str], folded: dict[str, str]) -> str | None:
     """A teacher's label in IOB2, with the corpus's spelling of the type; None where it is no label."""
-    if name == "O":
+    if name.casefold() == "o":
         return "O"
     prefix, dash, kind = name.partition("-")
+    prefix = prefix.upper()
     if prefix not in PREFIXES or bool(dash) != bool(kind):
         return None
     if not kind:

@@ -1,12 +1,14 @@
 """The command that asks a teacher that is none of ours: about which text, in whose labels, kept where."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float32, Int
 from rich.console import Console
 
 from kd_jax import cli
@@ -15,8 +17,9 @@ from kd_jax.corpora.registry import corpus_hash, find, load
 from kd_jax.distill import store
 from kd_jax.distill.cache import TeacherQuery
 from kd_jax.distill.external import DTYPE, folder_of, source_of
-from kd_jax.distill.given_outputs import SUFFIXES, GivenOutputs, read_outputs
+from kd_jax.distill.given_outputs import GivenOutputs
 from kd_jax.distill.label_names import LabelMap, map_labels
+from kd_jax.distill.output_files import SUFFIXES, read_outputs
 from kd_jax.distill.raw_text import TEXT, read_text
 from kd_jax.distill.token_classifier import TokenClassifier, open_classifier
 from kd_jax.errors import InputError, nearest
@@ -28,7 +31,7 @@ from kd_jax.settings import DistillConfig
 from kd_jax.structs import Corpus, Outputs, Sentence
 from kd_jax.tagging.tokenizer import style_of
 
-Advance = Callable[[int], None]
+Answers = Iterator[tuple[Int[np.ndarray, "n"], Float32[np.ndarray, "n J"]]]
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,15 @@ def make_knowledge(request: TeachRequest, console: Console) -> str:
         What was done, in a few lines.
 
     Raises:
-        InputError: for whatever is wrong with the teacher or the corpora. Labels, and a file's tokens and numbers, are
-            looked at before anything is written.
+        InputError: for whatever is wrong with the teacher or the corpora. Labels, a file's tokens and numbers, and the
+            first that a model says are looked at before anything is written.
     """
     if request.text_sentences < 1:
         raise InputError(f"--text_sentences={request.text_sentences}: give at least 1")
     data_dir = request.data_dir or sample_corpora()
     workdir = request.workdir or Path("runs") / data_dir.resolve().name
+    if not request.splits:
+        raise InputError(f"--splits=: is empty; name some of {', '.join(TRAINING)}")
     for split in request.splits:
         if split not in TRAINING:
             raise InputError(f"--splits={split}: {nearest(split, TRAINING)} How well it does on test: --test")
@@ -115,12 +120,18 @@ def make_knowledge(request: TeachRequest, console: Console) -> str:
         teacher.end()
         if request.text:
             raise InputError("--text: a file can't be asked about it; give a teacher that reads (--from=hf:FOLDER)")
-    folder.mkdir(parents=True, exist_ok=True)
+    if not any(read.keep for read in reads):
+        of = ", ".join(corpus.name for corpus in corpora)
+        raise InputError(f"{of}: no split {' or '.join(request.splits)}; name others with --splits")
     lines = [f"{folder}: what {teacher.title} says"]
-    with locked(folder), counting(console, sum(read.tokens for read in reads), "asking", "tokens") as advance:
-        lines += [
-            _ask(read, folder, source_of(teacher.title, teacher.parameters, read.query), advance) for read in reads
-        ]
+    with counting(console, sum(read.tokens for read in reads), "asking", "tokens") as advance:
+        said = [read.speaker.logits(read.sentences, advance) for read in reads]
+        said[0] = _begun(said[0])
+        with _folder(folder):
+            lines += [
+                _ask(read, folder, source_of(teacher.title, teacher.parameters, read.query), answers)
+                for read, answers in zip(reads, said, strict=True)
+            ]
     lines.append(f'an experiment names it: Teacher(external="{name}"), run with --workdir={workdir}')
     return "\n".join(lines)
 
@@ -173,7 +184,24 @@ def _reads(
             yield _Read(query, corpus.labels, text.sentences, teacher, to_corpus, keep=True)
 
 
-def _ask(read: _Read, folder: Path, source: dict[str, Any], advance: Advance) -> str:
+def _begun(answers: Answers) -> Answers:
+    """The same, the first of them at hand: a teacher that can't answer says so before anything is written."""
+    first = next(answers, None)
+    return answers if first is None else chain([first], answers)
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """A teacher's folder, which no second process works in."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InputError(f"{folder}: can't be made: {fault.strerror or fault}; name another --workdir") from None
+    with locked(folder):
+        yield
+
+
+def _ask(read: _Read, folder: Path, source: dict[str, Any], said: Answers) -> str:
     """Store what a teacher says of a split, and say how well it does there."""
     place, tokens, widths = folder / read.query.name, read.tokens, Outputs(len(read.labels), 0, 0)
     likeliest = np.zeros(tokens, np.int64)  # O, where it says nothing
@@ -181,7 +209,7 @@ def _ask(read: _Read, folder: Path, source: dict[str, Any], advance: Advance) ->
 
     def answers() -> Iterator[tuple[Int[np.ndarray, "n"], Outputs]]:
         nonlocal known
-        for rows, logits in read.speaker.logits(read.sentences, advance):
+        for rows, logits in said:
             mapped = read.to_corpus(logits).astype(np.float32)
             likeliest[rows] = mapped.argmax(1)
             known += len(rows)

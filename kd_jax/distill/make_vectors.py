@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from kd_jax import cli
 from kd_jax.corpora.overlap import TRAINING
 from kd_jax.corpora.registry import load
 from kd_jax.distill.distilled_words import distill_words, named, write_words
@@ -15,6 +16,8 @@ from kd_jax.distill.word_lists import corpus_forms, listed_forms, spellings, sty
 from kd_jax.errors import InputError, nearest
 from kd_jax.runtime.progress import counting
 from kd_jax.settings import WordConfig
+
+UNCOMPARED = " (compared with no test split)"  # what is said of text where no corpora are given
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def make_vectors(request: VectorsRequest, console: Console) -> str:
     ]
     if distilled.unknown:
         lines.append(f"{distilled.unknown:,} words of which the encoder knows no piece have no vector")
+    if request.text and not request.data_dir:
+        lines.append("words of test sentences may be among those of the text: --data_dir says what to leave out")
     lines.append(f"train with: --set=words.vectors={out} --set=words.dim={request.dim}")
     return "\n".join(lines)
 
@@ -82,7 +87,7 @@ def _folder(source: str | None) -> Path:
     if kind != "hf" or not path:
         given = "is needed" if source is None else f"not {source!r}"
         raise InputError(f"--from=hf:FOLDER {given}: the folder of an encoder of the Hugging Face library")
-    return Path(path).expanduser()
+    return cli.path(path, "folder", "--from=hf:")
 
 
 def _words(request: VectorsRequest) -> tuple[Counter[str], list[str]]:
@@ -102,7 +107,8 @@ def _words(request: VectorsRequest) -> tuple[Counter[str], list[str]]:
     if request.text:
         text, left_out = text_forms(request.text, styles_of(corpora), unseen=() if request.upper_bound else corpora)
         forms += text
-        sources.append(f"{request.text} (without {left_out:,} test sentences)" if left_out else str(request.text))
+        without = f" (without {left_out:,} test sentences)" if left_out else "" if corpora else UNCOMPARED
+        sources.append(f"{request.text}{without}")
     if request.words:
         forms += listed_forms(request.words)
         sources.append(str(request.words))

@@ -1,6 +1,6 @@
 """Text without labels, of which a teacher speaks: files of any kind, cut as a corpus is, a sample of bounded size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from kd_jax.corpora.registry import corpus_hash
 from kd_jax.errors import InputError
 from kd_jax.structs import Corpus, Sentence
-from kd_jax.tagging.reading import documents, records
+from kd_jax.tagging.reading import Document, documents, records
 from kd_jax.tagging.tagger import Cutter
 from kd_jax.tagging.tokenizer import Style
 
@@ -18,12 +18,12 @@ LONGEST = 500  # tokens; what is longer is a table or has no sentences
 
 
 class _Styled(Cutter):
-    def __init__(self, style: Style) -> None:
-        self._style = style
+    def __init__(self, styles: Sequence[Style]) -> None:
+        self._styles = tuple(styles)
 
     @property
     def styles(self) -> tuple[Style, ...]:
-        return (self._style,)
+        return self._styles
 
 
 class RawText(NamedTuple):
@@ -77,9 +77,29 @@ def read_text(path: Path, style: Style, most: int, say: Callable[[str], object] 
     return RawText(sentences, read, too_long, corpus_hash(Corpus(TEXT, {style: sentences}, ("O",))))
 
 
-def _sentences(path: Path, style: Style, say: Callable[[str], object]) -> Iterator[tuple[str, ...]]:
-    cutter = _Styled(style)
-    for document in documents([path], None, say):
-        for record in records(cutter, document, "paragraph"):
+def text_documents(path: Path, say: Callable[[str], object] = str) -> list[Document]:
+    """The files of a text: the path's own, or those of known endings in a folder.
+
+    Raises:
+        InputError: for a path that isn't there, a folder without such files, or a file that is packed or of JSON that
+            is no line a record, whose marks would be taken for words.
+    """
+    return documents([path], None, say)
+
+
+def document_sentences(document: Document, styles: Sequence[Style]) -> Iterator[tuple[Style, tuple[str, ...]]]:
+    """Sentences of a document, record after record, each record in one style after the other.
+
+    Raises:
+        InputError: naming file and line of what can't be read.
+    """
+    for record in records(_Styled(styles), document, "paragraph"):
+        for style in styles:
             for sentence in record.sentences[style] if record is not None else ():
-                yield tuple(token.text for token in sentence)
+                yield style, tuple(token.text for token in sentence)
+
+
+def _sentences(path: Path, style: Style, say: Callable[[str], object]) -> Iterator[tuple[str, ...]]:
+    for document in text_documents(path, say):
+        for _, sentence in document_sentences(document, (style,)):
+            yield sentence

@@ -164,7 +164,8 @@ def open_classifier(path: Path) -> TokenClassifier:
 
     Raises:
         InputError: as of `kd_jax.distill.encoder.open_encoder`; for a model that was not trained to classify tokens,
-            or a tokenizer that does not tell which word a piece is of.
+            has labels without a name or no room for a piece; for a tokenizer that does not tell which word a piece is
+            of.
     """
     tokenizer, model, missing = open_pretrained(path, "AutoModelForTokenClassification")
     if missing:
@@ -174,8 +175,19 @@ def open_classifier(path: Path) -> TokenClassifier:
         )
     if not tokenizer.is_fast:
         raise InputError(f"{path}: its tokenizer does not tell which word a piece is of; save it with tokenizer.json")
-    names = tuple(str(model.config.id2label[k]) for k in range(model.config.num_labels))
-    return TokenClassifier(path, names, _longest(tokenizer, model), tokenizer, model)
+    of_number = model.config.id2label
+    if lacks := [k for k in range(len(of_number)) if k not in of_number]:
+        raise InputError(
+            f"{path / 'config.json'}: id2label has no {lacks[0]}; number its {len(of_number)} labels from 0 on"
+        )
+    longest, special = _longest(tokenizer, model), sum(map(len, edges(tokenizer)))
+    if longest <= special:
+        raise InputError(
+            f"{path}: reads {longest} pieces at a time, {special} of them special ones, which leaves none for text;"
+            " mend max_position_embeddings in config.json or model_max_length in tokenizer_config.json"
+        )
+    names = tuple(str(name) for _, name in sorted(of_number.items()))
+    return TokenClassifier(path, names, longest, tokenizer, model)
 
 
 def _longest(tokenizer: Any, model: Any) -> int:

@@ -7,9 +7,12 @@ from typing import IO
 
 from kd_jax.corpora.overlap import key, keys
 from kd_jax.data.vocab import normalise
+from kd_jax.distill.raw_text import document_sentences, text_documents
 from kd_jax.errors import InputError
+from kd_jax.runtime.files import kind_of
 from kd_jax.settings import WordConfig
 from kd_jax.structs import Corpus, Sentence
+from kd_jax.tagging.reading import Document
 from kd_jax.tagging.tokenizer import Style, style_of, tokenize
 
 _LARGEST_BLOCK = 1 << 16  # characters; a paragraph longer than this is cut at a line's end
@@ -36,7 +39,8 @@ def text_forms(path: Path, styles: Sequence[Style], unseen: Iterable[Corpus] = (
     """How often each surface form occurs in raw text, which is read paragraph by paragraph.
 
     Args:
-        path: a UTF-8 file, or a folder whose .txt files are read in alphabetical order.
+        path: a UTF-8 file (text, or as of `kd_jax.distill.raw_text` JSONL or CoNLL), or a folder whose .txt files are
+            read in alphabetical order.
         styles: how it is cut into tokens; with several, forms of each count.
         unseen: corpora whose test sentences are left out of the text, compared as `kd_jax.corpora.overlap` does.
 
@@ -44,20 +48,18 @@ def text_forms(path: Path, styles: Sequence[Style], unseen: Iterable[Corpus] = (
         The counts, and how many sentences were left out (in the first style).
 
     Raises:
-        InputError: for a path that isn't there, a folder without .txt files, or what is no UTF-8.
+        InputError: for a path that isn't there, a folder without .txt files, what is no UTF-8 or no text; naming file
+            and line of JSONL or CoNLL that can't be read.
     """
     test_keys = {of_sentence for corpus in unseen for of_sentence in keys(corpus.splits.get("test", ()))}
     forms: Counter[str] = Counter()
     left_out = 0
-    for file in _text_files(path):
-        for block in _paragraphs(file):
-            for style in styles:
-                for tokens in tokenize(block, style):
-                    sentence = tuple(token.text for token in tokens)
-                    if key(Sentence(sentence, ())) in test_keys:
-                        left_out += style == styles[0]
-                    else:
-                        forms.update(sentence)
+    for document in _text_files(path):
+        for style, sentence in _sentences(document, styles):
+            if key(Sentence(sentence, ())) in test_keys:
+                left_out += style == styles[0]
+            else:
+                forms.update(sentence)
     return forms, left_out
 
 
@@ -100,13 +102,24 @@ def spellings(forms: Counter[str], words: WordConfig) -> dict[str, str]:
     return {word: best[word][1] for word in sorted(counts, key=lambda word: (-counts[word], word))}
 
 
-def _text_files(path: Path) -> list[Path]:
-    if path.is_dir():
+def _text_files(path: Path) -> list[Document]:
+    if kind_of(path) == "folder":
         files = sorted(file for file in path.rglob("*.txt") if file.is_file())
         if not files:
             raise InputError(f"{path}: holds no .txt file; name a file, or a folder of .txt files")
-        return files
-    return [path]
+        return [Document(str(file), file, "text") for file in files]
+    return text_documents(path)
+
+
+def _sentences(document: Document, styles: Sequence[Style]) -> Iterator[tuple[Style, tuple[str, ...]]]:
+    """A document's sentences in every style; of text, a block at a time, however long its paragraphs are."""
+    if document.kind != "text" or document.path is None:
+        yield from document_sentences(document, styles)
+        return
+    for block in _paragraphs(document.path):
+        for style in styles:
+            for tokens in tokenize(block, style):
+                yield style, tuple(token.text for token in tokens)
 
 
 def _paragraphs(path: Path) -> Iterator[str]:

@@ -7,7 +7,9 @@ from typing import Any
 import jax
 
 from kd_jax import __version__
+from kd_jax.corpora.registry import registry
 
+_TAGS = ("kd_jax", "jax", "named-entity-recognition", "biomedical", "knowledge-distillation")
 CARD, REQUIREMENTS = "README.md", "requirements.txt"
 NEEDED = (
     "safetensors>=0.5",  # the weights
@@ -89,7 +91,8 @@ def _metadata(name: str, title: str, scores: Any, about: Mapping[str, Any]) -> d
         "library_name": "kd_jax",
         "pipeline_tag": "token-classification",
         "language": "en",
-        "tags": ["kd_jax", "jax", "named-entity-recognition", "biomedical", "knowledge-distillation"],
+        # A hub's field `datasets` holds names of its own data sets, which the corpora's are not: known ones are tags.
+        "tags": [*_TAGS, name] if name in registry() else [*_TAGS],
     }
     if scores:
         metrics = [{"type": kind, "value": round(scores[kind], 2)} for kind in ("precision", "recall", "f1")]

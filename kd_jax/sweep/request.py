@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -16,7 +15,7 @@ from kd_jax.cost.ahead import compile_table
 from kd_jax.cost.targets import target_named
 from kd_jax.data.vectors import load_vectors
 from kd_jax.data.vocab import words_of
-from kd_jax.errors import InputError, nearest
+from kd_jax.errors import InputError
 from kd_jax.evaluation.score_tables import ScoreTables
 from kd_jax.experiment import Experiment, check_experiment, check_own, load_experiment, sample_corpora
 from kd_jax.report.build import write_report
@@ -26,8 +25,9 @@ from kd_jax.runtime.device import devices, enable_compilation_cache
 from kd_jax.runtime.files import clear_partial, digest, digest_file, locked
 from kd_jax.runtime.interrupt import Interrupt
 from kd_jax.runtime.progress import ProgressMeter
-from kd_jax.settings import SMALL, ModelConfig, Settings, WordConfig, override
+from kd_jax.settings import SMALL, Settings, WordConfig, override
 from kd_jax.structs import Corpus
+from kd_jax.sweep.checks import check_plan
 from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.externals import external_ids
 from kd_jax.sweep.fits import compile_largest, fit_table, fits
@@ -161,7 +161,7 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
         for experiment, of_experiment in zip(experiments, settings, strict=True)
     ]  # fmt: skip
     for plan in plans:
-        _check(plan)
+        check_plan(plan)
     check_material(plans, corpora)
     if "devel" not in request.protocol or any(plan.tuning for plan in plans):
         for corpus in corpora:
@@ -178,55 +178,6 @@ def _targets(names: Sequence[str], data_dir: Path, corpora: Sequence[str]) -> tu
     if missing := [name for name in wanted if name not in corpora]:
         raise InputError(f"--targets={missing[0]}: is not among --datasets ({', '.join(corpora)}); add it there")
     return tuple(name for name in corpora if name in wanted)
-
-
-def _check(plan: Plan) -> None:
-    """Refuse what could not be taught, before anything is trained."""
-    asked = plan.experiment
-    for teacher in (*asked.teachers, *(t for student in asked.students for t in student.teachers or ())):
-        if teacher.corpora and (unknown := [name for name in teacher.corpora if name not in plan.corpora]):
-            raise InputError(f"{asked.name}: Teacher(corpora=...): {nearest(unknown[0], plan.corpora)}")
-        if teacher.corpora and (missing := [name for name in plan.targets if name not in teacher.corpora]):
-            raise InputError(
-                f"{asked.name}: Teacher(corpora={teacher.corpora!r:.60}) can't speak of {missing[0]}; add it there, or"
-                " name the corpora that get students with --targets"
-            )
-    for group in (*plan.tuning, *plan.students(None)):
-        ours, theirs, label = group.settings.model, plan.settings.model, group.specs[0].label
-        if plan.vectors and ours.words.dim != theirs.words.dim:
-            raise InputError(
-                f"{plan.experiment.name}: {label}: words.dim={ours.words.dim}, and the vectors of words.vectors have"
-                f" {theirs.words.dim} numbers; leave one of the two out"
-            )
-        if group.start == "words" and ours.words.dim != theirs.words.dim:
-            raise InputError(
-                f"{plan.experiment.name}: {label}: words.dim={ours.words.dim} can't start from the teacher's words of"
-                f' {theirs.words.dim} numbers; write start="random"'
-            )
-        if group.start == "parameters" and _sizes(ours) != _sizes(theirs):
-            raise InputError(
-                f'{plan.experiment.name}: {label}: start="parameters" needs the teacher\'s sizes; leave its own out'
-            )
-        if len(group.teachers) > 1 and any(spec.weights.gamma or spec.weights.kappa for spec in group.specs):
-            raise InputError(
-                f"{plan.experiment.name}: {label}: hidden states of several teachers have no common axes; give gamma"
-                " and kappa to students of one teacher only"
-            )
-    teachers = max((len(group.teachers) for group in plan.students(None)), default=0)
-    if teachers > 1 and plan.settings.distill.ensemble == "devel" and "devel" in plan.protocol:
-        raise InputError(
-            "distill.ensemble=devel weighs teachers by their F1 on devel, which they would be trained on;"
-            " use --protocol=train, or distill.ensemble=uniform"
-        )
-    if teachers > 1 and plan.settings.distill.ensemble == "devel" and plan.externals:
-        raise InputError(
-            "distill.ensemble=devel weighs teachers by their F1 on devel, which external ones do not have;"
-            " use distill.ensemble=uniform"
-        )
-
-
-def _sizes(model: ModelConfig) -> tuple[Any, ...]:
-    return model.words.dim, model.chars, model.shared_units, model.task_units, model.hidden_units
 
 
 def _epochs(epochs: int | None, base: Settings) -> list[str]:

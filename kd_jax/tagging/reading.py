@@ -20,7 +20,11 @@ KINDS: dict[str, Kind] = {
 STDIN = "-"
 LARGEST_BLOCK = 1 << 16
 """Characters after which a paragraph ends with its line, so that text without blank lines is not held whole."""
-_NO_TEXT = (".json", ".gz", ".zip", ".xz", ".bz2", ".pdf", ".doc", ".docx", ".html", ".htm", ".xml")
+_NO_TEXT = (
+    {".json": "write an object a line, as .jsonl"}
+    | dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz", ".tar"), "unpack it")
+    | dict.fromkeys((".pdf", ".doc", ".docx", ".html", ".htm", ".xml"), "save it as plain text, as .txt")
+)
 _NAMED = 5
 
 
@@ -56,8 +60,8 @@ def documents(names: Sequence[str | Path], kind: Kind | None, say: Callable[[str
             read.append(Document("standard input", None, kind or "text"))
         elif (kind_of_path := kind_of(path)) == "folder":
             read += _inside(path, kind, say)
-        elif kind_of_path and kind is None and path.suffix.lower() in _NO_TEXT:
-            raise InputError(f"{path}: {path.suffix} is no kind of text; write it as {', '.join(KINDS)} first")
+        elif kind_of_path and kind is None and (instead := _NO_TEXT.get(path.suffix.lower())):
+            raise InputError(f"{path}: {path.suffix.lower()} is no text; {instead}")
         elif kind_of_path:
             read.append(Document(str(path), path, kind or KINDS.get(path.suffix.lower(), "text")))
         else:

@@ -1,6 +1,7 @@
 """Distilled vectors: principal components as a library computes them, each word alone, and a file that is taken."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +156,40 @@ def test_what_a_folder_lacks_is_named(tmp_path):
         (tmp_path / name).rename(folder / name)
     with pytest.raises(InputError, match="no such folder"):
         open_encoder(tmp_path / "absent")
+
+
+def test_a_config_of_other_weights_is_told_apart(tmp_path):
+    folder = tiny_encoder(tmp_path / "bert")
+    settings = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(settings.replace(f'"hidden_size": {WIDTH}', f'"hidden_size": {2 * WIDTH}'))
+    with pytest.raises(
+        InputError, match=rf"not those of its config.json: .* is {WIDTH} where that asks for {2 * WIDTH};"
+    ):
+        open_encoder(folder)
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(InputError, match=r"config\.json: no object"):
+        open_encoder(folder)
+
+
+def test_what_is_no_folder_or_may_not_be_read_is_one_line(open_folder, as_nobody):
+    folder = tiny_encoder(open_folder / "bert")
+    with pytest.raises(InputError, match=r"config\.json: no folder"):
+        open_encoder(folder / "config.json")
+    with pytest.raises(InputError, match="File name too long"):
+        open_encoder(Path("a" * 300))
+    for name in ("model.safetensors", "config.json"):
+        (folder / name).chmod(0)
+        with as_nobody(), pytest.raises(InputError, match=rf"{name}: can't be read: Permission denied; .* chmod u\+r"):
+            open_encoder(folder)
+        (folder / name).chmod(0o644)
+    folder.chmod(0)
+    with as_nobody(), pytest.raises(InputError, match=r"bert: can't be read: Permission denied; .* chmod u\+rx"):
+        open_encoder(folder)
+    folder.chmod(0o755)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to(folder / "absent")
+    with pytest.raises(InputError, match="no weights"):
+        open_encoder(folder)
 
 
 def test_damaged_weights_and_configurations_are_one_line(tmp_path):

@@ -2,11 +2,13 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from kd_jax.distill.given_outputs import SURE, read_outputs
+from kd_jax.distill.given_outputs import SURE
+from kd_jax.distill.output_files import read_outputs
 from kd_jax.errors import InputError
 from kd_jax.structs import Sentence
 
@@ -136,11 +138,22 @@ def test_numbers_that_are_none(path):
         ('{"tokens": ["a"]}', "said.jsonl:1: gives nothing; give one of logits"),
         ('{"tokens": ["a"], "labels": ["O"], "logits": [[1]]}', "said.jsonl:1: gives logits and labels"),
         ('{"tokens": ["a"], "labels": []}', "an entry for each of the 1 tokens"),
-        ('{"tokens": ["a"], "logits": [[1, 2]]}', "rows of 0 numbers"),
+        ('{"tokens": ["a"], "logits": [[1, 2]]}', ":1: logits, but no line so far says whose they are"),
         (
             '{"tokens": ["a"], "labels": ["O"]}\n{"tokens": ["b"], "logits": [[1]]}',
             ":2: gives logits, the lines",
         ),
+        ("", "said.jsonl: holds no token"),
+        ('{"label_names": ["O"]}', "said.jsonl: holds no token"),
+        ('{"label_names": ["O", "B-X"]}\n{"label_names": ["B-X", "O"]}', ":2: other label_names than a line before"),
+        ('{"tokens": ["a"], "labels": [0]}', ":1: labels has 0; give texts"),
+        ('{"tokens": ["a"], "labels": [""]}', ":1: labels has ''; give texts"),
+        ('{"tokens": ["a"], "labels": [null]}', "says nothing of any of its 1 tokens"),
+        ('{"label_names": ["O"], "tokens": ["a"], "logits": [[true]]}', ":1: logits must be rows of 1 numbers"),
+        ('{"label_names": ["O"], "tokens": ["a"], "logits": [["1"]]}', ":1: logits must be rows of 1 numbers"),
+        ('{"label_names": ["O"], "tokens": ["a"], "logits": [[1, 2]]}', ":1: logits must be rows of 1 numbers"),
+        (f'{{"label_names": ["O"], "tokens": ["a"], "logits": [[1{"0" * 400}]]}}', ":1: logits has a number that is"),
+        ('{"label_names": ["O"], "tokens": ["a"], "logits": [[1e300]]}', "token 1 .'a'.: its logits are not finite in"),
         ('{"tokens": "a", "labels": ["O"]}', "tokens must be a list of texts"),
         ('{"label_names": ["O"], "tokens": ["a"], "logits": [["x"]]}', "rows of 1 numbers"),
     ],
@@ -150,23 +163,63 @@ def test_lines_that_are_none(tmp_path, content, message):
     refused(message, tmp_path / "said.jsonl")
 
 
+ONE = {"tokens": np.array(["a"]), "label_names": np.array(["O"])}
+ROW = np.zeros((1, 1))
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"tokens": np.array(["a"])}, "gives nothing"),
-        ({"logits": np.zeros((1, 3))}, "can't be read"),
+        ({"logits": np.zeros((1, 3))}, "has no array tokens"),
+        ({"tokens": np.array(["a"]), "logits": ROW}, "no array label_names says whose they are"),
         ({"tokens": np.array(["a"]), "logits": np.zeros((2, 3))}, "logits of 2 tokens, and 1 tokens"),
-        ({"tokens": np.array(["a"]), "label_names": np.array(["O"]), "logits": np.zeros((1, 3))}, "rows of 1 numbers"),
-        (
-            {"tokens": np.array(["a"]), "label_names": np.array(["O"]), "labels": np.array([1])},
-            "numbers of label_",
+        (ONE | {"logits": np.zeros((1, 3))}, "rows of 1 numbers, .* not 1 x 3"),
+        (ONE | {"logits": np.array(3.0)}, "logits of no tokens, and 1 tokens"),
+        *(
+            (ONE | {"logits": ROW.astype(of)}, f"rows of 1 numbers, .* of .*{of}")
+            for of in ("U1", "complex128", "bool")
         ),
-        ({"tokens": np.array(["a"]), "labels": np.array(["O"]), "known": np.zeros(2)}, "known must be"),
+        (ONE | {"logits": ROW.astype(object)}, "are pickles, which are never loaded"),
+        (ONE | {"logits": ROW + 1e300}, "token 1 .'a'.: its logits are not finite in float32"),
+        (ONE | {"tokens": np.array("a"), "logits": ROW}, "tokens must be a row of texts"),
+        (ONE | {"label_names": np.array([["O"]]), "logits": ROW}, "label_names must be a row of texts, not 1 x 1"),
+        (ONE | {"tokens": np.array([b"\xff"]), "logits": ROW}, "tokens can't be read"),
+        (ONE | {"labels": np.array([1])}, "numbers of label_names, 0 to 0"),
+        (ONE | {"labels": np.array([-1])}, "numbers of label_names, 0 to 0"),
+        (ONE | {"labels": np.array(0)}, "labels of no tokens"),
+        (ONE | {"labels": np.array([[0, 0]])}, "labels must be a row .* not 1 x 2 of int64"),
+        (ONE | {"labels": np.array([0.0])}, "labels must be a row of texts .* not 1 of float64"),
+        (ONE | {"labels": np.array([False])}, "labels must be a row of texts .* not 1 of bool"),
+        ({"tokens": np.array(["a"]), "labels": np.array([0])}, "labels are numbers, but no array label_names"),
+        (ONE | {"labels": np.array([""])}, "token 1 .'a'.: its label is empty"),
+        *(
+            (ONE | {"labels": np.array(["O"]), "known": np.array(known)}, "known must be true or false")
+            for known in ([0.0, 1.0], ["yes"], [float("nan")], [2], True)
+        ),
+        (ONE | {"labels": np.array(["O"]), "known": np.array([0])}, "says nothing of any of its 1 tokens"),
+        ({"tokens": np.zeros(0, "U1"), "labels": np.zeros(0, "U1")}, "holds no token"),
+        ({"tokens": np.zeros(0, "U1"), "label_names": np.array(["O"]), "labels": np.zeros(0, int)}, "holds no token"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_arrays_that_are_none(tmp_path, arrays, message):
     np.savez(tmp_path / "said.npz", **arrays)
     refused(message, tmp_path / "said.npz")
+
+
+def test_labels_of_tokens_that_are_not_known_may_be_anything(tmp_path):
+    known = np.array([1, 0, 1, 1, 1])
+    for values in (np.array([1, -100, 2, 0, 0]), np.array(["B-Gene", "", "I-Gene", "O", "O"])):
+        rows, logits, _ = read(write(tmp_path / "a.npz", labels=values, known=known))
+        assert rows.tolist() == [0, 2, 3, 4]
+        assert [NAMES[k] for k in logits.argmax(1)] == ["B-Gene", "I-Gene", "O", "O"]
+
+
+def test_bfloat16_is_a_number(tmp_path):
+    values = LOGITS.astype(jnp.bfloat16)
+    logits = read(write(tmp_path / "a.safetensors", logits=values))[1]
+    np.testing.assert_array_equal(logits, values.astype(np.float32))
 
 
 def test_files_that_are_none(tmp_path):

@@ -20,6 +20,12 @@ def test_any_order_is_found_and_one_to_one_is_left_as_it_is():
     np.testing.assert_array_equal(map_labels(names, LABELS, "x")(logits), logits[:, [1, 2, 4, 3, 0]])
 
 
+def test_case_changes_nothing():
+    names = ["i-Gene", "o", "B-drug", "b-gene", "I-DRUG"]
+    assert map_labels(names, LABELS, "x") == map_labels(["I-Gene", "O", "B-Drug", "B-Gene", "I-Drug"], LABELS, "x")
+    assert map_labels(["i", "b", "o"], ("O", "B-Gene", "I-Gene"), "x").columns == ((2,), (1,), (0,))
+
+
 @pytest.mark.parametrize("scheme", ["BILOU", "IOBES"])
 def test_what_means_one_label_adds_up_in_probability(scheme):
     unit, last = scheme[4], "L" if scheme == "BILOU" else "E"
@@ -50,6 +56,8 @@ def test_bare_labels_are_of_the_only_type():
         (["LABEL_0", "LABEL_1"], "'LABEL_0' is no O"),
         (["O", "B-"], "'B-' is no O"),
         (["O", "X-Gene"], "'X-Gene' is no O"),
+        (["O", "B-Gene", "O", "I-Gene", "B-Drug", "I-Drug"], "label 'O' stands there twice"),
+        (["O", "B-Gene", "I-Gene", "B-Drug", "I-Drug", "B-Cell", "B-Cell"], "label 'B-Cell' stands there twice"),
     ],
 )
 def test_what_is_missing_or_no_label_is_one_line(names, message):

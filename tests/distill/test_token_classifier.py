@@ -1,5 +1,6 @@
 """A transformer's logits beside our tokens: its own pipeline's, in windows where a sentence is long, none lost."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -168,6 +169,31 @@ def test_windows_cover_every_piece_and_overlap(pieces, longest):
 def test_what_does_not_label_tokens_is_refused(tmp_path):
     with pytest.raises(InputError, match="does not label tokens yet; fine-tune it first"):
         open_classifier(tiny_encoder(tmp_path / "encoder"))
+
+
+def rewrite(path: Path, **changes) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_window_without_room_for_a_piece_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none: reads 2 pieces at a time, 2 of them special ones"):
+        open_classifier(tiny_encoder(tmp_path / "none", LABELS, positions=2))
+    folder = tiny_encoder(tmp_path / "some", LABELS)
+    rewrite(folder / "tokenizer_config.json", model_max_length=2)
+    with pytest.raises(InputError, match=r"reads 2 pieces .* model_max_length in tokenizer_config\.json"):
+        open_classifier(folder)
+    rewrite(folder / "tokenizer_config.json", model_max_length=3)
+    narrow = open_classifier(folder)  # a window of one piece
+    assert np.isfinite(all_logits(narrow, [sentence("gene tumor genetic")])).all()
+
+
+def test_labels_without_a_name_are_refused_and_their_order_is_that_of_the_columns(tmp_path):
+    folder = tiny_encoder(tmp_path / "b", LABELS)
+    rewrite(folder / "config.json", id2label={"0": "O", "1": "B-Gene", "3": "I-Gene"})
+    with pytest.raises(InputError, match=r"config\.json: id2label has no 2; number its 3 labels from 0 on"):
+        open_classifier(folder)
+    rewrite(folder / "config.json", id2label={"2": "I-Gene", "0": "O", "1": "B-Gene"})
+    assert open_classifier(folder).names == LABELS
 
 
 def test_logits_that_are_not_finite_are_refused(tmp_path):

@@ -1,10 +1,12 @@
 """The words that get vectors: never of test, most frequent spelling, deterministic, and faults in one line."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from kd_jax.distill import word_lists
 from kd_jax.distill.word_lists import corpus_forms, listed_forms, spellings, styles_of, text_forms
 from kd_jax.errors import InputError
 from kd_jax.settings import WordConfig
@@ -57,6 +59,27 @@ def test_text_loses_the_sentences_of_test_splits(tmp_path):
     assert everything["zebras"] == 1
 
 
+def test_text_in_other_formats_has_the_same_words(tmp_path):
+    """JSON's keys and CoNLL's tags are no words, and test sentences are left out of any format."""
+    mine = corpus(train="x y", test=TEST_SENTENCE)
+    (tmp_path / "a.txt").write_text(f"Known words. {TEST_SENTENCE.capitalize()}.\n")
+    line = json.dumps({"id": 7, "text": f"Known words. {TEST_SENTENCE.capitalize()}."})
+    (tmp_path / "a.jsonl").write_text(line + "\n")
+    rows = [["Known", "words", "."], [*TEST_SENTENCE.capitalize().split(), "."]]
+    (tmp_path / "a.tsv").write_text("\n".join("".join(f"{token}\tB-Tag\n" for token in row) for row in rows))
+    for name in ("a.txt", "a.jsonl", "a.tsv"):
+        assert text_forms(tmp_path / name, ("fine", "genia"), [mine]) == (Counter({"Known": 2, "words": 2, ".": 2}), 1)
+
+
+def test_a_long_paragraph_is_read_in_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(word_lists, "_LARGEST_BLOCK", 10)
+    (tmp_path / "a.txt").write_text("one two\nthree four\nfive six\n")
+    blocks = []
+    monkeypatch.setattr(word_lists, "tokenize", lambda block, style: blocks.append((block, style)) or [])
+    text_forms(tmp_path / "a.txt", ("fine",))
+    assert [block for block, _ in blocks] == ["one two\nthree four\n", "five six\n"]
+
+
 def test_text_is_cut_as_each_corpus_is(tmp_path):
     (tmp_path / "t.txt").write_text("IL-2 binds.")
     genia = corpus(train="IL-2 binds NF-kappa-B .")
@@ -93,8 +116,15 @@ def test_faults_of_a_list_name_file_and_line(tmp_path, content, message):
 def test_faults_of_text(tmp_path):
     with pytest.raises(InputError, match=r"holds no \.txt file"):
         text_forms(tmp_path, ("fine",))
-    with pytest.raises(InputError, match=r"absent: can't be read"):
+    with pytest.raises(InputError, match=r"absent: no such file"):
         text_forms(tmp_path / "absent", ("fine",))
+    for name, message in (("t.json", "write an object a line, as .jsonl"), ("t.txt.GZ", "unpack it")):
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(InputError, match=rf"{name}: .* is no text; {message}"):
+            text_forms(tmp_path / name, ("fine",))
+    (tmp_path / "t.jsonl").write_text('{"text": "fine"}\n{"tokens": ["a"]}\n')
+    with pytest.raises(InputError, match=r"t\.jsonl:2: no text"):
+        text_forms(tmp_path / "t.jsonl", ("fine",))
     (tmp_path / "t.txt").write_bytes(b"fine\n\xe9\n")
     with pytest.raises(InputError, match=r"t\.txt:2: byte 0xe9"):
         text_forms(tmp_path, ("fine",))

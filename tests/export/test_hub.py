@@ -43,6 +43,32 @@ def test_metadata_and_scores():
     assert "Taught by minilm." in body
 
 
+def test_the_hubs_own_library_reads_the_metadata():
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    card = hub.ModelCard(hub_card("NCBI", ("O", "B-Drug", "I-Drug", "B-Gene", "I-Gene"), ABOUT))
+    assert (card.data.library_name, card.data.pipeline_tag, card.data.language) == (
+        "kd_jax",
+        "token-classification",
+        "en",
+    )
+    assert card.data.model_name == 'SM: "soft" on NCBI'
+    assert {(r.dataset_name, r.dataset_split, r.metric_type): r.metric_value for r in card.data.eval_results} == {
+        ("NCBI", "test", "precision"): 80.0,
+        ("NCBI", "test", "recall"): 60.0,
+        ("NCBI", "test", "f1"): 68.57,
+    }
+    again = hub.ModelCard(str(card))  # as the hub's library writes it
+    assert again.data.to_dict() == card.data.to_dict()
+    assert card.text.lstrip().startswith('# SM: "soft" on NCBI')
+
+
+def test_known_corpora_are_tags_and_no_data_sets_of_a_hub():
+    for name in ("NCBI", "Mine"):
+        found, _ = metadata(hub_card(name, ("O", "B-Gene", "I-Gene"), {}))
+        assert "datasets" not in found
+        assert (name in found["tags"]) == (name == "NCBI")
+
+
 def test_a_model_without_scores_claims_none():
     found, body = metadata(hub_card("NCBI", ("O", "B-Gene", "I-Gene"), {}))
     assert "model-index" not in found

@@ -1,5 +1,9 @@
 """The component for spaCy: the tagger's own entities, on spaCy's tokens, beside those that were there."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 import kd_jax
@@ -56,6 +60,23 @@ def test_it_is_found_by_its_name_alone(shipped):
 
     (entry,) = entry_points(group="spacy_factories", name="kd_jax")
     assert entry.value == "kd_jax.export.spacy_component:make_component"
+
+
+def test_a_program_that_imports_spacy_alone_gets_the_component(pipeline, shipped):
+    """The entry point alone leads from spaCy to it."""
+    program = (
+        "import json, sys, spacy\n"
+        "assert not any(name.partition('.')[0] == 'kd_jax' for name in sys.modules)\n"
+        "nlp = spacy.blank('en')\n"
+        "nlp.add_pipe('kd_jax', config={'model': sys.argv[1]})\n"
+        "print(json.dumps([[[e.text, e.label_] for e in nlp(text).ents] for text in sys.argv[2:]]))\n"
+    )
+    command = [sys.executable, "-c", program, str(shipped), *TEXTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=shipped.parent)
+    assert done.returncode == 0, done.stderr
+    expected = [[[e.text, e.label_] for e in pipeline(text).ents] for text in TEXTS]
+    assert json.loads(done.stdout.splitlines()[-1]) == expected
+    assert any(expected)
 
 
 def test_no_document_of_a_pipe_waits_for_the_others(pipeline):

@@ -12,8 +12,8 @@ from kd_jax.report.published import NUMBERS
 from kd_jax.settings import Settings, override, to_dict
 from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
 from kd_jax.sweep import teachers as teaching
+from kd_jax.sweep.checks import check_plan
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.request import _check
 from kd_jax.sweep.status import Status
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
@@ -165,11 +165,11 @@ def test_a_teacher_of_fewer_corpora_is_another_model_and_only_teaches():
     hidden = [g for g in found.fixed if g.purpose == "teach"]
     assert [g.corpora for g in shown] == [("A", "B", "C")]
     assert [(g.corpora, len(g.specs)) for g in hidden] == [(("A", "B"), 2)]
-    _check(replace(found, targets=("A", "B")))
+    check_plan(replace(found, targets=("A", "B")))
     with pytest.raises(InputError, match="can't speak of C; add it there"):
-        _check(replace(found, targets=("C",)))
+        check_plan(replace(found, targets=("C",)))
     with pytest.raises(InputError, match="Teacher"):
-        _check(replace(found, corpora={"A": "hash of A"}))
+        check_plan(replace(found, corpora={"A": "hash of A"}))
 
 
 def test_the_comparison_on_all_corpora_shows_the_recommended_student_itself():

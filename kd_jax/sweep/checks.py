@@ -1,0 +1,61 @@
+"""What could not be taught is refused before anything is trained."""
+
+from typing import Any
+
+from kd_jax.errors import InputError, nearest
+from kd_jax.settings import ModelConfig
+from kd_jax.sweep.plan import Plan
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse what could not be taught.
+
+    Raises:
+        InputError: for teachers that don't know a student's corpus, sizes that a start or a match does not fit, and
+            ensembles that can't be weighed as asked.
+    """
+    asked = plan.experiment
+    for teacher in (*asked.teachers, *(t for student in asked.students for t in student.teachers or ())):
+        if teacher.corpora and (unknown := [name for name in teacher.corpora if name not in plan.corpora]):
+            raise InputError(f"{asked.name}: Teacher(corpora=...): {nearest(unknown[0], plan.corpora)}")
+        if teacher.corpora and (missing := [name for name in plan.targets if name not in teacher.corpora]):
+            raise InputError(
+                f"{asked.name}: Teacher(corpora={teacher.corpora!r:.60}) can't speak of {missing[0]}; add it there, or"
+                " name the corpora that get students with --targets"
+            )
+    for group in (*plan.tuning, *plan.students(None)):
+        ours, theirs, label = group.settings.model, plan.settings.model, group.specs[0].label
+        if plan.vectors and ours.words.dim != theirs.words.dim:
+            raise InputError(
+                f"{plan.experiment.name}: {label}: words.dim={ours.words.dim}, and the vectors of words.vectors have"
+                f" {theirs.words.dim} numbers; leave one of the two out"
+            )
+        if group.start == "words" and ours.words.dim != theirs.words.dim:
+            raise InputError(
+                f"{plan.experiment.name}: {label}: words.dim={ours.words.dim} can't start from the teacher's words of"
+                f' {theirs.words.dim} numbers; write start="random"'
+            )
+        if group.start == "parameters" and _sizes(ours) != _sizes(theirs):
+            raise InputError(
+                f'{plan.experiment.name}: {label}: start="parameters" needs the teacher\'s sizes; leave its own out'
+            )
+        if len(group.teachers) > 1 and any(spec.weights.gamma or spec.weights.kappa for spec in group.specs):
+            raise InputError(
+                f"{plan.experiment.name}: {label}: hidden states of several teachers have no common axes; give gamma"
+                " and kappa to students of one teacher only"
+            )
+    teachers = max((len(group.teachers) for group in plan.students(None)), default=0)
+    if teachers > 1 and plan.settings.distill.ensemble == "devel" and "devel" in plan.protocol:
+        raise InputError(
+            "distill.ensemble=devel weighs teachers by their F1 on devel, which they would be trained on;"
+            " use --protocol=train, or distill.ensemble=uniform"
+        )
+    if teachers > 1 and plan.settings.distill.ensemble == "devel" and plan.externals:
+        raise InputError(
+            "distill.ensemble=devel weighs teachers by their F1 on devel, which external ones do not have;"
+            " use distill.ensemble=uniform"
+        )
+
+
+def _sizes(model: ModelConfig) -> tuple[Any, ...]:
+    return model.words.dim, model.chars, model.shared_units, model.task_units, model.hidden_units

@@ -1,0 +1,41 @@
+"""The example that fine-tunes a teacher: what it writes can be asked, and what is wrong with its flags is one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.tiny_encoder import tiny_encoder
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*words):
+    command = [sys.executable, str(ROOT / "examples" / "transformer_teacher" / "finetune.py"), *map(str, words)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_what_it_writes_labels_tokens_as_the_corpus_does(corpora, tmp_path):
+    encoder = tiny_encoder(tmp_path / "bert", ("O", "B-Other"))  # its output layer is another's: drawn anew
+    flags = (f"--data_dir={corpora}", "--datasets=First", f"--encoder={encoder}", f"--out={tmp_path / 'out'}")
+    done = run(*flags, "--epochs=1")
+    assert done.returncode == 0, done.stderr
+    from kd_jax.distill.token_classifier import open_classifier
+
+    assert set(open_classifier(tmp_path / "out").names) == {"O", "B-Gene", "I-Gene"}
+
+
+@pytest.mark.parametrize("missing", ["data_dir", "encoder"])
+def test_what_is_missing_is_one_line(corpora, tmp_path, missing):
+    pytest.importorskip("transformers")
+    (tmp_path / "d").mkdir()
+    flags = {"data_dir": corpora, "datasets": "First", "encoder": tmp_path / "d", "out": tmp_path / "out"}
+    said = {"data_dir": "--data_dir=FOLDER is needed", "encoder": f"{tmp_path / 'd'}: no config.json"}[missing]
+    if missing == "data_dir":
+        del flags["data_dir"]
+    done = run(*(f"--{name}={value}" for name, value in flags.items()))
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
