@@ -3,10 +3,8 @@
 The student starts at the word vectors of its multi-task teacher and learns, beside its own labels, the teacher's soft
 labels of its own sentences and of 2,000 sentences of the other corpora.
 
-Its form was first tried on the sample with the test split in view, so the sample only shows it. On the sample's devel
-the candidates of experiments/recommended_search.py then gave: of those with one teacher the two with soft labels are
-within 0.2 F1 of each other, and of equals the larger alpha is taken; an ensemble of every seed's teachers
-(seeds="every") is 0.8 better, at the price of training them all before the first student.
+Its form was first tried on the sample with the test split in view, so the sample only shows it. What the candidates of
+experiments/recommended_search.py give on devel of real corpora, and whether its parts are worth it: docs/students.md.
 
 Source: Liu et al. 2019 (students of multi-task teachers).
 Run:    python -m kd_jax.main --experiment=recommended --seeds=5
