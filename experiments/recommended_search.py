@@ -1,7 +1,7 @@
 """Candidates for the recommended student, to be judged on devel before a test split is looked at.
 
-Each is a column of its own, trained on train and scored on devel with `--protocol=train`; `recommended` is the first. All see
-2,000 sentences of other corpora, and all but one start at the teacher's word vectors. STM and MTM had as many
+Each is a column of its own, trained on train and scored on devel with `--protocol=train`; `recommended` is the first.
+All see 2,000 sentences of other corpora, and all but one start at the teacher's word vectors. STM and MTM had as many
 candidates, four learning rates (docs/students.md).
 
 Run:    python -m kd_jax.main --experiment=recommended_search --protocol=train --seeds=2
