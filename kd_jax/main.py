@@ -30,7 +30,7 @@ def define(flags: cli.Flags) -> None:
         " occur in test.",
     )
     cli.define_notation(flags)
-    flags.repeated("set", "A setting; may be repeated: --set=learning_rate=0.002. --set=help lists all.", "KEY=VALUE")
+    flags.repeated("set", "A setting; may be repeated: --set=learning_rate=0.004. --set=help lists all.", "KEY=VALUE")
     of_grid = "Train students at every point of a grid of loss weights, tau or learning_rate, as lanes of one program."
     flags.repeated("grid", of_grid, "NAME=V,V,...")
     flags.text("cluster", "", "Run on Ray: auto, an address, or local:N (N units here). Extra: cluster.", "WHERE")

@@ -134,8 +134,10 @@ def test_a_table_has_the_title_of_its_experiment_and_whose_losses_they_are(tmp_p
     assert subject.table.title == f"{said}, {equations} equations"
 
 
-def test_a_table_without_students_says_nothing_of_losses(tmp_path):
-    rows = [row for row in made_rows(1, ["NCBI"], seeds=(1,), experiment="of_mine") if row.model != "SM"]
+@pytest.mark.parametrize(("students", "equations"), [(False, "printed"), (True, "-")])
+def test_a_table_of_which_it_is_not_known_says_nothing_of_losses(tmp_path, students, equations):
+    rows = made_rows(1, ["NCBI"], seeds=(1,), experiment="of_mine")
+    rows = [replace(row, equations=equations) for row in rows if students or row.model != "SM"]
     results.append(tmp_path / "results.csv", rows, results.Row)
     (subject,) = report.subjects_of(tmp_path)
     assert subject.table.title == "Experiment of_mine"

@@ -104,7 +104,7 @@ def make_knowledge(request: TeachRequest, console: Console) -> str:
         raise InputError(f"--text_sentences={request.text_sentences}: give at least 1")
     data_dir = request.data_dir or sample_corpora()
     workdir = request.workdir or Path("runs") / data_dir.resolve().name
-    if not request.splits:
+    if not request.splits and not request.text:
         raise InputError(f"--splits=: is empty; name some of {', '.join(TRAINING)}")
     for split in request.splits:
         if split not in TRAINING:

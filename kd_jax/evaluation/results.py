@@ -52,7 +52,7 @@ class Row:
         path: of the model's folder in the work folder; "-" in tables of before there was this column.
         default_f1: entity F1 in percent in seqeval's default mode; None where the lane diverged, or is of before 0.2.0.
         teachers: "own" where each seed has its own, "shared" where all seeds have the same; "-" without any.
-        equations: of the run's distillation losses, as `distill.equations`.
+        equations: of the run's distillation losses, as `distill.equations`; "-" in older tables.
     """
 
     experiment: str
@@ -81,7 +81,7 @@ class Row:
     path: str = "-"
     default_f1: float | None = None
     teachers: str = "-"
-    equations: str = "standardised"
+    equations: str = "-"
 
     @property
     def key(self) -> Hashable:

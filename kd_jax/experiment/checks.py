@@ -34,7 +34,8 @@ def check_experiment(experiment: Experiment, where: str) -> None:
             if head not in _HEADS:
                 raise InputError(f"{where}: {field} has {head!r:.60}; {nearest(str(head), _HEADS)}")
         if len(set(heads)) < len(heads):
-            raise InputError(f"{where}: {field} has {heads[0]!r} twice; once is enough")
+            twice = next(head for head in heads if heads.count(head) > 1)
+            raise InputError(f"{where}: {field} has {twice!r} twice; once is enough")
     if experiment.head not in _HEADS:
         raise InputError(f"{where}: head={experiment.head!r:.60}; {nearest(str(experiment.head), _HEADS)}")
     _check_assignments(experiment.assignments, where)
@@ -42,6 +43,7 @@ def check_experiment(experiment: Experiment, where: str) -> None:
     _check_teachers(experiment.teachers, where)
     for student in experiment.students:
         _check_student(student, where)
+        _check_assignments(student.assignments, f"{where}: {student.label}", experiment.assignments)
         of_student = f"{where}: {student.label}"
         _check_teachers(student.teachers or (), of_student)
         _check_taught(student, experiment.teachers if student.teachers is None else student.teachers, of_student)
@@ -72,12 +74,12 @@ def _check_tuples(holder: Any, where: str, whose: str) -> None:
             )
 
 
-def _check_assignments(assignments: tuple[str, ...], where: str) -> None:
+def _check_assignments(assignments: tuple[str, ...], where: str, before: tuple[str, ...] = ()) -> None:
     for assignment in assignments:
         if not isinstance(assignment, str):
             raise InputError(f"{where}: assignments has {assignment!r:.60}; write text such as 'train.dropout=0.3'")
     try:
-        override(Settings(), assignments)
+        override(Settings(), (*before, *assignments))
     except InputError as fault:
         raise InputError(f"{where}: {str(fault).removeprefix('--set ')}") from None
 
@@ -114,7 +116,7 @@ def _check_columns(experiment: Experiment, where: str) -> None:
         if other != label:
             raise InputError(f"{where}: labels {other!r} and {label!r} are one as a file's name; change more of one")
     for pair in experiment.pairs:
-        if not isinstance(pair, tuple) or len(set(pair)) != 2:
+        if not isinstance(pair, tuple) or not all(isinstance(end, str) for end in pair) or len(set(pair)) != 2:
             raise InputError(f"{where}: pairs has {pair!r:.60}; write two different columns, such as ('SM a=0', 'STM')")
         for label in pair:
             if label not in (*labels, *shown):
@@ -131,6 +133,10 @@ def _check_student(student: Student, where: str) -> None:
             least = "more than 0" if field == "tau" else "0 or more"
             if not _finite(number) or number < 0 or (field == "tau" and not number):
                 raise InputError(f"{where}: {student.label}: {field}={number!r:.40}; write a finite number, {least}")
+        if isinstance(value, Grid) and not value:
+            raise InputError(
+                f"{where}: {student.label}: {field}=Grid() has no values; write some, such as Grid(0, 0.5)"
+            )
         if isinstance(value, Grid) and len(set(value)) < len(value):
             raise InputError(f"{where}: {student.label}: {field}=Grid{tuple(value)!r:.40}: a value stands there twice")
     if not student.choices:
@@ -144,7 +150,6 @@ def _check_student(student: Student, where: str) -> None:
         )
     if not isinstance(student.foreign, bool):
         raise InputError(f"{where}: {student.label}: foreign={student.foreign!r:.40}; write True or False")
-    _check_assignments(student.assignments, f"{where}: {student.label}")
 
 
 def _check_taught(student: Student, teachers: tuple[Teacher, ...], where: str) -> None:
@@ -217,7 +222,8 @@ def _check_kind(column: Teacher | Average, where: str) -> None:
 
 
 def _finite(number: object) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < float("inf")
+    # A whole number of 400 digits is finite, but no float.
+    return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 1e300
 
 
 def _one_line(text: object) -> bool:

@@ -75,7 +75,7 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
 
 def _title(matrix: ScoreMatrix) -> str:
     """The paper's title of its tables, an experiment's own of those that come along, else a name; and whose losses."""
-    students = {row.equations for rows in matrix.rows.values() for row in rows if row.model == "SM"}
+    students = {row.equations for rows in matrix.rows.values() for row in rows if row.model == "SM"} - {"-"}
     losses = f", {' and '.join(sorted(students))} equations" if students else ""
     if matrix.table:
         return f"Table {matrix.table}. {paper.TITLES[matrix.table]}{losses}"

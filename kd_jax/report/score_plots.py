@@ -86,6 +86,9 @@ def baselines(matrix: ScoreMatrix, kinds: Sequence[str] = ("SM",)) -> Mapping[st
     return {label: base for label, base in bases.items() if base is not None}
 
 
+USUAL = 30.0
+"""Points of F1 that a teacher may give a small corpus; what is above that stands against a model that failed."""
+
 Limits = Mapping[tuple[str, str, str], Interval]
 """Differences with their 95 % limits, by corpus, label and the label it stands against."""
 
@@ -129,20 +132,23 @@ class Gains:
     def span(self) -> tuple[float, float]:
         """Where the axis of all labels begins and ends, 0 within; a model that fails does not stretch it."""
         gains = [gain.estimate for gain in self.known]
-        # As `frame` has it: what is far below the usual gain leaves the axis, and is told by its number.
+        # As `frame` has it: what is far from the usual gain leaves the axis, and is told by its number.
         most = max(6 * float(np.median(np.abs(gains))), FAILING)
-        shown = [gain for gain in gains if gain >= -most] or gains
-        low, high = min(0.0, *shown), max(0.0, *shown)
+        shown = [gain for gain in self.known if -most <= gain.estimate <= max(most, USUAL)] or self.known
+        low, high = min(0.0, *(g.estimate for g in shown)), max(0.0, *(g.estimate for g in shown))
         # Limits may stretch the axis to three times the gains, then they are cut: gains have to stay legible.
-        far = 3 * max(high, -low)
-        low, high = max(min([low, *self.ends]), min(low, -far)), min(max([high, *self.ends]), max(high, far))
+        far = 3 * max(high, -low, 0.5)
+        ends = [end for gain in shown for end in gain[1:] if np.isfinite(end)]
+        low, high = max(min([low, *ends]), -far), min(max([high, *ends]), far)
         room = 0.06 * (high - low) + 0.1
         return low - room, high + room
 
     @property
     def ends(self) -> list[float]:
-        """Where limits end."""
-        return [end for gain in self.known for end in gain[1:] if np.isfinite(end)]
+        """Where limits of what is on the axis end."""
+        low, high = self.span
+        on_axis = (gain for gain in self.known if low <= gain.estimate <= high)
+        return [end for gain in on_axis for end in gain[1:] if np.isfinite(end)]
 
     @property
     def cut(self) -> bool:

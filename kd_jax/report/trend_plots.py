@@ -113,7 +113,8 @@ def _name_ends(axes: Axes, points: Sequence[tuple[float, float, str]], log: bool
     middle = (left * right) ** 0.5 if log else (left + right) / 2
     inches_high = 1.4  # of a panel without its title and axis, about
     least = 8 / 72 / inches_high * (high - low)  # of a line of text, in units of the axis
-    for down, ends in ((1, ordered[:_NAMED][::-1]), (-1, ordered[-_NAMED:])):  # the outermost is moved further out
+    low_ends, high_ends = ordered[:_NAMED], ordered[max(_NAMED, len(ordered) - _NAMED) :]
+    for down, ends in ((1, low_ends[::-1]), (-1, high_ends)):  # the outermost is moved further out
         taken = {True: float("inf"), False: float("inf")}
         for x, y, corpus in ends:
             toward = x < middle  # the name stays in the frame

@@ -15,9 +15,10 @@ def check_plan(plan: Plan) -> None:
             ensembles that can't be weighed as asked.
     """
     asked = plan.experiment
-    for teacher in (*asked.teachers, *(t for student in asked.students for t in student.teachers or ())):
+    for teacher in (t for s in asked.students for t in (asked.teachers if s.teachers is None else s.teachers)):
         if teacher.corpora and (unknown := [name for name in teacher.corpora if name not in plan.corpora]):
-            raise InputError(f"{asked.name}: Teacher(corpora=...): {nearest(unknown[0], plan.corpora)}")
+            known = nearest(unknown[0], plan.corpora)
+            raise InputError(f"{asked.name}: Teacher(corpora=...): {unknown[0]!r} is not among --datasets; {known}")
         if teacher.corpora and (missing := [name for name in plan.targets if name not in teacher.corpora]):
             raise InputError(
                 f"{asked.name}: Teacher(corpora={teacher.corpora!r:.60}) can't speak of {missing[0]}; add it there, or"

@@ -93,7 +93,7 @@ def train(
         workdir: where models and results go; finished models there are not trained again.
         epochs: passes over the training text.
         protocol: as of `--protocol`.
-        settings: as of `--set`: {"learning_rate": 0.002} or ["learning_rate=0.002"].
+        settings: as of `--set`: {"learning_rate": 0.004} or ["learning_rate=0.004"].
         quiet: whether neither plan, progress nor tables are shown.
 
     Returns:

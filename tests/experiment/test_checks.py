@@ -72,6 +72,10 @@ def test_experiment_files_of_ones_own(tmp_path):
         ("teachers=(Teacher(corpora='A'),)", "write different names"),
         ("teachers=(Teacher(model='STM', corpora=('A',)),)", "learns the student's corpus; leave"),
         ("single=('softmax', 'softmax')", "single has 'softmax' twice"),
+        ("single=('softmax', 'crf', 'crf')", "single has 'crf' twice"),
+        ("pairs=((['a'], 'STM'),)", "write two different columns"),
+        ("students=(Student('a', 10**400, 0.0),)", "a: alpha=.*; write a finite number"),
+        ("students=(Student('a', 1.0, Grid()),)", r"beta=Grid\(\) has no values"),
         ("pairs=(('STM', 'MTM-CRF'),)", "pairs has 'MTM-CRF'"),
         ("table=99", "table=99; write the number of one of the paper's"),
         ("parts=('logits', 'nope')", "parts has 'nope'"),
@@ -106,6 +110,17 @@ def test_a_file_that_fails_is_one_line(tmp_path, content):
     with pytest.raises(InputError, match="can't be run") as fault:
         load_experiment(str(path))
     assert "\n" not in str(fault.value)
+
+
+def test_a_students_settings_go_over_its_experiments(tmp_path):
+    path = tmp_path / "mine.py"
+    student = "Student('a', 0.5, 0.5, assignments=('divergence=reverse-kl',))"
+    head = "from kd_jax.experiment import Experiment, Student\n"
+    path.write_text(f"{head}EXPERIMENT = Experiment('m', 'm', assignments=('match=soft',), students=({student},))\n")
+    assert load_experiment(str(path)).name == "m"
+    path.write_text(f"{head}EXPERIMENT = Experiment('m', 'm', students=({student},))\n")
+    with pytest.raises(InputError, match=r"a: .*divergence"):
+        load_experiment(str(path))
 
 
 def test_what_comes_along_may_be_given_as_an_object_too():

@@ -168,7 +168,7 @@ def test_a_teacher_of_fewer_corpora_is_another_model_and_only_teaches():
     check_plan(replace(found, targets=("A", "B")))
     with pytest.raises(InputError, match="can't speak of C; add it there"):
         check_plan(replace(found, targets=("C",)))
-    with pytest.raises(InputError, match="Teacher"):
+    with pytest.raises(InputError, match="'B' is not among --datasets"):
         check_plan(replace(found, corpora={"A": "hash of A"}))
 
 
