@@ -54,7 +54,7 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
         Subject(
             f"{matrix.experiment}-{matrix.protocol}",
             matrix,
-            tables.score_table(matrix, _title(matrix), paper.figures(matrix.table)),
+            tables.score_table(matrix, tables.title_of(matrix, matrix.table), paper.figures(matrix.table)),
             tuple(tables.type_tables(types, matrix)),
             tuple(r for r in rows if r.experiment == matrix.experiment and r.protocol in _protocols(matrix)),
             tuple(
@@ -71,17 +71,6 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
     if not subjects:
         raise InputError(f"{workdir / 'results.csv'}: no scores on test yet; run an experiment into this folder first")
     return subjects
-
-
-def _title(matrix: ScoreMatrix) -> str:
-    """The paper's title of its tables, an experiment's own of those that come along, else a name; and whose losses."""
-    students = {row.equations for rows in matrix.rows.values() for row in rows if row.model == "SM"} - {"-"}
-    losses = f", {' and '.join(sorted(students))} equations" if students else ""
-    if matrix.table:
-        return f"Table {matrix.table}. {paper.TITLES[matrix.table]}{losses}"
-    name = matrix.experiment
-    title = f"{load_experiment(name).title} ({name})" if name in experiments() else f"Experiment {name}"
-    return title + losses
 
 
 def _protocols(matrix: ScoreMatrix) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kd_jax.evaluation.results import Row, TypeRow
+from kd_jax.experiment import experiments, load_experiment
 from kd_jax.report import published as paper
 from kd_jax.report.score_matrix import ScoreMatrix, listed, score_matrices
 
@@ -182,11 +183,24 @@ def experiment_tables(rows: Sequence[Row], number: int | None = None) -> list[Sc
     Returns:
         Tables with the paper's figures for those of its corpora and models that the paper has.
     """
-    score_tables = []
-    for matrix in score_matrices(rows):
-        title = f"Table {number}. {paper.TITLES[number]}" if number else f"Experiment {matrix.experiment}"
-        score_tables.append(score_table(matrix, title, paper.figures(number)))
-    return score_tables
+    return [score_table(m, title_of(m, number), paper.figures(number)) for m in score_matrices(rows)]
+
+
+def title_of(matrix: ScoreMatrix, number: int | None) -> str:
+    """The heading of an experiment's table: what it is, and whose equations its students' losses have.
+
+    Args:
+        matrix: its scores.
+        number: the paper's table that it repeats; None for others, which have the title of a built-in experiment, or a
+            name.
+    """
+    students = {row.equations for rows in matrix.rows.values() for row in rows if row.model == "SM"} - {"-"}
+    losses = f", {' and '.join(sorted(students))} equations" if students else ""
+    if number:
+        return f"Table {number}. {paper.TITLES[number]}{losses}"
+    name = matrix.experiment
+    title = f"{load_experiment(name).title} ({name})" if name in experiments() else f"Experiment {name}"
+    return title + losses
 
 
 def type_tables(rows: Sequence[TypeRow], matrix: ScoreMatrix) -> list[ScoreTable]:

@@ -11,6 +11,7 @@ from helpers.made_results import made_rows
 from rich.console import Console
 
 from kd_jax.evaluation.results import TypeRow
+from kd_jax.experiment import load_experiment
 from kd_jax.report import formats
 from kd_jax.report.score_matrix import published, score_matrices
 from kd_jax.report.tables import experiment_table, experiment_tables, score_table, type_tables
@@ -25,7 +26,7 @@ def shown(renderable, width=80):
 def test_cells_hold_mean_deviation_reference_and_delta():
     rows = made_rows(1, ["NCBI", "CRAFT"])
     (table,) = experiment_tables(rows, 1)
-    assert table.title == "Table 1. Students distilled from the softmax teacher's logits"
+    assert table.title == "Table 1. Students distilled from the softmax teacher's logits"  # of rows of before 0.2.0
     name, cells = table.rows[1]
     scores = [row.f1 for row in rows if row.corpus == "NCBI" and row.label == "SM a=0.5"]
     cell = cells[table.labels.index("SM a=0.5")]
@@ -88,7 +89,7 @@ def test_of_two_models_only_the_better_has_a_place():
 
 def test_an_experiment_of_ones_own_keeps_the_baselines_figures():
     (table,) = experiment_tables(made_rows(1, ["NCBI"], experiment="transfer"), None)
-    assert table.title == "Experiment transfer"
+    assert table.title == f"{load_experiment('transfer').title} (transfer)"
     assert [cell.reference for cell in table.rows[0][1]] == [84.3, 85.0, None, None, None]
 
 
