@@ -160,7 +160,7 @@ def test_another_text_is_one_line(corpora, tmp_path):
     [
         ({"students": (Student("SM", 1.0, 1.0, gamma=0.5),)}, "'said' gives logits and no BiLSTM states"),
         ({"students": (Student("SM", 1.0, 1.0, start="words"),)}, "'said' has no words to start from"),
-        ({"teachers": (Teacher("crf", external="said"),)}, "has no head, model or seeds; leave them out"),
+        ({"teachers": (Teacher("crf", external="said"),)}, "has no head, model, seeds or corpora; leave them out"),
         ({"teachers": (Teacher(external=3),)}, "write a name of kd-jax teach"),
     ],
 )

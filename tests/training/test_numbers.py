@@ -77,7 +77,7 @@ def test_trained_parameters_are_what_they_were(tmp_path, head):
     file.write_text(EXPERIMENT.format(head=head, students=STUDENTS[head]))
     ask(
         SAMPLE, tmp_path / "w", experiment=str(file), seeds="1", epochs=None, datasets=["SampleMix", "SampleGene"],
-        targets=["SampleMix"], assignments=(*SIZES, "train.updates=8", "row_length=32"),
+        targets=["SampleMix"], assignments=(*SIZES, "train.updates=8", "row_length=32", "learning_rate=0.002"),
     )  # fmt: skip
     found = {
         model.parent.name: digests(load_model(model.parent).params)
