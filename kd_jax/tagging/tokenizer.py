@@ -23,7 +23,7 @@ _STOPS = frozenset(".?!")
 _OPENING = {")": "(", "]": "["}
 _WIDEST_BRACKETS = 500  # characters; a bracket closed later than this was not meant so
 _LINE_END = re.compile(r"\r\n|[\n\r\f\u2028\u2029]")
-_GOES_ON = re.compile(r"(?:[a-z]{3,}+|(?:as|at|by|in|is|of|on|or|to)\b)(?:-[a-z]++)*+-?(?=[\s.,:;])")
+_GOES_ON = re.compile(r"(?:[a-z]{3,}+|(?:as|at|by|in|is|of|on|or|to)\b)(?:-[a-z]++)*+-?(?=[\s.,:;]|\Z)")
 _ABBREVIATION = re.compile(r"\b(?:(?:e\. ?g|i\. ?e|i\. ?v|vs|cf|Dr|Mr|Mrs|Ms)\.|(?:[Aa]pprox|[Nn]o)\.(?=\d))[^.]$")
 _LONGEST_ABBREVIATION = 10
 _ASCII = {

@@ -3,7 +3,7 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kd_jax.corpora.conll import read_split
@@ -103,6 +103,7 @@ def test_every_character_that_prints_is_in_one_token_of_both_styles(text):
     assert ends[0] == ends[1]
 
 
+@example("0\raaa", "")  # a word that goes on does so at the end of a text too
 @given(ANY_TEXT, ANY_TEXT)
 def test_paragraphs_can_be_read_one_by_one(first, second):
     offset = len(first) + 3
