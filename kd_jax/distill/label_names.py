@@ -45,7 +45,8 @@ def map_labels(names: Sequence[str], labels: Sequence[str], where: str) -> Label
     Raises:
         InputError: for a label that the teacher lacks or names twice, or one that is none.
     """
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    folds = Counter(name.casefold() for name in names)
+    if twice := [name for name in names if folds[name.casefold()] > 1]:
         raise InputError(f"{where}: label {twice[0]!r:.40} stands there twice; give each column a name of its own")
     kinds = list(dict.fromkeys(label[2:] for label in labels if label != "O"))
     folded = {kind.casefold(): kind for kind in kinds}

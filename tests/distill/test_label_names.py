@@ -57,6 +57,7 @@ def test_bare_labels_are_of_the_only_type():
         (["O", "B-"], "'B-' is no O"),
         (["O", "X-Gene"], "'X-Gene' is no O"),
         (["O", "B-Gene", "O", "I-Gene", "B-Drug", "I-Drug"], "label 'O' stands there twice"),
+        (["O", "B-Gene", "b-GENE", "I-Gene", "B-Drug", "I-Drug"], "label 'B-Gene' stands there twice"),
         (["O", "B-Gene", "I-Gene", "B-Drug", "I-Drug", "B-Cell", "B-Cell"], "label 'B-Cell' stands there twice"),
     ],
 )
