@@ -188,6 +188,25 @@ def test_points_are_called_seeds_only_where_they_are(seeds, said):
     assert score_plots.said_of_points(published(1)) == "published means"
 
 
+def gained(*estimates, limits=(-np.inf, np.inf)):
+    row = tuple(Interval(x, x + limits[0], x + limits[1]) for x in estimates)
+    return score_plots.Gains(tuple("ABCDEFG"[: len(row)]), {"SM": "STM"}, {"SM": row})
+
+
+def test_the_axis_of_gains_begins_and_ends_where_they_do():
+    low, high = gained(-1.0, 2.0, 14.5, 3.0).span
+    assert -3 < low < -1
+    assert 14.5 < high < 17
+    low, high = gained(-80.0, 2.0, 1.0, 1.5).span  # of a failing model the number is told at the frame
+    assert -2 < low < 0
+    assert 2 < high < 4
+    assert gained(-80.0, 2.0, 1.0, 1.5, limits=(-0.1, 0.1)).cut is False  # limits that are not drawn are not cut
+    wide = gained(1.0, 2.0, 1.5, limits=(-50, 50))
+    assert wide.cut
+    assert wide.span[1] < 10
+    assert not gained(0.0, 0.0, limits=(-1.0, 1.0)).cut
+
+
 def test_a_model_has_one_colour_in_all_pictures():
     matrix = made_matrix(5, corpora=5)
     looks = drawing.look(("another model", *matrix.labels))
