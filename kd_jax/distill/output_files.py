@@ -10,7 +10,6 @@
 Tokens are those of the sentences that are asked about, in their order, and are compared one by one.
 """
 
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from safetensors.numpy import load_file
 
 from kd_jax.distill.given_outputs import GivenOutputs
 from kd_jax.errors import InputError, brief
-from kd_jax.runtime.files import DAMAGED_ARRAYS, kind_of
+from kd_jax.runtime.files import DAMAGED_ARRAYS, json_object, kind_of
 
 SUFFIXES = (".jsonl", ".npz", ".safetensors")
 KINDS = ("logits", "probabilities", "labels")
@@ -100,13 +99,7 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         where = f"{path}:{number}"
         if not line.strip():
             continue
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError) as fault:
-            raise InputError(f"{where}: no JSON ({brief(fault)}); write an object a line, one a sentence") from None
-        if not isinstance(content, dict):
-            raise InputError(f"{where}: no object; write one a line, such as {{'tokens': [...], 'labels': [...]}}")
-        yield where, content
+        yield where, json_object(line, where, '{"tokens": [...], "labels": [...]}')
 
 
 def _check_labels(values: Sequence[Any], _: Sequence[str], where: str, kind: str) -> None:

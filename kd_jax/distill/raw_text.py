@@ -77,16 +77,6 @@ def read_text(path: Path, style: Style, most: int, say: Callable[[str], object] 
     return RawText(sentences, read, too_long, corpus_hash(Corpus(TEXT, {style: sentences}, ("O",))))
 
 
-def text_documents(path: Path, say: Callable[[str], object] = str) -> list[Document]:
-    """The files of a text: the path's own, or those of known endings in a folder.
-
-    Raises:
-        InputError: for a path that isn't there, a folder without such files, or a file that is packed or of JSON that
-            is no line a record, whose marks would be taken for words.
-    """
-    return documents([path], None, say)
-
-
 def document_sentences(document: Document, styles: Sequence[Style]) -> Iterator[tuple[Style, tuple[str, ...]]]:
     """Sentences of a document, record after record, each record in one style after the other.
 
@@ -100,6 +90,6 @@ def document_sentences(document: Document, styles: Sequence[Style]) -> Iterator[
 
 
 def _sentences(path: Path, style: Style, say: Callable[[str], object]) -> Iterator[tuple[str, ...]]:
-    for document in text_documents(path, say):
+    for document in documents([path], None, say):
         for _, sentence in document_sentences(document, (style,)):
             yield sentence

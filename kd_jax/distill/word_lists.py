@@ -1,21 +1,18 @@
 """The words that get vectors, and how each is mostly written: from corpora, from raw text, from a list of words."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO
 
 from kd_jax.corpora.overlap import key, keys
 from kd_jax.data.vocab import normalise
-from kd_jax.distill.raw_text import document_sentences, text_documents
+from kd_jax.distill.raw_text import document_sentences
 from kd_jax.errors import InputError
 from kd_jax.runtime.files import kind_of
 from kd_jax.settings import WordConfig
 from kd_jax.structs import Corpus, Sentence
-from kd_jax.tagging.reading import Document
-from kd_jax.tagging.tokenizer import Style, style_of, tokenize
-
-_LARGEST_BLOCK = 1 << 16  # characters; a paragraph longer than this is cut at a line's end
+from kd_jax.tagging.reading import Document, documents, lines_of
+from kd_jax.tagging.tokenizer import Style, style_of
 
 
 def corpus_forms(corpora: Iterable[Corpus], splits: Sequence[str]) -> Counter[str]:
@@ -36,7 +33,7 @@ def styles_of(corpora: Iterable[Corpus]) -> tuple[Style, ...]:
 
 
 def text_forms(path: Path, styles: Sequence[Style], unseen: Iterable[Corpus] = ()) -> tuple[Counter[str], int]:
-    """How often each surface form occurs in raw text, which is read paragraph by paragraph.
+    """How often each surface form occurs in raw text, which is read block by block, however long its paragraphs are.
 
     Args:
         path: a UTF-8 file (text, or as of `kd_jax.distill.raw_text` JSONL or CoNLL), or a folder whose .txt files are
@@ -55,7 +52,7 @@ def text_forms(path: Path, styles: Sequence[Style], unseen: Iterable[Corpus] = (
     forms: Counter[str] = Counter()
     left_out = 0
     for document in _text_files(path):
-        for style, sentence in _sentences(document, styles):
+        for style, sentence in document_sentences(document, styles):
             if key(Sentence(sentence, ())) in test_keys:
                 left_out += style == styles[0]
             else:
@@ -70,13 +67,12 @@ def listed_forms(path: Path) -> Counter[str]:
         InputError: naming file and line, for a blank within a word, which no token has; for a file without words.
     """
     forms: Counter[str] = Counter()
-    with _opened(path) as file:
-        for number, line in _decoded(path, file):
-            word = line.strip()
-            if len(word.split()) > 1:
-                raise InputError(f"{path}:{number}: {word[:40]!r} is more than one word; give one word a line")
-            if word:
-                forms[word] += 1
+    for number, line in filter(None, lines_of(Document(str(path), path, "text"))):
+        word = (line.removeprefix("\ufeff") if number == 1 else line).strip()
+        if len(word.split()) > 1:
+            raise InputError(f"{path}:{number}: {word[:40]!r} is more than one word; give one word a line")
+        if word:
+            forms[word] += 1
     if not forms:
         raise InputError(f"{path}: holds no word; give one word a line")
     return forms
@@ -108,45 +104,4 @@ def _text_files(path: Path) -> list[Document]:
         if not files:
             raise InputError(f"{path}: holds no .txt file; name a file, or a folder of .txt files")
         return [Document(str(file), file, "text") for file in files]
-    return text_documents(path)
-
-
-def _sentences(document: Document, styles: Sequence[Style]) -> Iterator[tuple[Style, tuple[str, ...]]]:
-    """A document's sentences in every style; of text, a block at a time, however long its paragraphs are."""
-    if document.kind != "text" or document.path is None:
-        yield from document_sentences(document, styles)
-        return
-    for block in _paragraphs(document.path):
-        for style in styles:
-            for tokens in tokenize(block, style):
-                yield style, tuple(token.text for token in tokens)
-
-
-def _paragraphs(path: Path) -> Iterator[str]:
-    """Blocks of lines between blank ones: a sentence may be wrapped over lines, but hardly over a blank one."""
-    block: list[str] = []
-    size = 0
-    with _opened(path) as file:
-        for _, line in _decoded(path, file):
-            block.append(line)
-            size += len(line)
-            if not line.strip() or size > _LARGEST_BLOCK:
-                yield "".join(block)
-                block, size = [], 0
-    yield "".join(block)
-
-
-def _opened(path: Path) -> IO[bytes]:
-    try:
-        return path.open("rb")
-    except OSError as fault:
-        raise InputError(f"{path}: can't be read: {fault.strerror or fault}") from None
-
-
-def _decoded(path: Path, file: IO[bytes]) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(file, start=1):
-        try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as fault:
-            byte = line[fault.start]
-            raise InputError(f"{path}:{number}: byte 0x{byte:02x} is no UTF-8; save the file as UTF-8") from None
+    return documents([path], None)

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from kd_jax.errors import InputError
+from kd_jax.errors import InputError, brief
 
 DAMAGED_ARRAYS = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, RuntimeError, MemoryError),
@@ -286,6 +286,26 @@ def read_json(path: Path) -> Any:
         ValueError: it isn't JSON.
     """
     return json.loads(path.read_bytes())
+
+
+def json_object(line: str, where: str, like: str) -> dict[str, Any]:
+    """The object that a line of JSONL holds.
+
+    Args:
+        line: with or without its end.
+        where: file and line, for messages.
+        like: an object as it should be, for messages.
+
+    Raises:
+        InputError: for what is no JSON, or no object.
+    """
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError) as fault:
+        raise InputError(f"{where}: no JSON ({brief(fault)}); write an object a line, such as {like}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: no object; write one a line, such as {like}")
+    return content
 
 
 def digest(value: Any) -> str:

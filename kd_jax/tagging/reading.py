@@ -1,6 +1,5 @@
 """Raw text, CoNLL and JSONL as records to tag, read as they come: memory is that of the longest line or block."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -9,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from kd_jax.corpora.lines import chunks, columns_of, is_mark, shape_fault, stream_lines, stream_whole_lines
 from kd_jax.errors import InputError
-from kd_jax.runtime.files import kind_of
+from kd_jax.runtime.files import json_object, kind_of
 from kd_jax.tagging.tagger import Columns, Cutter, Place, Record
 
 Kind = Literal["text", "conll", "jsonl"]
@@ -112,10 +111,13 @@ def records(cutter: Cutter, document: Document, unit: Unit) -> Iterator[Record |
         yield cutter.read("")._replace(place=Place(document.name, 0, ""))
 
 
-def _lines(document: Document, *, conll: bool = False) -> Iterator[tuple[int, str] | None]:
+def lines_of(document: Document, *, conll: bool = False) -> Iterator[tuple[int, str] | None]:
     """Line numbers and lines, with their ends as they are, so that offsets are the file's own, but of CoNLL without.
 
     None is given where standard input has no more of them yet: what was read so far is to be answered.
+
+    Raises:
+        InputError: for what can't be read or is no UTF-8, by its line.
     """
     waits, number = document.path is None, 0
     try:
@@ -151,9 +153,9 @@ def _texts(cutter: Cutter, document: Document, unit: Unit) -> Iterator[Record | 
 
 
 def _blocks(document: Document, unit: Unit) -> Iterator[str | None]:
-    """Lines, or paragraphs with the blank lines after them; all together are the text. None as of `_lines`."""
+    """Lines, or paragraphs with the blank lines after them; all together are the text. None as of `lines_of`."""
     block, ended = "", False
-    for read in _lines(document):
+    for read in lines_of(document):
         if read is None or unit == "line":
             yield read and read[1]
             continue
@@ -177,7 +179,7 @@ def _conll(cutter: Cutter, document: Document, _: Unit) -> Iterator[Record | Non
         return record._replace(place=Place(document.name, at, "\n"), columns=Columns(before, rows))
 
     width = 0
-    for read in _lines(document, conll=True):
+    for read in lines_of(document, conll=True):
         if read is None:
             yield None
             continue
@@ -205,7 +207,7 @@ def _conll(cutter: Cutter, document: Document, _: Unit) -> Iterator[Record | Non
 
 def _jsonl(cutter: Cutter, document: Document, _: Unit) -> Iterator[Record | None]:
     at = 0
-    for read in _lines(document):
+    for read in lines_of(document):
         if read is None:
             yield None
             continue
@@ -214,11 +216,8 @@ def _jsonl(cutter: Cutter, document: Document, _: Unit) -> Iterator[Record | Non
         where = f"{document.name}:{number}"
         if not line.strip():
             continue
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError) as fault:
-            raise InputError(f"{where}: no JSON ({fault}); each line should be an object with a text") from None
-        if not isinstance(content, dict) or not isinstance(content.get("text"), str):
+        content = json_object(line, where, '{"text": "..."}')
+        if not isinstance(content.get("text"), str):
             raise InputError(f'{where}: no text; each line should be an object such as {{"text": "..."}}')
         record = cutter.read(content["text"])
         yield record._replace(place=Place(document.name, at, "\n"), content=content)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from kd_jax.distill import word_lists
 from kd_jax.distill.word_lists import corpus_forms, listed_forms, spellings, styles_of, text_forms
 from kd_jax.errors import InputError
 from kd_jax.settings import WordConfig
 from kd_jax.structs import Corpus, Sentence
+from kd_jax.tagging import reading
+from kd_jax.tagging.tagger import Cutter
 
 TEST_SENTENCE = "a hidden sentence about secret zebras in a distant country"
 
@@ -72,12 +73,19 @@ def test_text_in_other_formats_has_the_same_words(tmp_path):
 
 
 def test_a_long_paragraph_is_read_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(word_lists, "_LARGEST_BLOCK", 10)
+    """Blocks end with a line: no word is cut, and what is read at once is bounded."""
+    monkeypatch.setattr(reading, "LARGEST_BLOCK", 10)
     (tmp_path / "a.txt").write_text("one two\nthree four\nfive six\n")
-    blocks = []
-    monkeypatch.setattr(word_lists, "tokenize", lambda block, style: blocks.append((block, style)) or [])
-    text_forms(tmp_path / "a.txt", ("fine",))
-    assert [block for block, _ in blocks] == ["one two\nthree four\n", "five six\n"]
+    blocks, read = [], Cutter.read
+    monkeypatch.setattr(Cutter, "read", lambda self, text: blocks.append(text) or read(self, text))
+    forms, _ = text_forms(tmp_path / "a.txt", ("fine",))
+    assert blocks == ["one two\nthree four", "five six"]
+    assert forms == Counter(["one", "two", "three", "four", "five", "six"])
+
+
+def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffIL binds.".encode())
+    assert text_forms(tmp_path / "a.txt", ("fine", "genia"))[0] == Counter({"IL": 2, "binds": 2, ".": 2})
 
 
 def test_text_is_cut_as_each_corpus_is(tmp_path):
