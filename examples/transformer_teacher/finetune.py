@@ -25,6 +25,7 @@ from kd_jax.errors import InputError, brief
 from kd_jax.structs import Corpus, Sentence
 
 IGNORED = -100  # the label of special tokens and of all pieces of a word but its first
+POOL = 20  # batches whose sentences are sorted by length among themselves
 LONGEST = 256  # pieces of a sentence that are trained on
 
 
@@ -81,8 +82,7 @@ def train(model: Any, tokenizer: Any, corpus: Corpus, epochs: int, rows: int, le
     began = time.monotonic()
     for epoch in range(epochs):
         total = 0.0
-        order = random.sample(range(len(sentences)), len(sentences))
-        batches = [order[first : first + rows] for first in range(0, len(order), rows)]
+        batches = batched([len(ids) for ids, _ in sentences], rows)
         for number, batch in enumerate(batches, start=1):
             loss = model(**padded([sentences[i] for i in batch], tokenizer.pad_token_id)).loss
             loss.backward()
@@ -98,6 +98,15 @@ def train(model: Any, tokenizer: Any, corpus: Corpus, epochs: int, rows: int, le
                     flush=True,
                 )
     model.eval()
+
+
+def batched(lengths: Sequence[int], rows: int) -> list[list[int]]:
+    """Random batches of sentences of about one length: padding would be half of the work otherwise."""
+    order = random.sample(range(len(lengths)), len(lengths))
+    pools = [order[first : first + POOL * rows] for first in range(0, len(order), POOL * rows)]
+    order = [i for pool in pools for i in sorted(pool, key=lambda i: lengths[i])]
+    batches = [order[first : first + rows] for first in range(0, len(order), rows)]
+    return random.sample(batches, len(batches))
 
 
 def encode(tokenizer: Any, sentence: Sentence, labels: Sequence[str]) -> tuple[list[int], list[int]]:

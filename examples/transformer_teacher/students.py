@@ -6,14 +6,17 @@ Run:    kd-jax train --experiment=examples/transformer_teacher/students.py --pro
 
 from kd_jax.experiment import Experiment, Student, Teacher
 
+SOFT = "distill.match=soft"
+
 EXPERIMENT = Experiment(
     name="transformer_teacher",
     title="Students of a fine-tuned transformer",
     multi=(),
     teachers=(Teacher(external="minilm"),),
     students=(
-        Student("SM own text", alpha=0.5, beta=0.5),
-        Student("SM more text", alpha=0.5, beta=0.5, foreign=True),
-        Student("SM more text, soft", alpha=0.5, beta=0.5, foreign=True, assignments=("distill.match=soft",)),
+        Student("SM own text", alpha=0.5, beta=0.5, assignments=(SOFT,)),
+        Student("SM more text", alpha=0.5, beta=0.5, foreign=True, assignments=(SOFT,)),
+        Student("SM more text, logits", alpha=0.5, beta=0.5, foreign=True),
+        Student("SM more text, random words", alpha=0.5, beta=0.5, foreign=True, assignments=(SOFT, "words.vectors=")),
     ),
 )
