@@ -53,6 +53,10 @@ from kd_jax.runtime.device import forget_programs  # noqa: E402
 from kd_jax.structs import Corpus  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Compiling is most of the work of these tests, and optimising machine code a third of that. LLVM alone is asked for
+# less: XLA's own passes, the programs and what is counted in them stay those of every user.
+if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 jax.config.update("jax_num_cpu_devices", 2)
 # Many tests compile the same tiny programs: one cache for all workers and the processes that tests start. It lives in
 # a folder of its own, so that tests neither leave anything in the home folder nor depend on what is there.

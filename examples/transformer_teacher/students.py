@@ -17,6 +17,5 @@ EXPERIMENT = Experiment(
         Student("SM own text", alpha=0.5, beta=0.5, assignments=(SOFT,)),
         Student("SM more text", alpha=0.5, beta=0.5, foreign=True, assignments=(SOFT,)),
         Student("SM more text, logits", alpha=0.5, beta=0.5, foreign=True),
-        Student("SM more text, random words", alpha=0.5, beta=0.5, foreign=True, assignments=(SOFT, "words.vectors=")),
     ),
 )

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kd_jax.errors import InputError
 from kd_jax.evaluation.results import Row
-from kd_jax.report.drawing import FAILING, INCH_A_LETTER, INK, STYLE, Looks, look, panels
+from kd_jax.report.drawing import FAILING, INK, STYLE, Looks, legend_above, look, panels
 
 
 class Point(NamedTuple):
@@ -167,18 +166,10 @@ def learning_curves(lanes: Lanes, quantity: str, looks: Looks | None = None, *, 
                 axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
                 axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
         if legend:
-            _legend(figure, grid)
+            legend_above(figure, grid)
         name = {"loss": "training loss (log scale)", "devel_f1": "entity F1 (%) on devel"}[quantity]
         figure.supxlabel(f"{name} over epochs")
         return figure
-
-
-def _legend(figure: Figure, grid: Sequence[Axes]) -> None:
-    handles = {text: h for axes in grid for h, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    width, height = figure.get_size_inches()
-    columns = max(1, int(width / (INCH_A_LETTER * max(map(len, handles)) + 0.6)))
-    figure.set_size_inches(width, height + 0.2 * -(-len(handles) // columns) + 0.1)
-    figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=columns)
 
 
 def tuned(rows: Iterable[Row]) -> dict[str, list[Row]]:

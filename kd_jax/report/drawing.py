@@ -197,3 +197,12 @@ def panels(
         axes.set_title(title, loc="left", fontweight="bold")
         axes.grid(visible=True)
     return figure, flat[: len(titles)]
+
+
+def legend_above(figure: Figure, grid: Sequence[Axes]) -> None:
+    """One legend of all panels, in the figure's own height above them."""
+    handles = {text: h for axes in grid for h, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    width, height = figure.get_size_inches()
+    columns = max(1, int(width / (INCH_A_LETTER * max(map(len, handles)) + 0.6)))
+    figure.set_size_inches(width, height + 0.2 * -(-len(handles) // columns) + 0.1)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=columns)

@@ -7,10 +7,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from kd_jax.report.drawing import INK, STYLE, panels
+from kd_jax.report.drawing import INK, STYLE, legend_above, look, panels
 from kd_jax.report.score_matrix import ScoreMatrix
 
-POINT = re.compile(r"SM(?: \w+=[-+.\de]+)+")
+POINT = re.compile(r"(?P<line>.+?)(?P<place>(?: \w+=[-+.\de]+)+)")
 Points = Mapping[str, tuple[float, ...]]
 
 
@@ -22,9 +22,8 @@ def grid_of(matrix: ScoreMatrix) -> tuple[tuple[str, ...], Points]:
     # The name that `kd_jax.sweep.grid.with_grid` gives; another experiment may have columns with such labels by chance.
     if not matrix.experiment.endswith("-grid"):
         return (), {}
-    points = {
-        label: dict(part.split("=") for part in label.split()[1:]) for label in matrix.labels if POINT.fullmatch(label)
-    }
+    found = {label: point for label in matrix.labels if (point := POINT.fullmatch(label))}
+    points = {label: dict(part.split("=") for part in at["place"].split()) for label, at in found.items()}
     names = tuple(next(iter(points.values()), {}))
     return names, {label: tuple(float(at[name]) for name in names) for label, at in points.items()}
 
@@ -36,41 +35,55 @@ def grid_figure(matrix: ScoreMatrix) -> Figure:
         matrix: of an experiment that was run with --grid.
 
     Returns:
-        Over one axis a line, each seed as a point and the single-task model's mean dashed; over two axes a heat map.
+        Over one axis a line for each kind of student, each seed as a point and the single-task model's mean dashed;
+        over two axes a heat map, for each kind in panels of its own.
     """
     names, points = grid_of(matrix)
-    return _lines(matrix, names[0], points) if len(names) == 1 else _heat(matrix, names, points)
+    kinds: dict[str, dict[str, tuple[float, ...]]] = {}
+    for label, at in points.items():
+        kind = POINT.fullmatch(label)
+        kinds.setdefault(kind["line"] if kind else label, {})[label] = at
+    return _lines(matrix, names[0], kinds) if len(names) == 1 else _heat(matrix, names, kinds)
 
 
-def _lines(matrix: ScoreMatrix, name: str, points: Points) -> Figure:
-    values = sorted({at[0] for at in points.values()})
+def _lines(matrix: ScoreMatrix, name: str, kinds: Mapping[str, Points]) -> Figure:
+    values = sorted({at[0] for points in kinds.values() for at in points.values()})
+    looks = look(list(kinds)) if len(kinds) > 1 else dict.fromkeys(kinds, (INK, "o"))
     with mpl.rc_context(STYLE):
         figure, grid = panels(matrix.corpora, ["00.0"], 2.6, 1.9)
         for axes, corpus in zip(grid, matrix.corpora, strict=True):
-            means = {}
-            for label, (value,) in points.items():
-                f1 = list(matrix.scores.get((corpus, label), {}).values())
-                if f1:
-                    means[value] = float(np.mean(f1))
-                    axes.plot([values.index(value)] * len(f1), f1, "o", color=INK, alpha=0.5, ms=4, mew=0)
-            shown = sorted(means)
-            axes.plot([values.index(value) for value in shown], [means[value] for value in shown], color=INK, lw=1.5)
+            for kind, points in kinds.items():
+                colour, marker = looks[kind]
+                means = {}
+                for label, (value,) in points.items():
+                    f1 = list(matrix.scores.get((corpus, label), {}).values())
+                    if f1:
+                        means[value] = float(np.mean(f1))
+                        axes.plot([values.index(value)] * len(f1), f1, marker, color=colour, alpha=0.5, ms=4, mew=0)
+                shown = sorted(means)
+                heights = [means[value] for value in shown]
+                axes.plot([values.index(value) for value in shown], heights, color=colour, lw=1.5, label=kind)
             for label in ("STM", "STM-CRF"):
                 if (corpus, label) in matrix.scores:
                     axes.axhline(matrix.mean(corpus, label), color=INK, lw=1, ls=(0, (4, 3)))
             axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
             axes.margins(0.12, 0.2)
+        if len(kinds) > 1:
+            legend_above(figure, grid)
         figure.supxlabel(f"{name}; F1 (%) on test, dashed the single-task model")
         return figure
 
 
-def _heat(matrix: ScoreMatrix, names: tuple[str, ...], points: Points) -> Figure:
-    down, across = (sorted({at[axis] for at in points.values()}) for axis in (0, 1))
+def _heat(matrix: ScoreMatrix, names: tuple[str, ...], kinds: Mapping[str, Points]) -> Figure:
+    places = [at for points in kinds.values() for at in points.values()]
+    down, across = (sorted({at[axis] for at in places}) for axis in (0, 1))
+    blocks = [(corpus, kind) for corpus in matrix.corpora for kind in kinds]
+    titles = [corpus if len(kinds) == 1 else f"{corpus}, {kind}" for corpus, kind in blocks]
     with mpl.rc_context(STYLE):
-        figure, grid = panels(matrix.corpora, ["00.0"], 0.75 * len(across) + 0.9, 0.42 * len(down) + 0.8)
-        for axes, corpus in zip(grid, matrix.corpora, strict=True):
+        figure, grid = panels(titles, ["00.0"], 0.75 * len(across) + 0.9, 0.42 * len(down) + 0.8)
+        for axes, (corpus, kind) in zip(grid, blocks, strict=True):
             block = np.full((len(down), len(across)), np.nan)
-            for label, (first, second) in points.items():
+            for label, (first, second) in kinds[kind].items():
                 block[down.index(first), across.index(second)] = matrix.mean(corpus, label)
             if not np.isfinite(block).any():  # every lane of this corpus diverged
                 continue

@@ -26,6 +26,11 @@ def check_plan(plan: Plan) -> None:
             )
     for group in (*plan.tuning, *plan.students(None)):
         ours, theirs, label = group.settings.model, plan.settings.model, group.specs[0].label
+        if ours.words.vectors != theirs.words.vectors:
+            raise InputError(
+                f"{plan.experiment.name}: {label}: words.vectors={ours.words.vectors} of its own; a run reads one file"
+                " of vectors: give it with --set=words.vectors=, and columns with others in another run"
+            )
         if plan.vectors and ours.words.dim != theirs.words.dim:
             raise InputError(
                 f"{plan.experiment.name}: {label}: words.dim={ours.words.dim}, and the vectors of words.vectors have"

@@ -136,6 +136,8 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     if request.grid:
         requested = with_grid(requested, parse_grid(request.grid))
         check_experiment(requested, "--grid")
+    if request.text is None and any(name == "text" for name, _ in requested.grid):
+        raise InputError("--grid=text: there is no text; give a file or a folder of it with --text")
     experiments = [load_experiment(part) for part in requested.parts] or [requested]
     seeds = parse_seeds(request.seeds)
     data_dir = request.data_dir or sample_corpora()

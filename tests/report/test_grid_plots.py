@@ -48,3 +48,23 @@ def test_a_line_rises_with_its_axis():
     assert list(line.get_xdata()) == [0, 1, 2]
     assert list(line.get_ydata()) == [41.0, 40.0, 42.0]
     assert_legible(figure)
+
+
+def test_kinds_of_students_are_a_line_each():
+    labels = [f"{kind} text={n}" for kind in ("SM", "self-training") for n in (500, 0)]
+    figure = grid_figure(matrix(labels))
+    lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines if line.get_linestyle() == "-"
+             and not line.get_label().startswith("_")}  # fmt: skip
+    assert lines == {"SM": [41.0, 40.0], "self-training": [43.0, 42.0]}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"SM", "self-training"}
+    assert_legible(figure)
+
+
+def test_kinds_of_students_are_a_heat_map_each():
+    labels = [f"{kind} alpha={a} tau=1" for kind in ("one", "two") for a in (0, 1)]
+    figure = grid_figure(matrix(labels, corpora=("NCBI",)))
+    assert [axes.get_title(loc=at) for axes in figure.axes for at in ("left", "center") if axes.get_title(loc=at)] == [
+        "NCBI, one", "NCBI, two",
+    ]  # fmt: skip
+    assert [[t.get_text() for t in axes.texts] for axes in figure.axes] == [["40.0", "41.0"], ["42.0", "43.0"]]
+    assert_legible(figure)

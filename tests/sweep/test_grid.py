@@ -62,6 +62,8 @@ def test_a_point_that_an_experiment_has_is_its_model():
         (["alpha=0,0.0"], "a value stands there twice"),
         (["alpha=0", "alpha=1"], "alpha is given twice"),
         (["alpha=0", "tau=1", "learning_rate=1"], "3 axes; give at most 2"),
+        (["text=0,0.5"], "whole numbers of sentences, such as --grid=text=0,500,2000"),
+        (["foreign=-1"], "whole numbers of sentences"),
     ],
 )
 def test_a_grid_that_is_none_is_refused(texts, message):
@@ -74,8 +76,9 @@ def test_what_the_students_leave_open_has_to_be_given():
         points("logits", "tau=1,2")
     with pytest.raises(InputError, match="no students of its own"):
         points("paper", "alpha=1")
-    with pytest.raises(InputError, match="students are of 7 kinds"):
-        points("controls", "alpha=1")
+    two = tuple(Student(f"a{k}", k / 2, 1 - k / 2) for k in (0, 1))
+    with pytest.raises(InputError, match="students are of 2 kinds; write a file with one of them"):
+        with_grid(Experiment("mine", "", students=(*two, Student("b", 0.5, 0.5, foreign=True))), parse_grid(["tau=1"]))
     tuned = Experiment("mine", "", students=(Student("a", 1.0, Grid(0, 1)),))
     with pytest.raises(InputError, match="differ in beta"):
         with_grid(tuned, parse_grid(["alpha=1"]))
@@ -91,6 +94,30 @@ def test_points_are_checked_as_students_are(text, message):
     fixed = Experiment("mine", "", students=(Student("a", 0.5, 0.5),))
     with pytest.raises(InputError, match=message):
         check_experiment(with_grid(fixed, parse_grid([text])), "--grid")
+
+
+def test_kinds_of_students_are_each_taken_to_every_point_of_text():
+    found = points("text", "text=0,500")
+    assert [*found] == ["SM text=0", "SM text=500", "self-training text=0", "self-training text=500"]
+    settings = ("distill.match=soft", "distill.foreign=0")
+    assert [s.assignments for s in found.values()] == [
+        (*settings, "distill.text=0"),
+        (*settings, "distill.text=500"),
+    ] * 2
+    assert {s.teachers is None for label, s in found.items() if label.startswith("SM")} == {True}
+    (of_setting,) = with_grid(
+        Experiment("mine", "", students=(Student("a", 0.5, 0.5, foreign=True, assignments=settings),)),
+        parse_grid(["foreign=7"]),
+    ).students
+    assert of_setting.assignments == ("distill.match=soft", "distill.foreign=7")
+
+
+def test_sentences_that_students_are_not_shown_are_no_axis(corpora, tmp_path):
+    alone = Experiment("mine", "", students=(Student("a", 0.5, 0.5),))
+    with pytest.raises(InputError, match="'a' has its own sentences alone; write foreign=True"):
+        with_grid(alone, parse_grid(["foreign=1"]))
+    with pytest.raises(InputError, match="--grid=text: there is no text; give a file or a folder of it with --text"):
+        prepare(request(corpora, tmp_path, experiment="text", grid=("text=0,5",)))
 
 
 def test_points_that_differ_in_the_seventh_digit_are_two_columns():

@@ -64,3 +64,10 @@ def test_vectors_of_another_size_are_one_line(corpora, tmp_path):
     with_vectors = replace(SIZES, assignments=(f"words.vectors={words}",))
     with pytest.raises(InputError, match=r"SM small: words.dim=4, and the vectors of words.vectors have 6 numbers"):
         prepare(asked_for(corpora, tmp_path / "w", with_vectors))
+
+
+def test_vectors_of_a_column_are_one_line(corpora, tmp_path):
+    """A run reads one file: a column's own would be ignored."""
+    student = Student("SM", alpha=0.5, beta=0.5, assignments=("words.vectors=mine.npz",))
+    with pytest.raises(InputError, match=r"SM: words.vectors=mine.npz of its own; a run reads one file of vectors"):
+        prepare(asked_for(corpora, tmp_path / "w", replace(SIZES, students=(student,))))

@@ -24,13 +24,13 @@ KEPT = Path(__file__).with_name("numbers.json")
 
 
 def machine():
-    """What decides how a CPU rounds: the compiler's version, and what the processor and its cores offer."""
+    """What decides how a CPU rounds: the compiler, its options, and what the processor and its cores offer."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         flags = sorted(next(line for line in lines if line.startswith(("flags", "Features"))).split(":")[1].split())
     except (OSError, StopIteration):
         flags = []
-    about = [jaxlib.__version__, platform.machine(), os.cpu_count(), flags]
+    about = [jaxlib.__version__, platform.machine(), os.cpu_count(), flags, os.environ.get("XLA_FLAGS", "")]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
 
 
