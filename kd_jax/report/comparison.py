@@ -1,6 +1,6 @@
 """The models of a score matrix compared: over corpora, and within each corpus; in numbers and in words."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -232,26 +232,26 @@ def within_corpora(
     tests: list[Within] = []
     notes: list[str] = []
     untested: dict[str, dict[str, None]] = {}
+    uncounted: dict[str, list[str]] = {}
     for corpus in matrix.corpora:
         counts: dict[str, np.ndarray] = {}
         for label in matrix.labels:
             loaded = [load(label, row) for row in matrix.rows.get((corpus, label), ())]
             present = [array for array in loaded if array is not None]
             if loaded and len(present) < len(loaded):
-                notes.append(f"No counts by sentence of {label} on {corpus}: not compared within this corpus.")
-            elif len({array.shape for array in present}) == 1:
-                counts[label] = np.stack(present)
-            elif present:
+                uncounted.setdefault(corpus, []).append(label)
+            elif len({array.shape for array in present}) > 1:
                 notes.append(f"Seeds of {label} on {corpus} were scored on different sentences: not compared there.")
+            elif present:
+                counts[label] = np.stack(present)
         pairs = [pair for pair in among or combinations(matrix.labels, 2) if set(pair) <= set(counts)]
         alike = [pair for pair in pairs if _same_test(counts[pair[0]], counts[pair[1]])]
         if len(alike) < len(pairs):
             odd = listed([f"{a} and {b}" for a, b in pairs if (a, b) not in alike])
             notes.append(f"Not compared on {corpus}, since scored on different sentences: {odd}.")
         run_tests = {pair: significance.compare_runs(counts[pair[0]], counts[pair[1]]) for pair in alike}
-        for test in run_tests.values():
-            if test.problem:
-                untested.setdefault(test.problem, {})[corpus] = None
+        for problem in {test.problem for test in run_tests.values() if test.problem}:
+            untested.setdefault(problem, {})[corpus] = None
         tested = {pair: test for pair, test in run_tests.items() if test.p is not None}
         corrected = significance.holm(np.array([test.p for test in tested.values()]))
         for ((a, b), test), p in zip(tested.items(), corrected, strict=True):
@@ -262,8 +262,20 @@ def within_corpora(
             tests.append(Within(corpus, first, second, counts[a].shape[1], difference, float(p)))
         if done:
             done(corpus)
+    notes += _said_of_uncounted(uncounted)
     notes += [f"Models not tested on {listed(list(on))}: {problem}." for problem, on in untested.items()]
     return tests, notes
+
+
+def _said_of_uncounted(labels_of: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for all corpora that lack the same models' counts: rows without their work folder lack all of them."""
+    where: dict[tuple[str, ...], list[str]] = {}
+    for corpus, labels in labels_of.items():
+        where.setdefault(tuple(labels), []).append(corpus)
+    return [
+        f"No counts by sentence of {listed(labels)} on {listed(corpora)}: not compared within a corpus."
+        for labels, corpora in where.items()
+    ]
 
 
 def _same_test(first: np.ndarray, second: np.ndarray) -> bool:

@@ -146,7 +146,11 @@ def test_missing_or_different_sentences_are_said():
     load = counts_of(matrix)
     tests, notes = within_corpora(matrix, lambda label, row: None if label == "MTM" else load(label, row))
     assert [(t.first, t.second) for t in tests] in ([("STM", "SM soft")], [("SM soft", "STM")])
-    assert notes == ["No counts by sentence of MTM on NCBI: not compared within this corpus."]
+    assert notes == ["No counts by sentence of MTM on NCBI: not compared within a corpus."]
+    (two,) = score_matrices(made_rows(7, ["NCBI", "CRAFT"]))
+    assert within_corpora(two, lambda *_: None)[1] == [
+        "No counts by sentence of STM, MTM and SM soft on CRAFT and NCBI: not compared within a corpus."
+    ]  # one line, however many corpora and models
     tests, notes = within_corpora(matrix, lambda label, row: load(label, row)[: 200 if label == "MTM" else None])
     assert len(tests) == 1
     assert notes == ["Not compared on NCBI, since scored on different sentences: STM and MTM and MTM and SM soft."]
