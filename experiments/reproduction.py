@@ -1,7 +1,7 @@
 """The paper's comparison on all corpora that can be had, with the columns that tell where a student's gain comes from.
 
-Students of one teacher's logits as in table 1, of three teachers' as in table 2, one of soft labels of its own and other
-corpora's sentences that starts at its teacher's word vectors, and the single-task model that starts there: what a
+Students of one teacher's logits as in table 1, of three teachers' as in table 2, one of soft labels of its own and of
+other corpora's sentences that starts at its teacher's word vectors, and the single-task model that starts there: what a
 student has of its teacher without distillation.
 The ensemble is of the teachers of seeds 1, 2 and 3 whatever seeds are run, so that seed 1 of every column can be
 finished first. The design, and what was found: docs/reproduction.md.
