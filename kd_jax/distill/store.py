@@ -150,7 +150,7 @@ def read(folder: Path, source: dict[str, Any]) -> Stored:
         manifest = _manifest(folder)
         if manifest["source"] != source:
             wrong = [key for key in source if manifest["source"].get(key) != source[key]]
-            raise StaleError(f"{folder}: made from another {' and '.join(wrong) or 'source'}")
+            raise StaleError(f"{folder}: made from other {' and '.join(wrong) or 'source'}")
         dtype, known = manifest["dtype"], _known(manifest)
         fields, of_fields = {}, {}
         for name in Outputs._fields:

@@ -56,7 +56,7 @@ def test_joins_splits_and_leaves_out_what_no_term_reads(tmp_path, outputs):
 
 def test_another_source_is_stale_and_named(tmp_path, outputs):
     store.write(tmp_path / "k", SOURCE, (11, WIDTHS), "float32", chunks(outputs))
-    with pytest.raises(store.StaleError, match="made from another parameters"):
+    with pytest.raises(store.StaleError, match="made from other parameters"):
         store.read(tmp_path / "k", SOURCE | {"parameters": "other"})
     with pytest.raises(store.StaleError, match="missing"):
         store.read(tmp_path / "absent", SOURCE)
