@@ -325,8 +325,9 @@ def test_every_experiment_runs_to_its_tables_and_a_second_call_does_nothing(corp
         assert f"Table {table}." in text
     paper = load_experiment("paper")
     beyond = [name for name in experiments() if name not in ("paper", *paper.parts)]
+    (tmp_path / "text.txt").write_text("The p53 gene binds DNA in cells. Mutations of BRCA1 cause cancer.\n" * 20)
     for name in beyond:
-        ask(corpora, tmp_path / "w", experiment=name, seeds="1")
+        ask(corpora, tmp_path / "w", experiment=name, seeds="1", text=tmp_path / "text.txt" if name == "text" else None)
     rows = [row for row in results.read(tmp_path / "w" / "results.csv") if row.split == "test"]
     assert all(row.status == "ok" for row in rows)
     for name in experiments():

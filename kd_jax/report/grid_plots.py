@@ -11,6 +11,7 @@ from kd_jax.report.drawing import INK, STYLE, legend_above, look, panels
 from kd_jax.report.score_matrix import ScoreMatrix
 
 POINT = re.compile(r"(?P<line>.+?)(?P<place>(?: \w+=[-+.\de]+)+)")
+SAID = {"text": "sentences of text", "foreign": "sentences of other corpora"}
 Points = Mapping[str, tuple[float, ...]]
 
 
@@ -70,7 +71,7 @@ def _lines(matrix: ScoreMatrix, name: str, kinds: Mapping[str, Points]) -> Figur
             axes.margins(0.12, 0.2)
         if len(kinds) > 1:
             legend_above(figure, grid)
-        figure.supxlabel(f"{name}; F1 (%) on test, dashed the single-task model")
+        figure.supxlabel(f"{SAID.get(name, name)}; F1 (%) on test, dashed the single-task model")
         return figure
 
 
@@ -98,6 +99,6 @@ def _heat(matrix: ScoreMatrix, names: tuple[str, ...], kinds: Mapping[str, Point
             axes.set_yticks(np.arange(len(down)) + 0.5, [f"{value:g}" for value in down])
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
-            axes.set_ylabel(names[0])
-        figure.supxlabel(f"{names[1]}; mean F1 (%) on test, each corpus with its own shades")
+            axes.set_ylabel(SAID.get(names[0], names[0]))
+        figure.supxlabel(f"{SAID.get(names[1], names[1])}; mean F1 (%) on test, each corpus with its own shades")
         return figure
