@@ -31,10 +31,7 @@ def define(flags: cli.Flags) -> None:
     )
     cli.define_notation(flags)
     flags.repeated("set", "A setting; may be repeated: --set=learning_rate=0.004. --set=help lists all.", "KEY=VALUE")
-    of_grid = (
-        "Train students at every point of a grid: of loss weights, tau or learning_rate, as lanes of one program, or of"
-        " sentences without labels: text (of --text), foreign (of other corpora)."
-    )
+    of_grid = "Students at every point of a grid of loss weights, tau, learning_rate, or sentences: text, foreign."
     flags.repeated("grid", of_grid, "NAME=V,V,...")
     flags.text("cluster", "", "Run on Ray: auto, an address, or local:N (N units here). Extra: cluster.", "WHERE")
     flags.yes("dry_run", "Show the plan and stop.")

@@ -147,7 +147,7 @@ def test_one_corpus_one_seed_and_nothing_else_is_enough(tmp_path):
     results.append(tmp_path / "results.csv", made_rows(1, ["NCBI"], seeds=(1,)), results.Row)
     shown = reported(tmp_path)
     assert "too few for a test over corpora" in shown
-    assert "No counts by sentence of STM on NCBI" in shown
+    assert "No counts by sentence of STM, MTM, SM a=0, SM a=0.5 and SM a=1 on NCBI" in " ".join(shown.split())
     assert "no settings.json" in (tmp_path / "report" / "index.html").read_text()
 
 

@@ -69,8 +69,9 @@ def test_it_trains_on_it_and_nothing_else_is_another_model(corpora, text, tmp_pa
     assert {row["label"]: row["status"] for row in rows} == dict.fromkeys(("STM", "SM", "SM text", "SM less"), "ok")
     assert len([*(tmp_path / "w" / "knowledge").glob(f"*/First-on-raw_text/fine/{MANIFEST}")]) == 1
     (with_text,), _ = prepare(asked_for(corpora, tmp_path / "w", text=text))
-    (without,), _ = prepare(asked_for(corpora, tmp_path / "w"))
-    ids = [{g.specs[0].label: g.specs[0].model_id for g in plan.students(None)} for plan in (with_text, without)]
+    (tmp_path / "other.txt").write_text(text.read_text() + "One more protein was found.\n")
+    (with_other,), _ = prepare(asked_for(corpora, tmp_path / "w", text=tmp_path / "other.txt"))
+    ids = [{g.specs[0].label: g.specs[0].model_id for g in plan.students(None)} for plan in (with_text, with_other)]
     assert ids[0]["SM"] == ids[1]["SM"]
     assert ids[0]["SM text"] not in ids[1].values()
     text.write_text(text.read_text() + "\n\nOne sentence more.", encoding="utf-8")

@@ -176,7 +176,7 @@ def test_each_output_layer_has_a_rate(tmp_path, monkeypatch):
     assert totals.measured_rate(open_shares, MATERIAL).of_head == {"softmax": 20.0, "crf": 10.0}
 
 
-@pytest.mark.parametrize("name", ["recommended", "controls"])
+@pytest.mark.parametrize("name", ["reproduction", "controls"])
 def test_students_that_start_at_a_teacher_which_is_not_here_have_a_rate(tmp_path, monkeypatch, name):
     monkeypatch.setattr(totals, "StepTimer", Stub)
     open_shares = totals.shares([plan(name, tmp_path)], SURVEY, Status())
