@@ -250,7 +250,7 @@ def within_corpora(
             odd = listed([f"{a} and {b}" for a, b in pairs if (a, b) not in alike])
             notes.append(f"Not compared on {corpus}, since scored on different sentences: {odd}.")
         run_tests = {pair: significance.compare_runs(counts[pair[0]], counts[pair[1]]) for pair in alike}
-        for problem in {test.problem for test in run_tests.values() if test.problem}:
+        for problem in dict.fromkeys(test.problem for test in run_tests.values() if test.problem):
             untested.setdefault(problem, {})[corpus] = None
         tested = {pair: test for pair, test in run_tests.items() if test.p is not None}
         corrected = significance.holm(np.array([test.p for test in tested.values()]))
