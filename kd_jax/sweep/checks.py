@@ -31,6 +31,13 @@ def check_plan(plan: Plan) -> None:
                 f"{plan.experiment.name}: {label}: words.vectors={ours.words.vectors} of its own; a run reads one file"
                 " of vectors: give it with --set=words.vectors=, and columns with others in another run"
             )
+        shown, by_default = group.settings.distill, plan.settings.distill
+        wants_text = shown.text != by_default.text or shown.foreign == 0 != by_default.foreign
+        if group.foreign and shown.text and wants_text and not plan.text:
+            raise InputError(
+                f"{plan.experiment.name}: {label} is to be shown text, and there is none; give a file or a folder of it"
+                " with --text"
+            )
         if plan.vectors and ours.words.dim != theirs.words.dim:
             raise InputError(
                 f"{plan.experiment.name}: {label}: words.dim={ours.words.dim}, and the vectors of words.vectors have"

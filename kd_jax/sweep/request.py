@@ -138,12 +138,6 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
         check_experiment(requested, "--grid")
     if request.text is None and any(name == "text" for name, _ in requested.grid):
         raise InputError("--grid=text: there is no text; give a file or a folder of it with --text")
-    for student in requested.students if request.text is None else ():
-        if student.foreign and "distill.foreign=0" in student.assignments:
-            raise InputError(
-                f"--experiment={requested.name}: {student.label!r} is shown text in place of other corpora's sentences,"
-                " and there is none; give a file or a folder of it with --text"
-            )
     experiments = [load_experiment(part) for part in requested.parts] or [requested]
     seeds = parse_seeds(request.seeds)
     data_dir = request.data_dir or sample_corpora()

@@ -118,8 +118,10 @@ def test_sentences_that_students_are_not_shown_are_no_axis(corpora, tmp_path):
         with_grid(alone, parse_grid(["foreign=1"]))
     with pytest.raises(InputError, match="--grid=text: there is no text; give a file or a folder of it with --text"):
         prepare(request(corpora, tmp_path, experiment="text", grid=("text=0,5",)))
-    with pytest.raises(InputError, match="'SM' is shown text in place of other corpora's sentences, and there is none"):
-        prepare(request(corpora, tmp_path, experiment="text"))
+    some = Experiment("some", "", students=(Student("a", 0.5, 0.5, foreign=True, assignments=("distill.text=5",)),))
+    for asked, label in (("text", "SM"), (some, "a")):
+        with pytest.raises(InputError, match=f": {label} is to be shown text, and there is none"):
+            prepare(request(corpora, tmp_path, experiment=asked))
 
 
 def test_points_that_differ_in_the_seventh_digit_are_two_columns():
