@@ -42,8 +42,7 @@ def grid_figure(matrix: ScoreMatrix) -> Figure:
     names, points = grid_of(matrix)
     kinds: dict[str, dict[str, tuple[float, ...]]] = {}
     for label, at in points.items():
-        kind = POINT.fullmatch(label)
-        kinds.setdefault(kind["line"] if kind else label, {})[label] = at
+        kinds.setdefault(POINT.sub(r"\g<line>", label), {})[label] = at
     return _lines(matrix, names[0], kinds) if len(names) == 1 else _heat(matrix, names, kinds)
 
 
