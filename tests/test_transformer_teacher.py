@@ -1,6 +1,8 @@
 """The example that fine-tunes a teacher: what it writes can be asked, and what is wrong with its flags is one line."""
 
+import importlib.util
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +41,21 @@ def test_what_is_missing_is_one_line(corpora, tmp_path, missing):
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
     assert said in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_batches_hold_every_sentence_once_and_little_padding():
+    pytest.importorskip("transformers")
+    source = importlib.util.spec_from_file_location(
+        "finetune", ROOT / "examples" / "transformer_teacher" / "finetune.py"
+    )
+    finetune = importlib.util.module_from_spec(source)
+    source.loader.exec_module(finetune)
+    random.seed(0)
+    lengths = random.choices(range(3, 90), k=1001)
+    batches = finetune.batched(lengths, 16)
+    assert sorted(i for batch in batches for i in batch) == [*range(1001)]
+    assert [len(batch) for batch in batches].count(16) == 62
+    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
+    assert padded < 1.1 * sum(lengths)
+    longest = [max(lengths[i] for i in batch) for batch in batches]
+    assert longest != sorted(longest)
