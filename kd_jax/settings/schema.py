@@ -213,6 +213,6 @@ SMALL = Settings(
         hidden_units=48,
         dropout=0.25,
     ),
-    train=TrainConfig(updates=600, epochs=14, tuning_epochs=8, tuning_updates=200, rows=6, row_length=32),
+    train=TrainConfig(updates=900, epochs=14, tuning_epochs=8, tuning_updates=200, rows=6, row_length=32),
 )
 """The preset for the bundled sample; Settings() is the one for real corpora."""

@@ -93,7 +93,7 @@ def train_group(
     """
     meter = context.meter
     job, vocabulary = make_job(sweep_data, group, specs, knowledge)
-    if knowledge is not None:
+    if knowledge is not None and group.purpose != "tune":  # the names of candidates are their weights
         meter.log(f"{group.title}: weights in effect: {_weights_in_effect(job, specs)}")
     folder = checkpoint_folder(context.workdir, group)
     checkpoints = Checkpoints(folder, [m.model_id for m in specs], group.settings.saving.keep, meter.log)
