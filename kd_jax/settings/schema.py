@@ -96,6 +96,7 @@ class TrainConfig:
         row_length: tokens of one row, T; longer sentences get rows of their own.
         own_share: share of a batch's rows that hold the student's own sentences where it is shown others too, 0 to 1.
         learning_rate: Adam's step size at its highest.
+        teacher_learning_rate: that of the multi-task teacher; 0 means learning_rate.
         schedule: "constant", "linear" (to 0) or "cosine" (to 0) over the whole run.
         label_smoothing: share of a gold label's weight that is spread over all labels, 0 to 1.
         clip_norm: the global norm that gradients are clipped to.
@@ -113,6 +114,7 @@ class TrainConfig:
     row_length: int = 128
     own_share: float = 0.5
     learning_rate: float = 8e-3
+    teacher_learning_rate: float = 0.0
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     label_smoothing: float = 0.0
     clip_norm: float = 5.0

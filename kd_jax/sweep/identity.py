@@ -45,7 +45,8 @@ class Identity:
         if rate is not None:
             train["learning_rate"] = rate
         # What is left out has no effect on training, or is part of the id in another form.
-        for elsewhere in ("epochs", "teacher_epochs", "tuning_epochs", "updates", "teacher_updates", "tuning_updates"):
+        of_length = ("epochs", "teacher_epochs", "tuning_epochs", "updates", "teacher_updates", "tuning_updates")
+        for elsewhere in (*of_length, "teacher_learning_rate"):
             del train[elsewhere]
         if group.kind != "MTM":
             del train["sampling"]

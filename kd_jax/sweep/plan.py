@@ -177,16 +177,17 @@ class Plan:
         self, kind: Kind, head: Head, on: tuple[str, ...], seeds: Iterable[int], protocol: str = ""
     ) -> LaneGroup:
         train = self.settings.train
-        length = Length(train.epochs, train.updates)
+        length, rate = Length(train.epochs, train.updates), None
         if kind == "MTM":
             length = Length(train.teacher_epochs or train.epochs, train.teacher_updates or train.updates)
+            rate = train.teacher_learning_rate or None
         # Without lanes first, since a spec's id is made from its group.
         group = LaneGroup(
             self.experiment.name, self.settings, kind, head, on, (), length, protocol or self.protocol,
             by_devel=self._by_devel,
         )  # fmt: skip
         label = plain_label(kind, head)
-        return replace(group, specs=tuple(self._spec(group, label, seed, GOLD_ONLY) for seed in seeds))
+        return replace(group, specs=tuple(self._spec(group, label, seed, GOLD_ONLY, rate) for seed in seeds))
 
     def _students(
         self,

@@ -111,6 +111,8 @@ def test_more_seeds_keep_the_models_of_fewer():
         ({"assignments": ("dropout=0.1",)}, set()),
         ({"assignments": ("distill.equations=printed",)}, {"STM", "MTM"}),
         ({"assignments": ("teacher_updates=3",)}, {"STM"}),
+        ({"assignments": ("teacher_learning_rate=0.001",)}, {"STM"}),
+        ({"assignments": ("teacher_learning_rate=0.008",)}, {"STM", "MTM", "SM"}),  # learning_rate's default
         ({"assignments": ("sampling=sqrt",)}, {"STM"}),
         ({"assignments": ("train.updates=1500", "tuning_epochs=3")}, {"STM", "MTM", "SM"}),
         ({"assignments": ("tuning_updates=3",)}, {"STM", "MTM", "SM"}),
@@ -124,6 +126,14 @@ def test_more_seeds_keep_the_models_of_fewer():
 def test_identity_is_what_decides_a_model_and_nothing_else(change, same):
     for kind in ("STM", "MTM", "SM"):
         assert (specs(plan("logits"), kind) == specs(plan("logits", **change), kind)) == (kind in same)
+
+
+def test_a_teacher_has_its_own_learning_rate():
+    found = plan("logits", assignments=("teacher_learning_rate=0.001", "learning_rate=0.004"))
+    rates = {kind: {spec.learning_rate for spec in specs(found, kind)} for kind in ("STM", "MTM", "SM")}
+    assert rates == {"STM": {None}, "MTM": {0.001}, "SM": {None}}
+    alone = specs(plan("logits", assignments=("learning_rate=0.001",)), "MTM")
+    assert {spec.model_id for spec in alone} == {spec.model_id for spec in specs(found, "MTM")}
 
 
 def taught(a_plan):
