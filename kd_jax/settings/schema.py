@@ -65,7 +65,8 @@ class ModelConfig:
         task_units: units a direction of the task-specific BiLSTM.
         hidden_units: units of the hidden layer before the logits.
         dropout: rate before each BiLSTM and before the hidden layer, in steps of 1/256.
-        constrained: whether tag sequences that IOB2 forbids are ruled out in decoding; does not affect the model.
+        constrained: whether tag sequences that IOB2 forbids are ruled out in decoding; affects no
+            model but through the epoch that devel chooses under protocol train.
         compute: what factors of matrix products are rounded to. Sums, parameters, states, softmax, CRF and losses are
             float32.
     """

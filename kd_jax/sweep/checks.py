@@ -1,10 +1,12 @@
 """What could not be taught is refused before anything is trained."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from kd_jax.errors import InputError, nearest
 from kd_jax.settings import ModelConfig
 from kd_jax.sweep.plan import Plan
+from kd_jax.sweep.status import Status
 
 
 def check_plan(plan: Plan) -> None:
@@ -68,6 +70,26 @@ def check_plan(plan: Plan) -> None:
             "distill.ensemble=devel weighs teachers by their F1 on devel, which external ones do not have;"
             " use distill.ensemble=uniform"
         )
+
+
+def check_decoding(plans: Sequence[Plan], status: Status) -> None:
+    """Refuse a run whose table would show scores that were decoded otherwise than it asks for.
+
+    Decoding is no part of a model's id, and a model is scored once, when it has been trained.
+
+    Raises:
+        InputError: naming a model, and how to judge it otherwise.
+    """
+    for group in (group for plan in plans for group in status.groups_of(plan) if group.purpose != "teach"):
+        wanted = group.settings.model.constrained
+        for spec in group.specs:
+            manifest = status.manifest(spec)
+            if manifest is not None and manifest.settings.get("model", {}).get("constrained", wanted) != wanted:
+                flag = "--constrained" if wanted else "--noconstrained"
+                raise InputError(
+                    f"{spec.folder}: was scored with model.constrained={str(not wanted).lower()}; judge it otherwise"
+                    f" with kd-jax evaluate {flag}, or train for a table of such scores in another --workdir"
+                )
 
 
 def _sizes(model: ModelConfig) -> tuple[Any, ...]:

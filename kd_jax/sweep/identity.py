@@ -51,7 +51,9 @@ class Identity:
         if group.kind != "MTM":
             del train["sampling"]
         model = to_dict(group.settings.model)
-        del model["constrained"], model["words"]["least_coverage"]
+        if model["constrained"] or not group.by_devel:  # decoding has no effect but on the epoch that devel chooses
+            del model["constrained"]
+        del model["words"]["least_coverage"]
         model["words"]["vectors"] = self.vectors  # the hash of the file in place of its path
         for part, name, before in (
             (model["words"], "train_after", 0),

@@ -109,6 +109,15 @@ class Plan:
                 ]
         return tuple(groups)
 
+    def candidates(self, student: Student, name: str) -> list[ModelSpec]:
+        """The candidates that a student's weights on a corpus are chosen among, of every seed that chooses."""
+        found: list[ModelSpec] = []
+        for seed in self.seeds[:TUNING_SEEDS]:
+            teachers = self._teachers(student, seed, name, self._for_tuning)
+            lanes = [(describe(weights), seed, weights, student.learning_rate) for weights in student.choices]
+            found += self._students(student, name, lanes, teachers, self._for_tuning, purpose="tune").specs
+        return found
+
     @property
     def _by_devel(self) -> bool:
         """Whether devel chooses an epoch: not where models that are shown are trained on it.

@@ -27,7 +27,7 @@ from kd_jax.runtime.interrupt import Interrupt
 from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.settings import SMALL, Settings, WordConfig, override
 from kd_jax.structs import Corpus
-from kd_jax.sweep.checks import check_plan
+from kd_jax.sweep.checks import check_decoding, check_plan
 from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.externals import external_ids
 from kd_jax.sweep.fits import compile_largest, fit_table, fits
@@ -277,6 +277,7 @@ def _metrics(workdir: Path) -> Path:
 
 
 def _show_plans(plans: Sequence[Plan], cost_model: CostModel, status: Status, console: Console) -> None:
+    check_decoding(plans, status)
     for plan in plans:
         console.print(plan_table(plan, cost_model, status))
         if told := half_taught(plan, cost_model, status):

@@ -85,15 +85,13 @@ class Status:
         Of the candidates within one standard error of the best mean over seeds, those with the largest alpha, then
         those with the fewest terms, then the better one: what is simpler is taken unless it is shown to be worse.
         """
-        tried: dict[tuple[str, bool, LossWeights], list[float]] = {}
-        for group in plan.tuning:
-            for spec in group.specs:
-                tried.setdefault((group.corpora[0], group.foreign, spec.weights), []).append(self.devel_f1(spec))
         chosen: dict[tuple[str, str], LossWeights] = {}
         for corpus in plan.targets:
             for student in plan.experiment.students:
                 if len(student.choices) > 1:
-                    f1 = {weights: tried[corpus, student.foreign, weights] for weights in student.choices}
+                    f1: dict[LossWeights, list[float]] = {}
+                    for spec in plan.candidates(student, corpus):
+                        f1.setdefault(spec.weights, []).append(self.devel_f1(spec))
                     chosen[corpus, student.label] = simplest(f1)
         return chosen
 

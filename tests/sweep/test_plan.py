@@ -14,7 +14,7 @@ from kd_jax.structs import ALPHA_ONE_SEEDS, LossWeights
 from kd_jax.sweep import teachers as teaching
 from kd_jax.sweep.checks import check_plan
 from kd_jax.sweep.plan import Plan
-from kd_jax.sweep.status import Status
+from kd_jax.sweep.status import Status, simplest
 
 CORPORA = {"A": "hash of A", "B": "hash of B"}
 SEEDS = (1, 2, 3)
@@ -126,6 +126,58 @@ def test_more_seeds_keep_the_models_of_fewer():
 def test_identity_is_what_decides_a_model_and_nothing_else(change, same):
     for kind in ("STM", "MTM", "SM"):
         assert (specs(plan("logits"), kind) == specs(plan("logits", **change), kind)) == (kind in same)
+
+
+def test_decoding_is_part_of_a_model_only_where_devel_chooses_its_epoch():
+    for protocol in ("train+devel", "train"):
+        legal, any_tags = (
+            {m.model_id for m in specs(plan("logits", protocol=protocol, assignments=(f"constrained={value}",)), "STM")}
+            for value in ("true", "false")
+        )
+        assert (legal == any_tags) == (protocol == "train+devel")
+
+
+def test_students_that_differ_in_more_than_weights_choose_by_their_own_candidates():
+    choices = {"alpha": 0.5, "beta": Grid(0.25, 1.0)}
+    students = tuple(
+        Student(match, **choices, assignments=(f"distill.match={match}",), learning_rate=rate)
+        for match, rate in (("soft", None), ("hard", None), ("mse", 0.001))
+    )
+    experiment = Experiment("two", "Two", teachers=(Teacher("softmax"),), students=students)
+    found = replace(plan("logits"), experiment=experiment)
+    better = {"soft": 0.25, "hard": 1.0, "mse": 0.25}
+    f1 = {
+        spec.folder: float(spec.weights.beta == better[group.settings.distill.match])
+        for group in found.tuning
+        for spec in group.specs
+    }
+    assert len(f1) == 3 * 2 * 2 * 2  # students, weights, seeds, corpora
+
+    class Scored(Status):
+        def devel_f1(self, spec):
+            return f1[spec.folder]
+
+    chosen = Scored().choose(found)
+    assert {key: weights.beta for key, weights in chosen.items()} == {
+        (name, label): beta for name in CORPORA for label, beta in better.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (0.0, (0.25, 1.0, 0.5)),  # the best alone
+        (1.0, (0.5, 0.5, 0.0)),  # 80 and its error 1: 79.5 and 79.2 are near, alpha 0.5 is larger, and has fewer terms
+    ],
+)
+def test_the_simplest_within_one_standard_error_of_the_best(error, expected):
+    of = {(0.25, 1.0, 0.5): 80.0, (0.5, 0.5, 0.0): 79.2, (0.5, 0.5, 0.5): 79.5, (1.0, 0.0, 0.0): 78.9}
+    f1 = {
+        LossWeights(alpha, beta, gamma, kappa=0.0, tau=1.0): [mean - error, mean + error]
+        for (alpha, beta, gamma), mean in of.items()
+    }
+    found = simplest(f1)
+    assert (found.alpha, found.beta, found.gamma) == expected
 
 
 def test_a_teacher_has_its_own_learning_rate():

@@ -1,9 +1,14 @@
 """Weights that devel chooses: by the epoch that models which are shown will be used at."""
 
+from dataclasses import replace
+from io import StringIO
+
 import pytest
 from helpers.runs import SIZES, carry_out, request
+from rich.console import Console
 
-from kd_jax.sweep.request import prepare
+from kd_jax.errors import InputError
+from kd_jax.sweep.request import execute, prepare
 from kd_jax.training.manifest import read_manifest
 
 CHOOSING = """
@@ -25,6 +30,18 @@ def test_candidates_and_their_teachers_are_scored_at_the_epoch_that_will_be_used
     assert len(set(tried)) == 6
     # Without learning all epochs are equal, and of equals devel would choose the first.
     assert {read_manifest(folder).epochs for folder in tried} == {3 if last else 1}
+
+
+def test_scores_that_were_decoded_otherwise_are_refused(corpora, tmp_path):
+    """Nothing would be trained, and the table would show legal sequences' F1 under a run that asked for any."""
+    asked = request(corpora, tmp_path / "w", experiment="baselines", targets=("First",), seeds="1")
+    carry_out(asked)
+    before = (tmp_path / "w" / "results.csv").read_bytes()
+    otherwise = replace(asked, assignments=(*SIZES, "constrained=false"))
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match=r"scored with model\.constrained=true; .* evaluate --noconstrained, or"):
+            execute(replace(otherwise, dry_run=dry_run), Console(file=StringIO()))
+    assert (tmp_path / "w" / "results.csv").read_bytes() == before
 
 
 def test_a_candidate_of_another_epoch_is_another_model(corpora, tmp_path):
