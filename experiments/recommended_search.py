@@ -1,4 +1,4 @@
-"""Candidates for the recommended student, to be judged on devel before a test split is looked at.
+"""Candidates for the recommended student, to be judged on devel and not on test.
 
 Each is a column of its own, trained on train and scored on devel with `--protocol=train`; `recommended` is the first.
 All see 2,000 sentences of other corpora. There are four beside alpha, which is looked at for the best of them; STM and
