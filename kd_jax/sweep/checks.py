@@ -75,7 +75,8 @@ def check_plan(plan: Plan) -> None:
 def check_decoding(plans: Sequence[Plan], status: Status) -> None:
     """Refuse a run whose table would show scores that were decoded otherwise than it asks for.
 
-    Decoding is no part of a model's id, and a model is scored once, when it has been trained.
+    Decoding is no part of a model's id but where devel chooses its epoch, and a model is scored once, when it has been
+    trained.
 
     Raises:
         InputError: naming a model, and how to judge it otherwise.

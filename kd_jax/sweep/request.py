@@ -229,6 +229,7 @@ def execute(request: Request, console: Console) -> None:
         return
     plans, sweep_data = prepare(request)
     cost_model, workdir, status = CostModel(sweep_data), request.place, Status()
+    check_decoding(plans, status)
     _show_plans(plans, cost_model, status, console)
     on_disk = disk(plans, shares(plans, cost_model, status), cost_model)
     if short := short_of(on_disk, workdir):
@@ -260,6 +261,7 @@ def _execute_on_cluster(request: Request, console: Console, curves: Curves | Non
         raise InputError("--dry_run: tells what this machine would take; leave out --cluster")
     plans, sweep_data = prepare(request)
     workdir, status = request.place, Status()
+    check_decoding(plans, status)
     refuse_foreign(workdir)
     open_workdir(workdir)
     with locked(workdir), Cluster(request.cluster, workdir, console.print) as cluster, Interrupt() as stop:
@@ -277,7 +279,6 @@ def _metrics(workdir: Path) -> Path:
 
 
 def _show_plans(plans: Sequence[Plan], cost_model: CostModel, status: Status, console: Console) -> None:
-    check_decoding(plans, status)
     for plan in plans:
         console.print(plan_table(plan, cost_model, status))
         if told := half_taught(plan, cost_model, status):
