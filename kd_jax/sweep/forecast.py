@@ -123,7 +123,7 @@ def plan_table(plan: Plan, cost_model: CostModel, status: Status) -> Table:
 def half_taught(plan: Plan, cost_model: CostModel, status: Status) -> str:
     """One line for people about a teacher that is to see less than its text once; "" where it sees all of it.
 
-    Of 14 corpora such a teacher was 8.5 F1 below the single-task models of as many updates (docs/reproduction.md).
+    Of 14 corpora such a teacher was 8.5 F1 below the single-task models of as many updates (docs/notes/first-run.md).
     """
     for group in status.groups_of(plan):
         whole, some = cost_model.tokens(group), cost_model.run_tokens(group)
