@@ -81,9 +81,8 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
         if len(candidates) > 1:
             raise InputError(f"--set {key}: say which: {' or '.join(candidates)}")
         if not candidates:
-            raise InputError(
-                f"--set {key}: no such setting; {nearest(key, {*leaves, *(n.rsplit('.', 1)[-1] for n in leaves)})}"
-            )
+            known = leaves if "." in key else {name.rsplit(".", 1)[-1] for name in leaves}
+            raise InputError(f"--set {key}: no such setting; {nearest(key, known)}")
         name = candidates[0]
         assigned.add(name)
         settings = _put(settings, name.split("."), _parse(name, leaves[name], text))
