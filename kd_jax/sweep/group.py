@@ -171,12 +171,15 @@ def _settings_of(group: LaneGroup, spec: ModelSpec) -> dict[str, Any]:
 
 def _weights_in_effect(job: Job, specs: Sequence[ModelSpec]) -> str:
     """The lanes' effective weights by column, those of its seeds averaged."""
+    match: str = job.settings.distill.match
+    matched = {"mse": "logits", "soft": "soft labels", "hard": "hard labels"}.get(match, match)
+    terms = ("gold", matched, "task BiLSTM", "shared BiLSTM")
     of_label: dict[str, list[LossWeights]] = {}
     for spec, weights in zip(specs, effective_weights(job), strict=True):
         of_label.setdefault(spec.label, []).append(weights)
     texts = []
     for label, of_lanes in of_label.items():
-        means = zip(("gold", "logits", "task BiLSTM", "shared BiLSTM"), np.mean(of_lanes, 0)[:4], strict=True)
+        means = zip(terms, np.mean(of_lanes, 0)[:4], strict=True)
         texts.append(f"{label} " + ", ".join(f"{term} {mean:.2f}" for term, mean in means if mean))
     return "; ".join(texts)
 
