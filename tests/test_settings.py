@@ -34,7 +34,8 @@ def test_epochs_take_the_place_of_updates_unless_both_are_given():
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("lerning_rate=1", "no such setting; did you mean 'learning_rate'"),
+        ("lerning_rate=1", "no such setting; did you mean 'learning_rate' or 'teacher_learning_rate' or"),
+        ("train.lerning_rate=1", "no such setting; did you mean 'train.learning_rate' or 'train.teacher_learning"),
         ("train.epoch=1", "did you mean 'train.epochs'"),
         ("epochs", "write it as key=value"),
         ("epochs=2.5", "write a whole number"),

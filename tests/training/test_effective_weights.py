@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.lanes import make_job
+from helpers.runs import ask
 from helpers.tiny import tiny_corpus
 
 from kd_jax.data.dataset import UNLABELLED, read_tokens
@@ -62,3 +63,16 @@ def test_it_is_what_the_steps_count():
         if rate > 0
     ]
     assert weights.alpha == pytest.approx(0.5 * np.mean(labelled))
+
+
+def test_a_run_says_what_its_weights_are_of(corpora, tmp_path):
+    students = "".join(
+        f"Student({match!r}, alpha=0.5, beta=0.5, assignments=('distill.match={match}',))," for match in ("mse", "soft")
+    )
+    (tmp_path / "two.py").write_text(
+        "from kd_jax.experiment import Experiment, Student, Teacher\n"
+        f"EXPERIMENT = Experiment('two', 'Two', single=(), teachers=(Teacher('softmax'),), students=({students}))\n"
+    )
+    said = ask(corpora, tmp_path / "w", experiment=str(tmp_path / "two.py"), targets=("First",), seeds="1")
+    assert "weights in effect: mse gold 0.50, logits 0.50" in said
+    assert "weights in effect: soft gold 0.50, soft labels 0.50" in said
