@@ -57,6 +57,7 @@ def test_a_teacher_that_is_none_is_one_line(corpora, source, says):
     ("flags", "says"),
     [
         (["--splits="], "--splits=: is empty; name some of train, devel"),
+        (["--splits=train,train"], "--splits=train,train: a split stands there twice; once is enough"),
         (["--splits=devel"], "First: no split devel; name others with --splits"),
     ],
 )

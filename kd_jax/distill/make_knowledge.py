@@ -109,6 +109,8 @@ def make_knowledge(request: TeachRequest, console: Console) -> str:
     for split in request.splits:
         if split not in TRAINING:
             raise InputError(f"--splits={split}: {nearest(split, TRAINING)} How well it does on test: --test")
+    if len(set(request.splits)) < len(request.splits):
+        raise InputError(f"--splits={','.join(request.splits)}: a split stands there twice; once is enough")
     path, is_file = _path(request.teacher)
     name = path.stem if request.name is None else request.name
     folder = folder_of(workdir, name)

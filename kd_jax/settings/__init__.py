@@ -15,7 +15,7 @@ from kd_jax.settings.schema import (
     TrainConfig,
     WordConfig,
 )
-from kd_jax.settings.text import check, from_dict, override, to_dict
+from kd_jax.settings.text import assigned, check, from_dict, override, to_dict
 
 __all__ = [
     "SMALL",
@@ -31,6 +31,7 @@ __all__ = [
     "Settings",
     "TrainConfig",
     "WordConfig",
+    "assigned",
     "check",
     "from_dict",
     "override",

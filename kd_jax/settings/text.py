@@ -53,6 +53,31 @@ def _put(node: T, path: list[str], value: Any) -> T:
     return replace(node, **{head: _put(getattr(node, head), rest, value) if rest else value})  # type: ignore[type-var]
 
 
+def _full_name(key: str, leaves: Iterable[str]) -> str:
+    """The one setting that a name, or the end of one, means."""
+    candidates = [name for name in leaves if name == key or name.endswith("." + key)]
+    if len(candidates) > 1:
+        raise InputError(f"--set {key}: say which: {' or '.join(candidates)}")
+    if not candidates:
+        known = leaves if "." in key else {name.rsplit(".", 1)[-1] for name in leaves}
+        raise InputError(f"--set {key}: no such setting; {nearest(key, known)}")
+    return candidates[0]
+
+
+def assigned(assignments: Iterable[str]) -> dict[str, str]:
+    """What is assigned to which setting, as text by full name; the last word on each.
+
+    Raises:
+        InputError: for an unknown key.
+
+    >>> assigned(["epochs=30", "dropout=0.3", "train.epochs=9"])
+    {'train.epochs': '9', 'model.dropout': '0.3'}
+    """
+    leaves = _leaves(Settings())
+    pairs = (assignment.partition("=") for assignment in assignments)
+    return {_full_name(key, leaves): text for key, _, text in pairs}
+
+
 def override(settings: Settings, assignments: Iterable[str]) -> Settings:
     """Settings with some leaves replaced.
 
@@ -70,23 +95,17 @@ def override(settings: Settings, assignments: Iterable[str]) -> Settings:
     30
     """
     leaves = _leaves(settings)
-    assigned: set[str] = set()
+    given: set[str] = set()
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment}: write it as key=value")
         if message := answer(key, text):
             raise InputError(f"--set {assignment}: {message}")
-        candidates = [name for name in leaves if name == key or name.endswith("." + key)]
-        if len(candidates) > 1:
-            raise InputError(f"--set {key}: say which: {' or '.join(candidates)}")
-        if not candidates:
-            known = leaves if "." in key else {name.rsplit(".", 1)[-1] for name in leaves}
-            raise InputError(f"--set {key}: no such setting; {nearest(key, known)}")
-        name = candidates[0]
-        assigned.add(name)
+        name = _full_name(key, leaves)
+        given.add(name)
         settings = _put(settings, name.split("."), _parse(name, leaves[name], text))
-    if assigned & _EPOCHS and not assigned & _UPDATES:  # a user who sets epochs means them
+    if given & _EPOCHS and not given & _UPDATES:  # a user who sets epochs means them
         settings = replace(settings, train=replace(settings.train, updates=0, teacher_updates=0))
     check(settings)
     return settings

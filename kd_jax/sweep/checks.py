@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from kd_jax.errors import InputError, nearest
-from kd_jax.settings import ModelConfig
+from kd_jax.experiment import Experiment
+from kd_jax.settings import ModelConfig, assigned
+from kd_jax.sweep.grid import SENTENCES
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.status import Status
 
@@ -70,6 +72,28 @@ def check_plan(plan: Plan) -> None:
             "distill.ensemble=devel weighs teachers by their F1 on devel, which external ones do not have;"
             " use distill.ensemble=uniform"
         )
+
+
+def check_assignments(experiments: Sequence[Experiment], assignments: Sequence[str]) -> None:
+    """Refuse a setting of distillation that every student it concerns has of its own, and so another one.
+
+    A student's own assignments go over a run's, and nobody but students reads those of distillation, so that the run
+    would not be what its command says.
+
+    Raises:
+        InputError: naming a student and what it has.
+    """
+    wanted = {name: text for name, text in assigned(assignments).items() if name.startswith("distill.")}
+    for name, text in wanted.items():
+        sentences = name in SENTENCES.values()
+        concerned = [(e, s) for e in experiments for s in e.students if s.foreign or not sentences]
+        own = [(e, s, assigned(s.assignments).get(name, text)) for e, s in concerned]
+        if own and all(value != text for *_, value in own):
+            experiment, student, value = own[0]
+            raise InputError(
+                f"--set {name}={text}: nobody would read it: {experiment.name} has {name}={value} for"
+                f" {student.label!r}; change it there, or leave it out here (experiments/ has files to copy)"
+            )
 
 
 def check_decoding(plans: Sequence[Plan], status: Status) -> None:

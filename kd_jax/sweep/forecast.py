@@ -136,6 +136,17 @@ def half_taught(plan: Plan, cost_model: CostModel, status: Status) -> str:
     return ""
 
 
+def alone(plan: Plan, status: Status) -> str:
+    """One line for people about students that would see other sentences, had the run any; "" where it has."""
+    for group in status.groups_of(plan):
+        if group.foreign and len(plan.corpora) == 1 and not plan.text and status.missing(group):
+            return (
+                f"{group.title}: {group.specs[0].label} would learn from other corpora's sentences too, and there are"
+                " none; name more corpora in --datasets (--targets says which get students), or give text with --text"
+            )
+    return ""
+
+
 def training_tokens(sweep_data: SweepData, group: LaneGroup) -> int:
     """Tokens of one epoch."""
     labelled = sum(

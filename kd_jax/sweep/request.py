@@ -27,11 +27,11 @@ from kd_jax.runtime.interrupt import Interrupt
 from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.settings import SMALL, Settings, WordConfig, override
 from kd_jax.structs import Corpus
-from kd_jax.sweep.checks import check_decoding, check_plan
+from kd_jax.sweep.checks import check_assignments, check_decoding, check_plan
 from kd_jax.sweep.disk import add_rows, disk, short_of
 from kd_jax.sweep.externals import external_ids
 from kd_jax.sweep.fits import compile_largest, fit_table, fits
-from kd_jax.sweep.forecast import CostModel, half_taught, plan_table
+from kd_jax.sweep.forecast import CostModel, alone, half_taught, plan_table
 from kd_jax.sweep.foreign import refuse_foreign
 from kd_jax.sweep.grid import parse_grid, with_grid
 from kd_jax.sweep.group import RunContext
@@ -144,6 +144,7 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     base = SMALL if request.data_dir is None else Settings()
     epochs = _epochs(request.epochs, base)
     settings = [override(base, [*e.assignments, *epochs, *request.assignments]) for e in experiments]
+    check_assignments(experiments, request.assignments)
     if any(name == "tau" for name, _ in requested.grid):
         match = override(settings[0], requested.students[0].assignments).distill.match
         if match in ("mse", "hard"):  # then all points of an axis would be one model
@@ -281,7 +282,7 @@ def _metrics(workdir: Path) -> Path:
 def _show_plans(plans: Sequence[Plan], cost_model: CostModel, status: Status, console: Console) -> None:
     for plan in plans:
         console.print(plan_table(plan, cost_model, status))
-        if told := half_taught(plan, cost_model, status):
+        for told in filter(None, (half_taught(plan, cost_model, status), alone(plan, status))):
             print(told, file=sys.stderr)
 
 

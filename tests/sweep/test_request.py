@@ -54,3 +54,23 @@ def test_hidden_states_are_refused_to_the_students_of_several_teachers_alone():
     assert sorted({len(group.teachers) for group in plans[0].students(None)}) == [1, 2]
     with pytest.raises(InputError, match="beside: ensemble: hidden states of several teachers have no common axes"):
         prepare(Request(experiment=ensemble_beside_hidden_states(gamma=0.5), seeds="2"))
+
+
+@pytest.mark.parametrize(("experiment", "assignments"), [
+    ("recommended", ("distill.foreign=0",)),
+    ("recommended", ("match=hard",)),
+    ("reproduction", ("distill.foreign=9",)),  # the others see no foreign sentences
+])  # fmt: skip
+def test_a_setting_that_every_student_has_of_its_own_is_refused(experiment, assignments):
+    with pytest.raises(InputError, match=f"{assignments[0]}: nobody would read it: {experiment} has distill"):
+        prepare(Request(experiment=experiment, seeds="2", assignments=assignments))
+
+
+@pytest.mark.parametrize(("experiment", "assignments"), [
+    ("recommended", ("distill.foreign=9", "distill.foreign=2000")),  # the last word, and what it has
+    ("recommended", ("task_units=50",)),
+    ("transfer", ("distill.foreign=9",)),
+    ("paper", ("distill.match=soft",)),  # some of its parts have no match of their own
+])  # fmt: skip
+def test_a_setting_that_some_student_reads_is_not(experiment, assignments):
+    assert prepare(Request(experiment=experiment, seeds="2", assignments=assignments))[0]

@@ -12,7 +12,7 @@ from kd_jax.training.known import looked_up
 from kd_jax.training.loop import Job
 from kd_jax.training.saved_model import load_model
 
-LENGTH = ("updates=12", "learning_rate=0.02", "words.unseen=ngrams", "distill.foreign=10", "row_length=16")
+LENGTH = ("updates=12", "learning_rate=0.02", "words.unseen=ngrams", "row_length=16")
 
 
 def models(corpora, workdir):

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from helpers.made_json import harmed
@@ -18,7 +19,7 @@ from kd_jax.runtime import device
 from kd_jax.settings import override, to_dict
 from kd_jax.sweep import totals
 from kd_jax.sweep.disk import disk, short_of
-from kd_jax.sweep.forecast import CostModel, half_taught, plan_table
+from kd_jax.sweep.forecast import CostModel, alone, half_taught, plan_table
 from kd_jax.sweep.job import SweepData, make_job
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.status import Status
@@ -65,6 +66,16 @@ def test_a_teacher_that_will_not_see_all_of_its_text_is_named(tmp_path):
     enough = plan("logits", tmp_path, updates=whole // 2, teacher_updates=asked)
     assert half_taught(enough, SURVEY, Status()) == ""
     assert half_taught(plan("logits", tmp_path), SURVEY, Status()) == ""  # epochs see all of it
+
+
+def test_students_without_others_to_learn_from_are_named(tmp_path):
+    both = plan("transfer", tmp_path)
+    one = replace(both, corpora={"A": MATERIAL.hashes["A"]}, targets=("A",))
+    told = alone(one, Status())
+    assert told.startswith("students on A: ")
+    assert "--datasets" in told
+    assert alone(replace(one, text="digest of some"), Status()) == ""
+    assert alone(both, Status()) == alone(plan("logits", tmp_path), Status()) == ""
 
 
 def test_knowledge_on_disk_by_hand(tmp_path):

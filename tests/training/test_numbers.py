@@ -64,7 +64,7 @@ EXPERIMENT = Experiment(
 STUDENTS = {
     "softmax": """
         Student("hidden", alpha=0.5, beta=0.5, gamma=0.5, kappa=0.5),
-        Student("recommended", alpha=0.5, beta=0.5, foreign=True, start="words",
+        Student("soft, teacher's words", alpha=0.5, beta=0.5, foreign=True, start="words",
                 assignments=("distill.match=soft", "distill.foreign=200")),
     """,
     "crf": """Student("posteriors", alpha=0.0, beta=1.0, tau=2.0, assignments=("distill.match=posteriors",)),""",
