@@ -166,6 +166,30 @@ def test_missing_seeds_lost_lanes_and_missing_corpora_are_said(workdir):
     assert "2 corpora with scores of every model" in shown
 
 
+def test_a_corpus_whose_models_all_diverged_is_said_and_the_others_are_shown(workdir):
+    rows = [
+        replace(row, precision=None, recall=None, f1=None, status="diverged at step 3")
+        if row.corpus == "CRAFT"
+        else row
+        for row in results.read(workdir / "results.csv")
+    ]
+    (workdir / "results.csv").unlink()
+    results.append(workdir / "results.csv", rows, results.Row)
+    shown = reported(workdir)
+    assert "STM on CRAFT, seed 1, diverged at step 3: left out." in shown
+    assert "2 corpora with scores of every model" in shown
+
+
+def test_curves_are_those_of_the_models_that_are_shown(workdir):
+    """Teachers that only choose weights are trained under another protocol, with the same label and seed."""
+    point = {"experiment": "logits", "corpus": "NCBI", "label": "MTM", "seed": 1, "epoch": 1, "devel_f1": None}
+    with (workdir / "metrics.jsonl").open("w") as file:
+        for protocol, loss in (("train+devel", 1.0), ("train", 9.0)):
+            file.write(json.dumps(point | {"protocol": protocol, "loss": loss}) + "\n")
+    (subject,) = report.subjects_of(workdir)
+    assert [p.loss for p in subject.points] == [1.0]
+
+
 def test_nan_is_refused_with_its_row(workdir):
     text = (workdir / "results.csv").read_text().splitlines()
     cells = text[4].split(",")

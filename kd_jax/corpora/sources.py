@@ -62,7 +62,10 @@ def open_source(where: str, room: Path) -> Iterator[Source]:
         InputError: for a place that is none of these, or can't be reached.
     """
     where = os.path.expanduser(where)
-    address = urlsplit(where)
+    try:
+        address = urlsplit(where)
+    except ValueError as fault:
+        raise InputError(f"--from={where}: no URL ({fault}); give a folder, an archive, or a URL") from None
     project = address.netloc == "github.com" and len(PurePosixPath(address.path).parts) == 3
     if not where or where.startswith("-"):
         raise InputError(f"--from={where}: give a folder, an archive, or a URL")

@@ -10,8 +10,8 @@ from kd_jax.data.pipeline import Length
 from kd_jax.data.vocab import normalise
 from kd_jax.distill import store
 from kd_jax.distill.extract import extract, widths
-from kd_jax.distill.upkeep import used_now
-from kd_jax.runtime.files import digest
+from kd_jax.distill.upkeep import ARRAYS, used_now
+from kd_jax.runtime.files import digest, remove_ours
 from kd_jax.settings import Settings
 from kd_jax.structs import Corpus, Sentence
 from kd_jax.training.loop import Job
@@ -42,6 +42,16 @@ class TeacherQuery(NamedTuple):
         """Folder of these outputs among those of a teacher."""
         about = self.corpus if self.branch == self.corpus else f"{self.branch}-on-{self.corpus}"
         return Path(about) / self.split
+
+    @property
+    def stored(self) -> Path:
+        """Folder of these outputs among those of one of our teachers: what is chosen of a split has its own.
+
+        Students who are shown more and fewer of the same sentences would else replace each other's, again and again.
+        """
+        if self.chosen is None:
+            return self.name
+        return self.name.with_name(f"{self.name.name}-{digest(self.chosen.tolist())[:12]}")
 
 
 def load_or_compute(
@@ -86,6 +96,7 @@ def load_or_compute(
     except store.StaleError as reason:
         if place.exists():
             log(f"{reason}: computing these teacher outputs again")
+            remove_ours(place, ARRAYS)  # else what replaces them would have to fit beside them
     else:
         return outputs
     model = load_model(teacher)

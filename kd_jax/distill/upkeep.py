@@ -101,7 +101,7 @@ def clean(workdir: Path, what: Collection[str], say: Callable[[str], object], *,
         raise InputError(f"{workdir}: is no work folder of a run (no settings.json); name what --workdir was")
     with locked(workdir):
         entries = {
-            entry.name: size_of(entry) if entry.is_dir() else entry.stat().st_size for entry in workdir.iterdir()
+            entry.name: size_of(entry) if entry.is_dir() else entry.lstat().st_size for entry in workdir.iterdir()
         }
         outputs = [one for one in stored(workdir) if _can_be_computed(workdir, one.folder)]
         interrupted = [path.parent for path in workdir.glob("checkpoints/*/lanes.json")]

@@ -297,22 +297,20 @@ def compare_runs(a: Real[np.ndarray, "..."], b: Real[np.ndarray, "..."], confide
     compared with Student's t of Satterthwaite's degrees of freedom, from S - 1 of each V and N - 1 of C (Hillis 2014).
 
     Args:
-        a: entities that are right, predicted and gold in each sentence by each seed of one model, [S, N, 3], N >= 2.
+        a: entities that are right, predicted and gold in each sentence by each seed of one model, [S, N, 3].
         b: the other model's, [S', N, 3], on the same sentences.
         confidence: of the limits.
 
     Returns:
-        The comparison, F1 in percent. Where a model has fewer than `FEWEST_SEEDS` seeds, or nothing varies, p is None,
-        the limits are infinite and the problem is said.
+        The comparison, F1 in percent. Where a model has fewer than `FEWEST_SEEDS` seeds, there are fewer than two
+        sentences, or nothing varies, p is None, the limits are infinite and the problem is said.
 
     Raises:
         InputError: where the arrays have other shapes, or the gold entities of a sentence differ between runs.
     """
     a, b = np.asarray(a), np.asarray(b)
-    if not (a.ndim == b.ndim == 3 and a.shape[2] == b.shape[2] == 3 and len(a) and len(b) and a.shape[1] >= 2):
-        raise InputError(
-            f"entity counts have shapes {a.shape} and {b.shape}, not [seeds, sentences, 3] with 2 sentences"
-        )
+    if not (a.ndim == b.ndim == 3 and a.shape[2] == b.shape[2] == 3 and len(a) and len(b)):
+        raise InputError(f"entity counts have shapes {a.shape} and {b.shape}, not [seeds, sentences, 3]")
     if a.shape[1] != b.shape[1] or np.any(a[..., 2] != a[0, :, 2]) or np.any(b[..., 2] != a[0, :, 2]):
         raise InputError("entity counts of runs on different sentences: score both models on the same file")
     runs = [x.astype(float) for x in (a, b)]
@@ -321,6 +319,8 @@ def compare_runs(a: Real[np.ndarray, "..."], b: Real[np.ndarray, "..."], confide
     if min(seeds) < FEWEST_SEEDS:
         few = f"fewer than {FEWEST_SEEDS} seeds of a model, too few for a test that holds its level"
         return RunComparison(difference, -np.inf, np.inf, None, few)
+    if sentences < 2:
+        return RunComparison(difference, -np.inf, np.inf, None, "fewer than two sentences to test on")
     influence = [_influence(x) for x in runs]
     means = [x.mean(0) for x in influence]
     across = float(np.var(means[0] - means[1], ddof=1)) / sentences

@@ -26,7 +26,7 @@ def requirements() -> str:
     # A program that a version of JAX has written is read by that one and by later ones.
     runs = f"jax>={jax.__version__}"
     lines = (
-        "# What tagging needs; then, without what only training needs: pip install --no-deps kd_jax",
+        "# What tagging needs; then kd_jax from a clone, without what only training needs: pip install --no-deps CLONE",
         runs,
         *NEEDED,
     )
@@ -67,7 +67,7 @@ def hub_card(name: str, labels: Sequence[str], about: Mapping[str, Any], *, onnx
 
 _USE = """## Use
 
-    pip install -r requirements.txt && pip install --no-deps kd_jax
+    pip install -r requirements.txt && pip install --no-deps CLONE    # CLONE: a clone of kd_jax's repository
 
     import kd_jax
     tagger = kd_jax.load(".")              # this folder

@@ -57,9 +57,7 @@ def subjects_of(workdir: Path, alpha: float = 0.05, method: str = "nemenyi") -> 
             tables.score_table(matrix, tables.title_of(matrix, matrix.table), paper.figures(matrix.table)),
             tuple(tables.type_tables(types, matrix)),
             tuple(r for r in rows if r.experiment == matrix.experiment and r.protocol in _protocols(matrix)),
-            tuple(
-                p for p in points if p.experiment in {matrix.experiment, ""} and p.protocol in {*_protocols(matrix), ""}
-            ),
+            tuple(p for p in points if p.experiment in {matrix.experiment, ""} and p.protocol in {matrix.protocol, ""}),
             partial(_counts, workdir),
             alpha=alpha,
             method=method,

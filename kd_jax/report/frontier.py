@@ -69,8 +69,7 @@ def write_frontier(workdir: Path, folder: Path) -> tuple[Table, list[str], Path]
     writer.writerow(Point._fields)
     writer.writerows(points)
     replace_file(folder / "frontier.csv", rows.getvalue().encode())
-    for suffix, content in save(frontier_figure(points, teachers), folder / "frontier").items():
-        replace_file(folder / f"frontier.{suffix}", content)
+    save(frontier_figure(points, teachers), folder / "frontier")
     table = Table(title="F1 on test against size and speed, means over seeds")
     for number, column in enumerate(HEAD):
         table.add_column(column, justify="left" if number < 2 else "right")
@@ -107,6 +106,7 @@ def frontier_points(workdir: Path) -> tuple[list[Point], dict[str, float]]:
         InputError: as of `write_frontier`.
     """
     rows = [row for row in read(workdir / "results.csv") if row.experiment == EXPERIMENT and row.split == "test"]
+    rows = [row for row in rows if row.protocol == rows[-1].protocol]  # of the latest run: others were trained on less
     cards: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         if row.model != "MTM" and row.f1 is not None:

@@ -39,8 +39,9 @@ def corpus_scores(matrix: ScoreMatrix, looks: Looks | None = None) -> Figure:
         for axes, corpus in zip(grid, matrix.corpora, strict=True):
             of_corpus = {m: list(matrix.scores.get((corpus, m), {}).values()) for m in names}
             means = {m: float(np.mean(scores)) for m, scores in of_corpus.items() if scores}
-            low, high = frame(list(means.values()), [f1 for scores in of_corpus.values() for f1 in scores])
-            axes.set_xlim(low, high)
+            if means:  # not where every model of a corpus diverged
+                low, high = frame(list(means.values()), [f1 for scores in of_corpus.values() for f1 in scores])
+                axes.set_xlim(low, high)
             for y, label in enumerate(names):
                 colour, marker = looks[label]
                 if label in means and means[label] < low:

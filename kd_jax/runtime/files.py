@@ -190,12 +190,30 @@ def _given_to(partial: Path, target: Path, before: os.stat_result) -> bool:
 
 
 def clear_partial(folder: Path) -> None:
-    """Remove what writers that were killed left behind; only for who has the folder to itself."""
+    """Remove what writers that were killed left behind; only for who has the folder to itself.
+
+    What lies below it in a folder that another process has locked is that one's, and stays.
+    """
+    in_use = [lock.parent for lock in folder.rglob(LOCK) if lock.parent != folder and _is_held(lock)]
     for path in [*folder.rglob(f".*.{_MARK}")]:
+        if any(path.is_relative_to(place) for place in in_use):
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process has the folder of a lock's file."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no file, or no locks
+        return False
+    return False
 
 
 @contextmanager

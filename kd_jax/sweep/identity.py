@@ -128,7 +128,8 @@ class Identity:
 
 def _taught_by(group: LaneGroup, teachers: Sequence[ModelSpec]) -> list[str]:
     """What students of different seeds have in common of their teachers: these, or how each one's own was made."""
-    return [teacher.config_hash if group.own_teachers else teacher.model_id for teacher in teachers]
+    own = group.own_teachers if teachers else ()
+    return [spec.config_hash if is_own else spec.model_id for spec, is_own in zip(teachers, own, strict=True)]
 
 
 def needs_teacher(weights: LossWeights, foreign: bool, start: str) -> bool:

@@ -59,7 +59,7 @@ class LaneGroup:
         teachers: the models whose knowledge is used, its mean where they are several.
         foreign: whether other corpora's sentences are used too.
         start: where parameters start, as of `Student`.
-        own_teachers: whether every seed has teachers of its own.
+        own_teachers: of each teacher, whether it is of the student's own seed.
         teacher_model: sizes of our teachers, which a student need not have; None for its own.
         by_devel: whether the epoch that is best on devel counts; else the last one.
         purpose: "table" for models that are shown, "teach" for teachers that are not, "tune" to choose weights.
@@ -76,7 +76,7 @@ class LaneGroup:
     teachers: tuple[ModelSpec, ...] = ()
     foreign: bool = False
     start: Literal["random", "words", "parameters"] = "random"
-    own_teachers: bool = False
+    own_teachers: tuple[bool, ...] = ()
     by_devel: bool = False
     purpose: Literal["table", "teach", "tune"] = "table"
     teacher_model: ModelConfig | None = None

@@ -152,10 +152,14 @@ class Plan:
             groups += [self._students(example[key], name, some, key[1], self.protocol) for key, some in lanes.items()]
         return tuple(groups)
 
-    def _own_teachers(self, student: Student) -> bool:
-        kinds = self.experiment.teachers if student.teachers is None else student.teachers
-        ours = [teacher for teacher in kinds if not teacher.external]
-        return bool(ours) and all((teacher.seeds or self.settings.distill.teacher) == "own" for teacher in ours)
+    def _own_teachers(self, student: Student) -> tuple[bool, ...]:
+        """Of each of a student's teachers, in the order of `_teachers`, whether it is of the student's own seed."""
+        own: list[bool] = []
+        for teacher in self.experiment.teachers if student.teachers is None else student.teachers:
+            which = teacher.seeds or self.settings.distill.teacher
+            alike = len(which) if isinstance(which, tuple) else len(self.seeds) if which == "every" else 1
+            own += [False] if teacher.external else [which == "own"] * alike
+        return tuple(own)
 
     def _teachers(self, student: Student, seed: int, name: str, protocol: str) -> tuple[ModelSpec, ...]:
         """Who teaches a student of a seed on a corpus."""

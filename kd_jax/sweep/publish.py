@@ -77,7 +77,7 @@ def publish(plan: Plan, group: LaneGroup, tables: ScoreTables, status: Status) -
                 epochs=manifest.epochs,
                 tokens=manifest.tokens,
                 seconds=manifest.seconds,
-                teachers=("own" if group.own_teachers else "shared") if taught else "-",
+                teachers=("own" if any(group.own_teachers) else "shared") if taught else "-",
             )
             rows.append(row)
             types += of_types

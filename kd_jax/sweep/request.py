@@ -158,7 +158,7 @@ def prepare(request: Request) -> tuple[list[Plan], SweepData]:
     plans = [
         Plan(
             experiment, of_experiment, hashes, seeds, request.protocol, request.place, targets, of_vectors,
-            external_ids(experiment, by_name, hashes, targets, request.protocol, request.place, text),
+            external_ids(experiment, of_experiment, by_name, hashes, targets, request.protocol, request.place, text),
             digest([[style, of_style.content] for style, of_style in text.items()]) if text else "",
         )
         for experiment, of_experiment in zip(experiments, settings, strict=True)
@@ -248,7 +248,8 @@ def execute(request: Request, console: Console) -> None:
     open_workdir(workdir)
     total = _lane_tokens(plans, cost_model, status)
     with locked(workdir), Interrupt() as stop, ProgressMeter(total, _metrics(workdir), console, curves) as meter:
-        context = RunContext(workdir, meter, stop, status, devices(), command=request.command)
+        # What is there is looked up again: another run may have finished models until it let go of the folder.
+        context = RunContext(workdir, meter, stop, Status(), devices(), command=request.command)
         tables = _carry_out(plans, sweep_data, context, InProcess(sweep_data, context))
     _show_tables(plans, tables, console)
 

@@ -3,6 +3,7 @@
 A stage begins when the one before is finished: single-task models and teachers, then what is tuned, then students.
 """
 
+import itertools
 import os
 import platform
 from collections.abc import Callable, Generator, Sequence
@@ -20,7 +21,7 @@ from kd_jax.sweep.lanes import known_lanes, record_lanes, split_lanes, timed_bef
 from kd_jax.sweep.plan import Plan, describe
 from kd_jax.sweep.publish import Publisher, lacking_cards, write_choices, write_settings
 from kd_jax.sweep.status import changed_corpora, trained_otherwise
-from kd_jax.sweep.teachers import wanted_outputs
+from kd_jax.sweep.teachers import queries_of, wanted_outputs
 from kd_jax.sweep.units import ChooseLanes, ScoreAverage, TeacherOutputs, TrainLanes, Unit, Workshop, WriteCards
 
 Work = Generator[list[Unit], list[Any], None]
@@ -148,7 +149,8 @@ class Sweep:
         if status.missing(group):
             # One after the other, the first unit that reads a teacher's outputs computes them; side by side each would.
             if self.engine.side_by_side and any(wanted_outputs(group)):
-                yield [TeacherOutputs(plan, group, teacher) for teacher in group.teachers]
+                queries = queries_of(self.sweep_data, group)
+                yield [TeacherOutputs(plan, group, *asked) for asked in itertools.product(group.teachers, queries)]
             # How many lanes share a program decides its shapes, so its last bits: chosen once, kept in lanes.json.
             lanes = group.settings.lanes.at_once or known_lanes(group, workdir, device)
             if not lanes:

@@ -32,7 +32,7 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     if not any(wanted):
         return None
     context.meter.begin(f"outputs of the teachers of {group.title}")
-    queries, how = _queries(sweep_data, group), group.settings.distill
+    queries, how = queries_of(sweep_data, group), group.settings.distill
     of_each = [
         store.join((_known(plan, sweep_data, group, teacher, query, context) for query in queries), wanted)
         for teacher in group.teachers
@@ -92,15 +92,20 @@ def mean_transitions(
     return Transitions(*(np.sum(scores, 0) for scores in zip(*shared, strict=True))) if shared else None
 
 
-def compute_outputs(plan: Plan, sweep_data: SweepData, group: LaneGroup, spec: ModelSpec, context: RunContext) -> None:
-    """Compute what one teacher of a lane group says about its training sentences, where that is not stored yet.
+def compute_outputs(
+    plan: Plan,
+    sweep_data: SweepData,
+    group: LaneGroup,
+    teacher: ModelSpec,
+    query: library.TeacherQuery,
+    context: RunContext,
+) -> None:
+    """Compute what one teacher of a lane group answers to one of its queries, where that is not stored yet.
 
     Raises:
         InputError: where the teacher diverged, or the disk refuses.
     """
-    for query in _queries(sweep_data, group):
-        context.go_on()
-        _known(plan, sweep_data, group, spec, query, context)
+    _known(plan, sweep_data, group, teacher, query, context)
 
 
 def wanted_outputs(group: LaneGroup) -> Outputs:
@@ -109,7 +114,7 @@ def wanted_outputs(group: LaneGroup) -> Outputs:
     return Outputs(*(taught and any(getattr(m.weights, w) for m in group.specs) for w in ("beta", "gamma", "kappa")))
 
 
-def _queries(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQuery]:
+def queries_of(sweep_data: SweepData, group: LaneGroup) -> list[library.TeacherQuery]:
     """What a lane group's teachers are asked: about its training sentences, in the order of its tokens."""
     corpus_of_student = group.corpora[0]
     queries = [
@@ -155,10 +160,10 @@ def _known(
         return _sentences(sweep_data, query)
 
     def place_of(spec: ModelSpec, of_query: library.TeacherQuery) -> Path:
-        return context.workdir / KNOWLEDGE / spec.model_id / of_query.name
+        return context.workdir / KNOWLEDGE / spec.model_id / of_query.stored
 
     def room(needed: int) -> None:
-        together = {place_of(spec, of_query) for spec in ours for of_query in _queries(sweep_data, group)}
+        together = {place_of(spec, of_query) for spec in ours for of_query in queries_of(sweep_data, group)}
         make_room(context.workdir, needed, plan.settings.saving.knowledge_gb, together, context.meter.log)
 
     ours = [spec for spec in group.teachers if spec.kind != "external"]

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from kd_jax.cost.timing import StepTimer, shortened
 from kd_jax.runtime import device
-from kd_jax.runtime.files import read_json
+from kd_jax.runtime.files import digest, read_json
 from kd_jax.runtime.progress import clock
 from kd_jax.settings import Head, to_dict
 from kd_jax.sweep.forecast import CostModel, chosen_tokens
@@ -100,19 +100,22 @@ def knowledge_bytes(plan: Plan, sweep_data: SweepData) -> Iterator[tuple[tuple[s
     for group in (*plan.tuning, *plan.students(None)):
         if not group.teachers or not any(matches(spec.weights) for spec in group.specs):
             continue
-        corpus_of_student = sweep_data.corpora[group.corpora[0]]
-        width = len(corpus_of_student.labels) + 2 * model.task_units + 2 * model.shared_units
+        own = sweep_data.corpora[group.corpora[0]]
+        width = len(own.labels) + 2 * model.task_units + 2 * model.shared_units
         tokens_of = {
-            (corpus_of_student.name, split): sum(len(sentence.tokens) for sentence in corpus_of_student.splits[split])
+            (own.name, split, ""): sum(len(sentence.tokens) for sentence in own.splits[split])
             for split in group.splits
-            if split in corpus_of_student.splits
+            if split in own.splits
         }
         if group.foreign:
             foreign = out_of_corpus_sentences(sweep_data, group)
-            tokens_of |= {place: chosen_tokens(sweep_data, {place: indices}) for place, indices in foreign.items()}
+            tokens_of |= {
+                (*place, digest(indices.tolist())): chosen_tokens(sweep_data, {place: indices})
+                for place, indices in foreign.items()
+            }
         for teacher in (spec for spec in group.teachers if spec.kind != "external"):
-            for (name, split), tokens in tokens_of.items():
-                yield (teacher.model_id, corpus_of_student.name, name, split), tokens * width * size
+            for asked, tokens in tokens_of.items():
+                yield (teacher.model_id, own.name, *asked), tokens * width * size
 
 
 def recorded_rate(plans: Sequence[Plan]) -> Rate | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from kd_jax.distill.cache import TeacherQuery
 from kd_jax.models.execution import Recurrence
 from kd_jax.sweep.averages import Averaged, score_average
 from kd_jax.sweep.group import RunContext, train_group
@@ -46,28 +47,26 @@ class Workshop:
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """One teacher's outputs for what a lane group asks it, computed where they are missing or stale."""
+    """One teacher's outputs for one of a lane group's queries, computed where they are missing or stale."""
 
     plan: Plan
     group: LaneGroup
     teacher: ModelSpec
+    query: TeacherQuery
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The same for units that do the same."""
-        group = self.group
-        distill = group.settings.distill
-        foreign = f"{distill.foreign} {distill.text}" if group.foreign else ""
-        return ("outputs", self.teacher.model_id, *group.corpora, group.protocol, foreign)
+        """The same for units that do the same, whichever lane group asks: no two write one folder."""
+        return ("outputs", self.teacher.model_id, str(self.query.stored), self.query.content)
 
     @property
     def title(self) -> str:
         """For people."""
-        return f"outputs of {self.teacher.folder.name} for {self.group.title}"
+        return f"outputs of {self.teacher.folder.name} for {self.query.name}"
 
     def run(self, shop: Workshop) -> None:
         """Compute and store them."""
-        compute_outputs(self.plan, shop.sweep_data, self.group, self.teacher, shop.context)
+        compute_outputs(self.plan, shop.sweep_data, self.group, self.teacher, self.query, shop.context)
 
 
 @dataclass(frozen=True)

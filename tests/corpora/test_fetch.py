@@ -283,6 +283,7 @@ def test_a_broken_archive_is_refused_or_right(tmp_path, source, cut):
     ("where", "names", "words"),
     [
         ("nowhere", None, "--from=nowhere: no such folder or archive"),
+        ("http://[x", None, "--from=http://.x: no URL"),
         ("--upload-pack=evil", None, "give a folder, an archive, or a URL"),
         ("ftp://host/file.zip", None, "no such folder or archive, nor a URL"),
         (None, ["Onne"], "no corpus 'Onne' in the collection; did you mean 'One'"),

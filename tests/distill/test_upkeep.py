@@ -94,6 +94,14 @@ def test_what_is_no_work_folder_is_refused(tmp_path):
         clean(tmp_path, ["knowledge"], lambda _: None, dry_run=False)
 
 
+def test_a_link_that_leads_nowhere_is_counted_as_itself(work):
+    work, _ = work
+    (work / "scratch").symlink_to(work / "gone")
+    said = []
+    clean(work, ["knowledge"], said.append, dry_run=True)
+    assert any(line.split()[0] == "scratch" for line in said)
+
+
 def test_sizes_are_those_of_the_disk(tmp_path):
     (tmp_path / "holes").write_bytes(b"")
     os.truncate(tmp_path / "holes", 10**9)

@@ -49,6 +49,17 @@ def test_points_are_means_of_cards(workdir):
     assert teachers == {"NCBI": 81.5}
 
 
+def test_runs_of_another_protocol_are_no_seeds(workdir):
+    rows = results.read(workdir / "results.csv")
+    (workdir / "results.csv").unlink()
+    before = [replace(row, protocol="train", f1=row.f1 - 20) for row in rows]
+    results.append(workdir / "results.csv", before + rows[:-1], Row)
+    points, teachers = frontier_points(workdir)
+    assert {p.seeds for p in points} == {2}
+    assert [p.f1 for p in points] == [92.5, 87.0, 90.5]
+    assert teachers == {"NCBI": 81.5}
+
+
 def test_the_picture_shows_every_point_over_both_sizes(workdir):
     figure = frontier_figure(*frontier_points(workdir))
     whole, inner = figure.axes

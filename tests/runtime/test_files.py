@@ -137,6 +137,21 @@ def test_the_second_process_is_refused_by_the_holders_name_and_a_kill_frees_the_
         pass
 
 
+def test_what_another_process_works_on_below_stays(tmp_path):
+    theirs, left = tmp_path / "external" / "bert", tmp_path / "knowledge"
+    for folder in (theirs, left):
+        (folder / f".{'a' * 12}.1.kd_jax.partial").mkdir(parents=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, theirs], **pipes, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with locked(tmp_path):
+            clear_partial(tmp_path)
+        assert [len([*folder.glob(".*.partial")]) for folder in (theirs, left)] == [1, 0]
+        holder.kill()
+    clear_partial(tmp_path)
+    assert not [*theirs.glob(".*.partial")]
+
+
 def test_what_others_left_half_written_is_not_ours_to_remove(tmp_path):
     for name in (".notes.partial", ".a.123.partial", "data.kd_jax.partial", ".a.kd_jax.partial.txt"):
         (tmp_path / "sub" / name).mkdir(parents=True)

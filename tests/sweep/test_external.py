@@ -15,6 +15,7 @@ from kd_jax.distill.make_knowledge import TeachRequest, make_knowledge
 from kd_jax.distill.store import MANIFEST
 from kd_jax.errors import InputError
 from kd_jax.experiment import Experiment, Student, Teacher, check_experiment
+from kd_jax.sweep import externals
 from kd_jax.sweep.request import prepare
 from kd_jax.sweep.teachers import knowledge
 
@@ -107,6 +108,25 @@ def test_other_corpora_s_sentences_in_its_labels(corpora, tmp_path):
     expected = np.concatenate([logits[ends[i] - len(other[i].tokens) : ends[i]] for i in chosen])
     assert len(chosen) == 3
     np.testing.assert_array_equal(found.outputs.logits[n_own:], expected)
+
+
+@pytest.mark.parametrize(("assignments", "asked"), [
+    ((), {"First", "Second", "raw_text"}),
+    (("distill.foreign=0",), {"First", "raw_text"}),
+    (("distill.text=0",), {"First", "Second"}),
+])  # fmt: skip
+def test_it_is_asked_for_what_some_student_is_shown_alone(corpora, tmp_path, monkeypatch, assignments, asked):
+    wanted = {}
+    monkeypatch.setattr(
+        externals, "identity", lambda _, name, queries: wanted.update({name: {q.corpus for q in queries}}) or name
+    )
+    (tmp_path / "text.txt").write_text("One more protein was found .\n")
+    students = (
+        Student("SM", alpha=0.0, beta=1.0, foreign=True, assignments=assignments),
+        Student("SM beside", alpha=0.0, beta=1.0, foreign=True, teachers=(Teacher(external="beside"),)),
+    )
+    prepare(asked_for(corpora, tmp_path / "w", replace(TAUGHT, students=students), text=tmp_path / "text.txt"))
+    assert wanted == {"said": asked, "beside": {"First", "Second", "raw_text"}}
 
 
 def test_it_trains_and_another_teacher_is_another_model(corpora, tmp_path):

@@ -8,6 +8,17 @@ from helpers.runs import ask
 from kd_jax.errors import InputError
 
 
+def test_a_column_that_somebody_added_is_refused_before_anything_is_trained(corpora, tmp_path):
+    ask(corpora, tmp_path, datasets=["First"])
+    table, models = tmp_path / "results.csv", sorted(tmp_path.rglob("model.json"))
+    noted = "\n".join(f"{line},{'note' if i == 0 else 'mine'}" for i, line in enumerate(table.read_text().splitlines()))
+    table.write_text(noted)
+    with pytest.raises(InputError, match=r"results[.]csv:1: the column 'note' is none of a run's"):
+        ask(corpora, tmp_path, datasets=["First"], seeds="3")
+    assert table.read_text() == noted
+    assert sorted(tmp_path.rglob("model.json")) == models
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [

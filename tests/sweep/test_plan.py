@@ -46,6 +46,16 @@ def test_every_shipped_experiment_reads_and_plans(name):
         assert len(set(folders)) == len(folders)
 
 
+def test_students_of_own_and_of_shared_teachers_are_one_column():
+    """Rows of one column whose settings differ would replace each other."""
+    teachers = (Teacher("softmax"), Teacher("crf", seeds="first"))
+    mixed = Experiment(name="mixed", title="", teachers=teachers, students=(Student("SM", alpha=0.5, beta=0.5),))
+    found = specs(replace(plan("logits"), experiment=mixed), "SM")
+    assert len({m.model_id for m in found}) == len(SEEDS) * len(CORPORA)
+    for corpus in CORPORA:
+        assert len({m.config_hash for m in found if m.corpora == (corpus,)}) == 1
+
+
 def test_paper_has_all_seven_tables():
     parts = [load_experiment(part) for part in load_experiment("paper").parts]
     assert [part.table for part in parts] == [1, 2, 3, 4, 5, 6, 7]

@@ -13,6 +13,7 @@ from rich.console import Console
 from kd_jax.runtime import progress
 from kd_jax.runtime.progress import ProgressMeter
 from kd_jax.sweep import group as groups
+from kd_jax.sweep import request as requests
 
 
 @pytest.fixture
@@ -53,6 +54,17 @@ def test_another_run_in_the_folder_loses_and_mixes_nothing(corpora, tmp_path, co
     assert files_of([first]) == files
     assert second.is_file()
     assert rows_without_times(tmp_path / "w") == rows
+
+
+def test_what_another_run_finished_until_it_let_go_is_not_trained_again(corpora, tmp_path, common, monkeypatch):
+    def after_the_other(workdir):
+        monkeypatch.setattr(requests, "open_workdir", open_workdir)
+        ask(corpora, tmp_path / "w", **common)
+        open_workdir(workdir)
+
+    open_workdir = requests.open_workdir
+    monkeypatch.setattr(requests, "open_workdir", after_the_other)
+    assert "nothing to train" in ask(corpora, tmp_path / "w", **common)
 
 
 def test_results_do_not_depend_on_the_clock(corpora, tmp_path, common, monkeypatch):

@@ -4,10 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers.runs import carry_out, request
+from helpers.runs import SIZES, carry_out, request
 
+from kd_jax.distill.upkeep import GB, stored
+from kd_jax.experiment import Experiment, Student, Teacher
 from kd_jax.models.crf import Transitions
 from kd_jax.sweep import teachers
+from kd_jax.sweep.request import prepare
+from kd_jax.sweep.teachers import queries_of
+from kd_jax.sweep.units import TeacherOutputs
 from kd_jax.training.manifest import read_manifest
 
 
@@ -51,6 +56,34 @@ def test_one_teacher_is_itself_and_softmax_teachers_have_none(group):
     for x, y in zip(teachers.mean_transitions([first], "Own"), own(models["a"]), strict=True):
         np.testing.assert_array_equal(x, y)
     assert teachers.mean_transitions([second], "Own") is None
+
+
+def test_each_query_is_one_unit_with_a_folder_of_its_own(corpora, tmp_path):
+    """Units that run side by side never write one folder, and what two groups ask is computed once."""
+    shown = [Student(f"SM {n}", 0.5, 0.5, foreign=bool(n), assignments=(f"distill.foreign={n}",)) for n in (0, 2, 3)]
+    asked = Experiment(name="asked", title="", teachers=(Teacher("softmax"),), students=tuple(shown))
+    (plan,), sweep_data = prepare(request(corpora, tmp_path / "w", experiment=asked, targets=("First",), seeds="1,"))
+    groups = plan.students(None)
+    units = [
+        [TeacherOutputs(plan, group, group.teachers[0], query) for query in queries_of(sweep_data, group)]
+        for group in groups
+    ]
+    folders = {(unit.key, unit.query.stored) for of_group in units for unit in of_group}
+    assert len({key for key, _ in folders}) == len({place for _, place in folders}) == len(folders)
+    own = [{unit.key for unit in of_group if unit.query.corpus == "First"} for of_group in units]
+    assert own[0] == own[1] == own[2]
+    others = [{unit.query.stored for unit in of_group if unit.query.corpus != "First"} for of_group in units]
+    assert not others[0]
+    assert others[1].isdisjoint(others[2])
+
+
+def test_outputs_that_are_replaced_do_not_count_beside_what_replaces_them(corpora, tmp_path):
+    where = {"seeds": "1", "datasets": ("First",), "experiment": "logits"}
+    carry_out(request(corpora, tmp_path / "w", **where))
+    in_float32 = sum(one.bytes for one in stored(tmp_path / "w"))
+    bound = f"saving.knowledge_gb={0.9 * in_float32 / GB}"
+    carry_out(request(corpora, tmp_path / "w", assignments=(*SIZES, "distill.dtype=bfloat16", bound), **where))
+    assert sum(one.bytes for one in stored(tmp_path / "w")) < 0.9 * in_float32
 
 
 def test_a_teacher_of_one_corpus_among_two_teaches_it(corpora, tmp_path):

@@ -67,7 +67,7 @@ def test_it_trains_on_it_and_nothing_else_is_another_model(corpora, text, tmp_pa
     carry_out(asked_for(corpora, tmp_path / "w", text=text))
     rows = rows_without_times(tmp_path / "w")
     assert {row["label"]: row["status"] for row in rows} == dict.fromkeys(("STM", "SM", "SM text", "SM less"), "ok")
-    assert len([*(tmp_path / "w" / "knowledge").glob(f"*/First-on-raw_text/fine/{MANIFEST}")]) == 1
+    assert len([*(tmp_path / "w" / "knowledge").glob(f"*/First-on-raw_text/fine-*/{MANIFEST}")]) == 2  # all, and 5
     (with_text,), _ = prepare(asked_for(corpora, tmp_path / "w", text=text))
     (tmp_path / "other.txt").write_text(text.read_text() + "One more protein was found.\n")
     (with_other,), _ = prepare(asked_for(corpora, tmp_path / "w", text=tmp_path / "other.txt"))
