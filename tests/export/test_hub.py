@@ -91,7 +91,7 @@ def test_an_empty_environment_needs_nothing_else(tmp_path):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", tmp_path / "out" / REQUIREMENTS], check=True)
-    # As `pip install --no-deps kd_jax` would put it there, and nothing of this environment beside it.
+    # As `pip install --no-deps of a clone` would put it there, and nothing of this environment beside it.
     (tmp_path / "packages").mkdir()
     (tmp_path / "packages" / "kd_jax").symlink_to(Path(kd_jax.__file__).parent)
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "packages")}
