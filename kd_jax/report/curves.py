@@ -173,23 +173,25 @@ def learning_curves(lanes: Lanes, quantity: str, looks: Looks | None = None, *, 
 
 
 def tuned(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Rows of students that were scored on devel to choose their loss weights or temperature, by head.
+    """Rows of students that were scored on devel to choose their loss weights or temperature, by head and kind.
 
     Args:
         rows: of one experiment.
 
     Returns:
-        Nothing for a head whose students all have the same weights.
+        Rows by "softmax" or "crf", and the kind of student where an experiment has several ("softmax, SM soft");
+        nothing for one whose students all have the same weights.
     """
-    by_head: dict[str, list[Row]] = {}
+    by_kind: dict[str, list[Row]] = {}
     for row in rows:
         # What is shown in a table is scored on test: a student on devel is one that was trained to choose weights.
         if row.split == "devel" and row.model == "SM" and row.f1 is not None:
-            by_head.setdefault(row.head, []).append(row)
+            kind = row.label.rpartition(": ")[0]  # as a plan names candidates
+            by_kind.setdefault(f"{row.head}, {kind}" if kind else row.head, []).append(row)
     return {
-        head: of_head
-        for head, of_head in by_head.items()
-        if len({(r.alpha, r.beta, r.gamma, r.kappa, r.tau) for r in of_head}) > 1
+        kind: of_kind
+        for kind, of_kind in by_kind.items()
+        if len({(r.alpha, r.beta, r.gamma, r.kappa, r.tau) for r in of_kind}) > 1
     }
 
 

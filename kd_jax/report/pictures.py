@@ -12,6 +12,7 @@ from kd_jax.report import curves, grid_plots, rank_plots, score_plots, trend_plo
 from kd_jax.report.comparison import Comparison, Within
 from kd_jax.report.drawing import Looks
 from kd_jax.report.score_matrix import ScoreMatrix
+from kd_jax.runtime.files import name_part
 
 
 @dataclass(frozen=True)
@@ -156,14 +157,14 @@ def _chosen(rows: Sequence[Row]) -> Iterator[Picture]:
         ("weights", "weights of the loss", curves.weights_vary, curves.weight_grid),
         ("temperature", "temperature of soft labels", curves.temperatures_vary, curves.temperatures),
     )
-    for head, of_head in curves.tuned(rows).items():
-        by_corpus = [[row for row in of_head if row.corpus == c] for c in dict.fromkeys(row.corpus for row in of_head)]
+    for kind, of_kind in curves.tuned(rows).items():
+        by_corpus = [[row for row in of_kind if row.corpus == c] for c in dict.fromkeys(row.corpus for row in of_kind)]
         for name, what, varies, draw in kinds:
-            if varies(of_head):
+            if varies(of_kind):
                 yield Picture(
-                    f"{name}-{head}", f"Choosing the {what} ({head})",
-                    f"F1 of {head} students on the development files, trained on the training files, by the {what}.",
-                    partial(draw, of_head), tuple(partial(draw, part) for part in by_corpus if varies(part)),
+                    f"{name}-{name_part(kind)}", f"Choosing the {what} ({kind})",
+                    f"F1 of students ({kind}) on the development files, trained on the training files, by the {what}.",
+                    partial(draw, of_kind), tuple(partial(draw, part) for part in by_corpus if varies(part)),
                 )  # fmt: skip
 
 

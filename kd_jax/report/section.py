@@ -178,7 +178,7 @@ def _section(
         if among is not None
         else sentences.meaning(matrix, comparison, within)
     )
-    choosing = [row for of_head in curves.tuned(subject.rows).values() for row in of_head]
+    choosing = [row for of_kind in curves.tuned(subject.rows).values() for row in of_kind]
     html = page.render(
         "section.html",
         meaning=meaning,

@@ -99,10 +99,12 @@ class Plan:
                 choices = dict.fromkeys(weights for student in mine for weights in student.choices)
                 # Lanes of one program read one teacher's outputs, so seeds with other teachers are another group.
                 lanes: dict[tuple[ModelSpec, ...], list[tuple[str, int, LossWeights, float | None]]] = {}
+                # Students of several kinds have candidates of the same weights, which are columns of their own.
+                prefix = f"{mine[0].label}: " if len(kinds) > 1 else ""
                 for seed in self.seeds[:TUNING_SEEDS]:
                     for weights in choices:
                         teachers = self._teachers(mine[0], seed, name, self._for_tuning)
-                        lanes.setdefault(teachers, []).append((describe(weights), seed, weights, kind[1]))
+                        lanes.setdefault(teachers, []).append((prefix + describe(weights), seed, weights, kind[1]))
                 groups += [
                     self._students(mine[0], name, some, teachers, self._for_tuning, purpose="tune")
                     for teachers, some in lanes.items()

@@ -161,4 +161,6 @@ def test_only_students_scored_on_devel_with_several_weights_are_tuned():
     single = [replace(grid[0], model="STM"), replace(grid[0], head="crf")]
     lost = [replace(grid[0], f1=None)]
     assert tuned([*grid, *scored, *single, *lost]) == {"softmax": grid}
+    hard = [replace(row, label=f"hard: {row.label}") for row in grid]
+    assert tuned([*grid, *hard]) == {"softmax": grid, "softmax, hard": hard}
     assert not weights_vary([row for row in grid if (row.gamma, row.kappa) == (0, 0)])

@@ -162,6 +162,8 @@ def test_students_that_differ_in_more_than_weights_choose_by_their_own_candidate
         for spec in group.specs
     }
     assert len(f1) == 3 * 2 * 2 * 2  # students, weights, seeds, corpora
+    columns = {(m.corpora, m.label, m.seed) for group in found.tuning for m in group.specs}
+    assert len(columns) == len(f1)  # no row of results.csv takes another's place
 
     class Scored(Status):
         def devel_f1(self, spec):
