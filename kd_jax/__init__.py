@@ -20,8 +20,20 @@ def end_at_once(*_: Any) -> NoReturn:
     os._exit(130)
 
 
-_words = " ".join(sys.orig_argv[1:4])  # python -m kd_jax.main ..., or python .../kd-jax ...
-if ("-m kd_jax" in _words or "/kd-jax" in _words) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+def _is_command(words: Sequence[str]) -> bool:
+    """Whether Python was started for a command of ours: python -m kd_jax.main ..., or python .../kd-jax ..."""
+    rest = iter(words)
+    for word in rest:
+        if word in {"-X", "-W"}:
+            next(rest, None)
+        elif word == "-m":
+            return next(rest, "").split(".")[0] == __name__
+        elif not word.startswith("-"):
+            return os.path.basename(word) == "kd-jax"
+    return False
+
+
+if _is_command(sys.orig_argv[1:]) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, end_at_once)  # until kd_jax.cli.leave has taken over
 
 __version__ = "0.2.0"

@@ -40,13 +40,22 @@ def list_models(given: Any, words: list[str]) -> None:
         models = find_models(place, warn)
         if not models:
             warn(f"{place}: no model here, nor below it")
-        for corpus in given.corpus or sorted({model.corpus for model in models}):
-            # Also where all are listed, so that a name that none has is refused.
-            best = choose(models, place, corpus, given.label, best=True) if given.best or given.corpus else None
-            of_corpus = [model for model in models if model.corpus == corpus and given.label in (None, *model.labels)]
-            shown += [best] if given.best and best else of_corpus
+        corpora = sorted({model.corpus for model in models})
+        if unknown := [name for name in given.corpus if name not in corpora]:
+            choose(models, place, unknown[0], None, best=True)  # refuses it, with the nearest name
+        if models and given.label is not None and not any(given.label in model.labels for model in models):
+            choose(models, place, None, given.label, best=True)  # likewise
+        for corpus in given.corpus or corpora:
+            some = [model for model in models if model.corpus == corpus and given.label in (None, *model.labels)]
+            if not given.best:
+                shown += some
+            elif scored := [model for model in some if model.status == "ok"]:
+                shown.append(choose(scored, place, corpus, given.label, best=True))
+            elif some:
+                warn(f"{place}: no model of {corpus} has a score ({some[0].status})")
     shown = [model for model in shown if given.tuning or not model.tuning]
-    print("\n".join(_objects(shown) if given.format == "jsonl" else _lines(shown)))
+    for line in _objects(shown) if given.format == "jsonl" else _lines(shown):
+        print(line)
 
 
 def _objects(models: Sequence["FoundModel"]) -> list[str]:

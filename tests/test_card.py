@@ -6,6 +6,7 @@ import shutil
 
 import jax
 import pytest
+from helpers.made_model import made
 from helpers.runs import SIZES
 from helpers.tiny import tiny_corpus
 from rich.console import Console
@@ -17,6 +18,7 @@ from kd_jax.corpora.conll import parse, write_split
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
 from kd_jax.export.cards import write_cards
+from kd_jax.export.student_card import teachers_of
 from kd_jax.runtime.files import digest
 from kd_jax.sweep.request import Request, execute
 from kd_jax.training.saved_model import load_model
@@ -137,6 +139,13 @@ def test_the_command_measures_anew_and_prints(ran, capsys):
     with pytest.raises(InputError, match="was trained on another First"):
         write_cards(work, corpora, [], None)
     test.write_bytes(content)
+
+
+def test_a_single_task_model_that_teaches_is_found(tmp_path):
+    corpus, _, _ = made(tmp_path / "w/students/Tiny/STM-softmax-seed1-aaaa")
+    said = teachers_of(tmp_path / "w", corpus)
+    assert len(said("STM-softmax-seed1-aaaa")) == len(corpus.splits["test"])
+    assert said("STM-softmax-seed1-bbbb") is None
 
 
 def test_no_students(tmp_path):

@@ -43,6 +43,16 @@ def test_what_is_missing_is_one_line(corpora, tmp_path, missing):
     assert not (tmp_path / "out").exists()
 
 
+def test_another_teacher_is_not_written_over_and_no_rows_are_no_batch(corpora, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.safetensors").write_text("mine")
+    for flags, said in (((), "already exists; name another folder"), (("--rows=0",), "at least 1")):
+        done = run(f"--data_dir={corpora}", "--datasets=First", f"--out={tmp_path / 'out'}", *flags)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert said in done.stderr
+    assert (tmp_path / "out" / "model.safetensors").read_text() == "mine"
+
+
 def test_batches_hold_every_sentence_once_and_little_padding():
     pytest.importorskip("transformers")
     source = importlib.util.spec_from_file_location(

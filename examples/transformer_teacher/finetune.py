@@ -13,16 +13,17 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-import transformers
+from typing import TYPE_CHECKING, Any
 
 from kd_jax import cli
 from kd_jax.corpora.registry import load
 from kd_jax.distill.encoder import open_encoder
 from kd_jax.errors import InputError, brief
+from kd_jax.runtime.files import whole_folder
 from kd_jax.structs import Corpus, Sentence
+
+if TYPE_CHECKING:
+    import torch
 
 IGNORED = -100  # the label of special tokens and of all pieces of a word but its first
 POOL = 20  # batches whose sentences are sorted by length among themselves
@@ -47,11 +48,18 @@ def finetune(given: Any, _: list[str]) -> None:
         raise InputError("--data_dir=FOLDER is needed: the folder of corpora")
     if given.datasets is None:
         raise InputError("--datasets=NAME is needed: the corpus")
+    if min(given.epochs, given.rows) < 1:
+        raise InputError("--epochs and --rows are at least 1")
+    if given.out.exists():
+        raise InputError(f"--out={given.out}: already exists; name another folder")
     (corpus,) = load(given.data_dir, [given.datasets])
     encoder = given.encoder or _packaged()
     tokenizer = open_encoder(encoder).tokenizer  # whatever is wrong with the folder is said here
     if not tokenizer.is_fast:
         raise InputError(f"{encoder}: its tokenizer does not tell words apart; save it with tokenizer.json")
+    import torch  # noqa: PLC0415 - open_encoder says what to install where it is missing
+    import transformers  # noqa: PLC0415
+
     random.seed(given.seed)
     torch.manual_seed(given.seed)
     names = dict(enumerate(corpus.labels))
@@ -67,13 +75,17 @@ def finetune(given: Any, _: list[str]) -> None:
     except ValueError as fault:
         raise InputError(f"{encoder}: transformers has no token classifier of it: {brief(fault)}") from None
     train(model, tokenizer, corpus, given.epochs, given.rows, given.learning_rate)
-    tokenizer.save_pretrained(given.out)
-    model.save_pretrained(given.out)
+    with whole_folder(given.out) as made:
+        tokenizer.save_pretrained(made)
+        model.save_pretrained(made)
     print(f"{given.out}: {sum(p.numel() for p in model.parameters()):,} parameters; kd-jax teach --from=hf:{given.out}")
 
 
 def train(model: Any, tokenizer: Any, corpus: Corpus, epochs: int, rows: int, learning_rate: float) -> None:
     """Train a token classifier on the first piece of every word of a corpus's training split, in place."""
+    import torch  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
+
     sentences = [encode(tokenizer, sentence, corpus.labels) for sentence in corpus.splits["train"]]
     steps = epochs * -(-len(sentences) // rows)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
@@ -119,8 +131,10 @@ def encode(tokenizer: Any, sentence: Sentence, labels: Sequence[str]) -> tuple[l
     return encoded["input_ids"], of_pieces
 
 
-def padded(sentences: Sequence[tuple[list[int], list[int]]], padding: int) -> dict[str, torch.Tensor]:
+def padded(sentences: Sequence[tuple[list[int], list[int]]], padding: int) -> "dict[str, torch.Tensor]":
     """Sentences as a batch that the model takes."""
+    import torch  # noqa: PLC0415
+
     longest = max(len(ids) for ids, _ in sentences)
     fill = [(ids, labels, longest - len(ids)) for ids, labels in sentences]
     return {

@@ -17,8 +17,8 @@ _SHOWN = 3
 
 Column = tuple[str, str]
 """An experiment and the label of a column of its table."""
-Tables = dict[tuple[str, str], list[Column]]
-"""The columns of a work folder's tables that show a model, by its path there and the corpus."""
+Tables = dict[tuple[str, str], list[tuple[Column, str]]]
+"""Columns of a work folder's tables that show a model, and how they say it was made, by its path there and corpus."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class FoundModel:
         tuning: whether it was trained to choose weights, and belongs to no table.
         shipped: whether it is what kd_jax.ship wrote.
         several: whether it is of several corpora.
+        made: how it was made, alike for models that differ in their seeds alone; "" where no table says.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class FoundModel:
     tuning: bool
     shipped: bool
     several: bool
+    made: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -194,22 +196,26 @@ def _read(folder: Path, tables: dict[Path, Tables]) -> list[FoundModel]:
 
         about = read_description(folder) or {}
         several = len(tasks := about["tasks"]) > 1
-        return [_found(folder, about["about"], name, _columns(folder, name, tables), several) for name in tasks]
+        return [_found(folder, about["about"], name, _shown(folder, name, tables), several) for name in tasks]
     except (KeyError, TypeError, AttributeError, ValueError) as fault:
         raise InputError(f"{folder}/model.json: damaged at {brief(fault)}") from None
 
 
 def _found(
-    folder: Path, about: dict[str, Any], corpus: str, columns: tuple[Column, ...] | None, several: bool = False
+    folder: Path,
+    about: dict[str, Any],
+    corpus: str,
+    shown: Sequence[tuple[Column, str]] | None,
+    several: bool = False,
 ) -> FoundModel:
-    """What a manifest says; columns are None of a shipped model."""
+    """What a manifest and the tables say; `shown` is None of a shipped model."""
     of_corpus = about.get("scores", {}).get(corpus)
     status = str(about.get("status", "ok"))
     return FoundModel(
         path=folder,
         corpus=str(corpus),
         label=str(about["label"]),
-        columns=columns or (),
+        columns=tuple(column for column, _ in shown or ()),
         kind=str(about["model"]),
         head=str(about["head"]),
         seed=int(about["seed"]),
@@ -218,18 +224,19 @@ def _found(
         f1=float(of_corpus["f1"]) if of_corpus and status == "ok" else None,
         status=status,
         tuning=about.get("split") == "devel",
-        shipped=columns is None,
+        shipped=shown is None,
         several=several,
+        made=shown[0][1] if shown else "",
     )
 
 
-def _columns(folder: Path, corpus: str, tables: dict[Path, Tables]) -> tuple[Column, ...]:
+def _shown(folder: Path, corpus: str, tables: dict[Path, Tables]) -> Sequence[tuple[Column, str]]:
     whole = folder.absolute()
     for workdir in list(whole.parents)[1:3]:  # W/teachers/NAME, W/students/CORPUS/NAME
         if workdir not in tables:
             tables[workdir] = _tables(workdir)
         if shown := tables[workdir].get((whole.relative_to(workdir).as_posix(), corpus)):
-            return tuple(shown)
+            return shown
     return ()
 
 
@@ -239,7 +246,8 @@ def _tables(workdir: Path) -> Tables:
         with (workdir / "results.csv").open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
                 at = shown.setdefault((row.get("path") or "-", row.get("corpus") or "-"), [])
-                at.append((row.get("experiment") or "-", row.get("label") or "-"))
+                column = row.get("experiment") or "-", row.get("label") or "-"
+                at.append((column, row.get("settings") or ""))
     except (OSError, UnicodeDecodeError, csv.Error):
         pass  # models are found without it, and the report says what is wrong with it
     return shown

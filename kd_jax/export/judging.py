@@ -131,13 +131,18 @@ def _columns(to_judge: Sequence[FoundModel]) -> dict[str, list[FoundModel]]:
     parted: dict[tuple[Any, ...], list[FoundModel]] = {}
     for model in to_judge:
         place = model.path.parent.resolve()
-        parted.setdefault((model.label, model.head, model.protocol, model.shipped, place), []).append(model)
+        key = model.label, model.head, model.protocol, model.shipped, place, model.made
+        parted.setdefault(key, []).append(model)
     columns: dict[str, list[FoundModel]] = {}
-    for (label, head, protocol, shipped, place), models in parted.items():
+    for (label, head, protocol, shipped, place, _), models in parted.items():
         name = f"{label}{' shipped' if shipped else ''}"
-        # Columns of one label that differ in head, protocol or folder are told apart by these.
-        if name in columns:
-            name = f"{label} ({', '.join((head, protocol, str(place)))})"
+        # Columns of one label are told apart by their experiments, or by head, protocol and folder.
+        experiments = dict.fromkeys(experiment for model in models for experiment, _ in model.columns)
+        for more in (", ".join(experiments), f"{head}, {protocol}, {place}"):
+            if name in columns and more:
+                name = f"{label} ({more})"
+        while name in columns:
+            name += "'"
         columns[name] = models
     return columns
 

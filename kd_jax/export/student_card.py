@@ -31,8 +31,10 @@ def teachers_of(workdir: Path, corpus: Corpus) -> Said:
 
     @cache
     def said(name: str) -> list[list[str]] | None:
-        folder = workdir / "teachers" / name
-        if not folder.is_dir():
+        # A single-task model may teach too.
+        places = (workdir / "teachers" / name, workdir / "students" / corpus.name / name)
+        folder = next((place for place in places if place.is_dir()), None)
+        if folder is None:
             return None
         return tagging(open_trained(folder, corpus.name, None)[0], corpus.splits["test"]).tags
 

@@ -79,7 +79,7 @@ def tag_files(request: TagRequest) -> None:
 
 
 def _write(request: TagRequest, tagger: TextTagger, stream: Iterable[Tagged], *, named: bool, at_once: bool) -> None:
-    with _output(request.out) as file:
+    with _output(request.out, "replace" if request.format == "brat" else "backslashreplace") as file:
         console = Coloured(file=file, highlight=False, soft_wrap=True)
         writers: dict[str, Callable[[TextTagger, Tagged], str]] = {
             "conll": writing.conll(),
@@ -96,17 +96,17 @@ def _write(request: TagRequest, tagger: TextTagger, stream: Iterable[Tagged], *,
 
 
 @contextmanager
-def _output(out: Path | None) -> Iterator[IO[str]]:
+def _output(out: Path | None, errors: str = "backslashreplace") -> Iterator[IO[str]]:
     """Standard output, where no file or - is named, or the file, which is there whole or not at all."""
     if out is None or str(out) == STDIN:
-        # JSON can hold half of a surrogate pair, for which UTF-8 has no bytes: it is written as JSON writes it. So is
-        # what a terminal of another encoding lacks.
+        # JSON can hold half of a surrogate pair, for which UTF-8 has no bytes: it is written as JSON writes it, or as
+        # one sign where offsets count. So is what a terminal of another encoding lacks.
         encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
-        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace", newline="")  # type: ignore[union-attr]
+        sys.stdout.reconfigure(encoding=encoding, errors=errors, newline="")  # type: ignore[union-attr]
         yield sys.stdout
         return
     with replacing(out) as file:
-        text = TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
+        text = TextIOWrapper(file, "utf-8", errors=errors, newline="")
         yield text
         text.flush()
         text.detach()  # the file is synced and moved once it is whole
@@ -124,8 +124,9 @@ def _write_folder(tagger: TextTagger, stream: Iterable[Tagged], folder: Path) ->
                 raise InputError(f"{name}: two documents are called {stem.name}; tag them into folders of their own")
             write = writing.brat()
             with (
-                texts.open("w", encoding="utf-8", newline="") as text,
-                annotations.open("w", encoding="utf-8", newline="") as annotation_file,
+                # Half of a surrogate pair has no bytes; one sign for each keeps offsets.
+                texts.open("w", encoding="utf-8", errors="replace", newline="") as text,
+                annotations.open("w", encoding="utf-8", errors="replace", newline="") as annotation_file,
             ):
                 for tagged in group:
                     text.write(tagged.record.text + tagged.record.place.ending)

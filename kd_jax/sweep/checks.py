@@ -7,6 +7,7 @@ from kd_jax.errors import InputError, nearest
 from kd_jax.experiment import Experiment
 from kd_jax.settings import ModelConfig, assigned
 from kd_jax.sweep.grid import SENTENCES
+from kd_jax.sweep.lane_group import LaneGroup
 from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.status import Status
 
@@ -35,13 +36,8 @@ def check_plan(plan: Plan) -> None:
                 f"{plan.experiment.name}: {label}: words.vectors={ours.words.vectors} of its own; a run reads one file"
                 " of vectors: give it with --set=words.vectors=, and columns with others in another run"
             )
-        shown, by_default = group.settings.distill, plan.settings.distill
-        wants_text = shown.text != by_default.text or shown.foreign == 0 != by_default.foreign
-        if group.foreign and shown.text and wants_text and not plan.text:
-            raise InputError(
-                f"{plan.experiment.name}: {label} is to be shown text, and there is none; give a file or a folder of it"
-                " with --text"
-            )
+        if group.foreign:
+            _check_shown(plan, group)
         if plan.vectors and ours.words.dim != theirs.words.dim:
             raise InputError(
                 f"{plan.experiment.name}: {label}: words.dim={ours.words.dim}, and the vectors of words.vectors have"
@@ -72,6 +68,17 @@ def check_plan(plan: Plan) -> None:
             "distill.ensemble=devel weighs teachers by their F1 on devel, which external ones do not have;"
             " use distill.ensemble=uniform"
         )
+
+
+def _check_shown(plan: Plan, group: LaneGroup) -> None:
+    """Refuse a lane group whose students would not see what they are to be shown."""
+    shown, by_default = group.settings.distill, plan.settings.distill
+    who = f"{plan.experiment.name}: {group.specs[0].label}"
+    wants_text = shown.text != by_default.text or shown.foreign == 0 != by_default.foreign
+    if shown.text and wants_text and not plan.text:
+        raise InputError(f"{who} is to be shown text, and there is none; give a file or a folder of it with --text")
+    if group.settings.train.rows == 1 and (plan.text or len(plan.corpora) > 1):
+        raise InputError(f"{who}: train.rows=1 leaves no row of a batch to sentences without labels; give at least 2")
 
 
 def check_assignments(experiments: Sequence[Experiment], assignments: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from kd_jax.settings import to_dict
 from kd_jax.structs import LossWeights
 from kd_jax.sweep.best_epochs import BestEpochs
 from kd_jax.sweep.identity import needs_teacher
-from kd_jax.sweep.job import SweepData, make_job
+from kd_jax.sweep.job import SweepData, make_job, style_of_corpus
 from kd_jax.sweep.lane_group import LaneGroup, ModelSpec
 from kd_jax.sweep.recurrence import recurrence_of
 from kd_jax.sweep.status import Status, checkpoint_folder
@@ -137,6 +137,7 @@ def train_group(
             seconds=round(seconds / len(specs), 3),
             devel_f1=_mean_f1(of_lane) if split == "devel" else trained.devel_f1[i],
             scores=of_lane,
+            styles={name: style_of_corpus(sweep_data.corpora[name]) for name in group.corpora},
         )
         model = TrainedModel(
             about=manifest.to_json(),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -58,8 +58,13 @@ class TextModel:
 
     @cached_property
     def style(self) -> Style:
-        """How the corpus cuts text into tokens, as the words that the model knows show."""
-        return style_of([word] for word in self.vocabulary.words)
+        """How the corpus cuts text into tokens.
+
+        A model of before 0.2.0 does not say it, and the words that it knows show it, of whatever corpora they are.
+        """
+        known = get_args(Style)
+        said = self.about.get("styles", {}).get(self.name)
+        return said if said in known else style_of([word] for word in self.vocabulary.words)
 
     @cached_property
     def penalty(self) -> Penalty:

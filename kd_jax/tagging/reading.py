@@ -50,7 +50,8 @@ def documents(names: Sequence[str | Path], kind: Kind | None, say: Callable[[str
         say: called with a line about what of a folder is not read.
 
     Raises:
-        InputError: for a path that isn't there or can't be looked into, or a folder without such files.
+        InputError: for a path that isn't there or can't be looked into, a folder without such files, or a document that
+            is named twice.
     """
     read: list[Document] = []
     for name in names or [STDIN]:
@@ -66,6 +67,12 @@ def documents(names: Sequence[str | Path], kind: Kind | None, say: Callable[[str
         else:
             why = "a link that leads nowhere" if path.is_symlink() else "no such file or folder"
             raise InputError(f"{path}: {why}; give text with --text, or - for standard input")
+    seen: set[Path | None] = set()
+    for document in read:
+        place = None if document.path is None else document.path.resolve()
+        if place in seen:
+            raise InputError(f"{document.name}: is named twice; once is enough")
+        seen.add(place)
     return read
 
 
@@ -108,7 +115,9 @@ def records(cutter: Cutter, document: Document, unit: Unit) -> Iterator[Record |
         empty = empty and record is None
         yield record
     if empty:
-        yield cutter.read("")._replace(place=Place(document.name, 0, ""))
+        # As the document's own records would be: what can't be said of running text can be of no sentences.
+        none = cutter.given([])._replace(columns=Columns([], [])) if document.kind == "conll" else cutter.read("")
+        yield none._replace(place=Place(document.name, 0, ""))
 
 
 def lines_of(document: Document, *, conll: bool = False) -> Iterator[tuple[int, str] | None]:

@@ -59,7 +59,13 @@ def jsonl(tagger: TextTagger, tagged: Tagged, *, named: bool = False) -> str:
         tagger: that tagged it.
         tagged: the record.
         named: whether the object also says the file that the record is from, as "file".
+
+    Returns:
+        The object's line; nothing for an empty document.
     """
+    record = tagged.record
+    if record.place.document and not (record.text or record.content or record.place.ending):
+        return ""  # what stands for a document without records
     several = len(tagger.models) > 1
     entities = [
         span._asdict() | ({"model": name} if several else {})

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Manifest:
         devel_f1: F1 on devel in percent, the mean over its corpora; None where it was trained on devel.
         scores: by corpus, without counts; those of a diverged lane mean nothing.
         params_sha256: of its parameters.
+        styles: how raw text is cut into tokens for each corpus, by name, as its training sentences are; nothing in
+            models of before 0.2.0.
     """
 
     model: str
@@ -57,6 +59,7 @@ class Manifest:
     devel_f1: float | None
     scores: Mapping[str, EntityScores]
     params_sha256: str = ""
+    styles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -65,7 +68,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """All but the checksum, in plain JSON types: `about` in the model's folder."""
-        about = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        about = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del about["params_sha256"]
         scores = {name: score.to_json() for name, score in self.scores.items()}
         return about | {"weights": self.weights._asdict(), "teachers": list(self.teachers), "scores": scores}
@@ -83,7 +86,11 @@ class Manifest:
         weights = about["weights"]
         if weights.keys() != set(LossWeights._fields) or not all(type(w) in _NUMBER for w in weights.values()):
             raise ValueError("'weights'")
-        for name, texts in (("teachers", about["teachers"]), ("corpora", about["corpora"].values())):
+        styles = about.get("styles", {})
+        if type(styles) is not dict:
+            raise ValueError("'styles'")
+        listed = {"teachers": about["teachers"], "corpora": about["corpora"].values(), "styles": styles.values()}
+        for name, texts in listed.items():
             if not all(type(text) is str for text in texts):
                 raise ValueError(f"{name!r}")
         fields = {name: about[name] for name in _FIELDS} | {
@@ -91,7 +98,7 @@ class Manifest:
             "teachers": tuple(about["teachers"]),
             "scores": {name: EntityScores.from_json(score) for name, score in about["scores"].items()},
         }
-        return cls(**fields, params_sha256=params_sha256)
+        return cls(**fields, params_sha256=params_sha256, styles=styles)
 
 
 _NUMBER = {int, float}

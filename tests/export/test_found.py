@@ -179,6 +179,20 @@ def test_the_list_has_a_line_a_model_and_its_path_last(capsys, work):
     assert listed(capsys)[0] == 2
 
 
+def test_what_one_corpus_lacks_does_not_hide_the_others_from_the_list(capsys, work):
+    write(work / "students/Cell/SM-softmax-seed1-1111", "SM a=0", ["Cell"], 0.0, status="diverged at step 9")
+    status, lines, said = listed(capsys, str(work), "--best")
+    assert (status, [line.split()[0] for line in lines[1:]]) == (0, ["Drug", "Gene"])
+    assert "no model of Cell has a score (diverged at step 9)" in said
+    assert listed(capsys, str(work), "--corpus=Cell")[1][1].split()[-1].endswith("1111")
+    assert [line.split()[0] for line in listed(capsys, str(work), "--best", "--label=STM")[1][1:]] == ["Gene"]
+    status, lines, said = listed(capsys, str(work), "--label=SM b=0")
+    assert (status, lines) == (2, [])
+    assert "has no model of column 'SM b=0'" in said
+    (work / "empty").mkdir()
+    assert listed(capsys, str(work / "empty"), "--format=jsonl")[:2] == (0, [])
+
+
 def test_the_list_needs_no_jax(work):
     code = "import sys, runpy; sys.modules['jax'] = None; sys.argv = ['kd-jax', 'models', sys.argv[1]]; "
     code += "runpy.run_module('kd_jax', run_name='__main__')"

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from kd_jax.evaluation.scores import score
 from kd_jax.evaluation.significance import compare_runs
 from kd_jax.export import judging
 from kd_jax.export.delivery import ship
+from kd_jax.export.found import find_models
 from kd_jax.export.judging import JudgeRequest, judge
 from kd_jax.export.measures import tagging
 
@@ -113,6 +115,19 @@ def test_what_can_not_be_judged_is_named(place, tmp_path, given, says):
         given = {"test": tmp_path / given["test"]}
     with pytest.raises(InputError, match=says):
         asked(place, **given)
+
+
+def test_students_of_two_experiments_are_no_seeds_of_one_column(place):
+    found = [model for model in find_models(place[0] / "w") if model.label == "A"]
+    made = [
+        replace(model, made=experiment, columns=((experiment, "A"),))
+        for model in found
+        for experiment in ("logits", "ensemble")
+    ]
+    columns = judging._columns(made)
+    assert {name: [m.seed for m in models] for name, models in columns.items()} == {
+        "A": [1, 2, 3], "A (ensemble)": [1, 2, 3],
+    }  # fmt: skip
 
 
 def test_types_that_no_model_finds_are_said_and_missed(place, tmp_path):

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import kd_jax
 from kd_jax.runtime.interrupt import Interrupt
 
 SIZES = ("words.dim=6", "chars.dim=4", "chars.units=4", "shared_units=4", "task_units=4", "hidden_units=4")
@@ -85,3 +86,17 @@ def test_a_thread_that_hears_of_no_signals_runs_too():
     thread.join()
     assert ends == [None]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("words", "ours"), [
+    (["-m", "kd_jax.main", "--seeds=2"], True),
+    (["-u", "-X", "dev", "-m", "kd_jax", "train"], True),
+    (["/venv/bin/kd-jax", "train"], True),
+    (["/home/me/kd-jax/run.py"], False),
+    (["run.py", "--out=/data/kd-jax/run", "-m", "kd_jax"], False),
+    (["-m", "pytest", "kd_jax"], False),
+    (["-c", "import kd_jax"], False),
+    ([], False),
+])  # fmt: skip
+def test_ctrl_c_is_taken_from_nobody_but_our_own_commands(words, ours):
+    assert kd_jax._is_command(words) == ours

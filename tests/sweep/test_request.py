@@ -37,6 +37,12 @@ def test_a_dry_run_is_not_part_of_it():
     )
 
 
+def test_a_batch_of_one_row_has_no_room_for_sentences_without_labels():
+    with pytest.raises(InputError, match=r"SM recommended: train\.rows=1 leaves no row"):
+        prepare(Request(seeds="2", assignments=("train.rows=1",)))
+    assert prepare(Request(experiment="logits", seeds="2", assignments=("train.rows=1",)))
+
+
 def ensemble_beside_hidden_states(**of_ensemble):
     return Experiment(
         name="beside",

@@ -99,3 +99,5 @@ def test_a_teacher_of_one_corpus_among_two_teaches_it(corpora, tmp_path):
     }  # fmt: skip
     learnt = [sorted(read_manifest(folder).corpora) for folder in (tmp_path / "w" / "teachers").iterdir()]
     assert sorted(learnt) == [["First"], ["First", "Second"]]
+    for folder in (tmp_path / "w").glob("students/First/*"):
+        assert read_manifest(folder).styles == {"First": "fine"}  # of its corpus, whatever else it is shown

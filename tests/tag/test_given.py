@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ import kd_jax
 from kd_jax.corpora.conll import parse
 from kd_jax.errors import InputError
 from kd_jax.export import tag_files
-from kd_jax.tagging.reading import documents
+from kd_jax.tagging.reading import documents, records
+from kd_jax.tagging.writing import conll
 
 
 def test_tasks_of_a_teacher(ask, tmp_path):
@@ -202,6 +204,39 @@ def test_a_terminal_keeps_its_encoding_and_everything_else_is_utf_8(monkeypatch,
         out.write("β ï")
         out.flush()
     assert stream.buffer.getvalue() == written
+
+
+def test_a_document_that_is_named_twice_is_refused(ask, tmp_path):
+    (tmp_path / "a.txt").write_text("XGene1 aken\n")
+    for names in ([tmp_path, tmp_path / "a.txt"], ["-", "-"]):
+        with pytest.raises(InputError, match="is named twice; once is enough"):
+            ask(*names, format="brat", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_document_has_no_records_and_does_not_stop_the_others(ask, tmp_path):
+    models = two_models(tmp_path)
+    for name, text in (("a.tsv", "XGene1\tO\n\n"), ("b.tsv", ""), ("c.jsonl", ""), ("d.txt", "")):
+        (tmp_path / name).write_text(text)
+    tagger = tag_files.load(models)
+    object.__setattr__(tagger.models[0], "about", {"styles": {tagger.models[0].name: "genia"}})
+    assert len(tagger.styles) == 2
+    asked = documents([tmp_path / "a.tsv", tmp_path / "b.tsv"], None)
+    stream = tagger.stream(chain(*(records(tagger, document, "line") for document in asked)))
+    write = conll()
+    assert "".join(write(tagger, tagged) for tagged in stream).count("XGene1") == 1
+    assert ask(tmp_path / "c.jsonl", tmp_path / "d.txt", model=models, format="jsonl") == ""
+    assert len(ask(text="", model=models, format="jsonl").splitlines()) == 1
+
+
+def test_half_of_a_surrogate_pair_keeps_brats_offsets(ask, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "half \\ud800 pair XGene1 aken"}\n')
+    ask(tmp_path / "a.jsonl", format="brat", out=tmp_path / "out")
+    text = (tmp_path / "out" / "a.txt").read_text()
+    assert text.startswith("half ? pair XGene1")
+    for line in (tmp_path / "out" / "a.ann").read_text().splitlines():
+        _, place, found = line.split("\t")
+        assert text[int(place.split()[1]) : int(place.split()[2])] == found
 
 
 def test_faults_are_named(ask, tmp_path):

@@ -1,6 +1,7 @@
 """A tagger gives what the runner gives, for any text, in any company."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,3 +172,13 @@ def test_greek_is_read_as_the_corpora_write_it(tagger):
     raw, own = (model.describe([word + "\u00e1"], raw=raw) for raw in (True, False))
     assert (raw.chars != 1).all()
     assert (own.chars == 1).any()
+
+
+def test_a_model_cuts_text_as_its_folder_says_and_an_older_one_as_its_words_show(tmp_path):
+    made(tmp_path / "m")
+    model = kd_jax.load(tmp_path / "m").models[0]
+    assert replace(model, about={"styles": {model.name: "genia"}}).style == "genia"
+    assert replace(model, about={"styles": {model.name: "fine", "Other": "genia"}}).style == "fine"
+    words = replace(model.vocabulary, words=("IL-2-induced", "p53/BRCA1"))
+    assert replace(model, about={}, vocabulary=words).style == "genia"
+    assert replace(model, about={"styles": {model.name: "fine"}}, vocabulary=words).style == "fine"
