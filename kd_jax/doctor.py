@@ -52,8 +52,10 @@ def _devices() -> tuple[str, str]:
     print(f"a recurrence compiled and run in {time.perf_counter() - began:.1f} s, relative error {error:.0e}")
     if not error < TOLERANCE:
         return f"{devices[0].device_kind} computes a recurrence wrongly; reinstall jax for this device", ""
-    if devices[0].platform == "cpu" and importlib.util.find_spec("jax_cuda12_plugin"):
-        return "jax for NVIDIA is installed, but no GPU is seen; look at nvidia-smi and LD_LIBRARY_PATH", ""
+    wants_cpu = os.environ.get("JAX_PLATFORMS") == "cpu"
+    if devices[0].platform == "cpu" and not wants_cpu and importlib.util.find_spec("jax_cuda12_plugin"):
+        lacking = "jax for NVIDIA is installed, but no GPU is seen; look at nvidia-smi and LD_LIBRARY_PATH"
+        return f"{lacking}, or set JAX_PLATFORMS=cpu where there is none", ""
     return "", f"OK: kd_jax runs on {len(devices)} x {devices[0].device_kind}, {cores} CPU cores"
 
 

@@ -1,6 +1,10 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import pytest
+
+from kd_jax import doctor
 from kd_jax.doctor import _compile_check
 
 
@@ -19,3 +23,13 @@ def test_a_wrong_recurrence_is_noticed(monkeypatch):
     right = bilstm.lstm
     monkeypatch.setattr(bilstm, "lstm", lambda p, u, k: right(p, u * 1.1, k))
     assert _compile_check() > 1e-3
+
+
+@pytest.mark.parametrize(("platforms", "said"), [("", "or set JAX_PLATFORMS=cpu where there is none"), ("cpu", "")])
+def test_a_gpu_is_missed_only_where_one_is_wanted(monkeypatch, platforms, said):
+    """The plugin is there for compiling without a GPU too."""
+    monkeypatch.setattr(doctor, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda _: True)))
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    fault, _ = doctor._devices()
+    assert fault.endswith(said)
+    assert bool(fault) == bool(said)
