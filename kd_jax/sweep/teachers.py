@@ -34,7 +34,7 @@ def knowledge(plan: Plan, sweep_data: SweepData, group: LaneGroup, context: RunC
     context.meter.begin(f"outputs of the teachers of {group.title}")
     queries, how = queries_of(sweep_data, group), group.settings.distill
     of_each = [
-        store.join((_known(plan, sweep_data, group, teacher, query, context) for query in queries), wanted)
+        store.join((outputs_of(plan, sweep_data, group, teacher, query, context) for query in queries), wanted)
         for teacher in group.teachers
     ]
     several = len(of_each) > 1
@@ -92,22 +92,6 @@ def mean_transitions(
     return Transitions(*(np.sum(scores, 0) for scores in zip(*shared, strict=True))) if shared else None
 
 
-def compute_outputs(
-    plan: Plan,
-    sweep_data: SweepData,
-    group: LaneGroup,
-    teacher: ModelSpec,
-    query: library.TeacherQuery,
-    context: RunContext,
-) -> None:
-    """Compute what one teacher of a lane group answers to one of its queries, where that is not stored yet.
-
-    Raises:
-        InputError: where the teacher diverged, or the disk refuses.
-    """
-    _known(plan, sweep_data, group, teacher, query, context)
-
-
 def wanted_outputs(group: LaneGroup) -> Outputs:
     """For each of a teacher's outputs whether some lane gives weight to it."""
     taught = bool(group.teachers)
@@ -145,7 +129,7 @@ def checksum(teacher: ModelSpec, status: Status) -> str:
     return manifest.params_sha256
 
 
-def _known(
+def outputs_of(
     plan: Plan,
     sweep_data: SweepData,
     group: LaneGroup,
@@ -153,6 +137,11 @@ def _known(
     query: library.TeacherQuery,
     context: RunContext,
 ) -> store.Stored:
+    """What one teacher of a lane group answers to one of its queries, computed where it is not stored yet.
+
+    Raises:
+        InputError: where the teacher diverged, or the disk refuses.
+    """
     if teacher.kind == "external":
         return _external(sweep_data, teacher, query, context)
 

@@ -19,7 +19,7 @@ from kd_jax.sweep.plan import Plan
 from kd_jax.sweep.publish import write_cards
 from kd_jax.sweep.recurrence import recurrence_of
 from kd_jax.sweep.status import models_of
-from kd_jax.sweep.teachers import compute_outputs, knowledge
+from kd_jax.sweep.teachers import knowledge, outputs_of
 from kd_jax.training.loop import Job
 from kd_jax.training.objective import Knowledge
 
@@ -66,7 +66,7 @@ class TeacherOutputs:
 
     def run(self, shop: Workshop) -> None:
         """Compute and store them."""
-        compute_outputs(self.plan, shop.sweep_data, self.group, self.teacher, self.query, shop.context)
+        outputs_of(self.plan, shop.sweep_data, self.group, self.teacher, self.query, shop.context)
 
 
 @dataclass(frozen=True)
