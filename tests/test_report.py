@@ -1,60 +1,17 @@
 """The report command: from the files of a work folder, of two, or of the paper, to a page, tables and pictures."""
 
-import csv
-import io
 import json
 import re
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from helpers.made_reports import CORPORA, made_workdir, records, reported
 from helpers.made_results import made_rows
-from rich.console import Console
 
 from kd_jax.errors import InputError
 from kd_jax.evaluation import results
-from kd_jax.evaluation.results import TypeRow
 from kd_jax.report import build as report
-from kd_jax.report import command as reporting
-
-CORPORA = ("NCBI", "CRAFT", "ExPTM")
-
-
-def made_workdir(folder, rows, better=0.0):
-    results.append(folder / "results.csv", rows, results.Row)
-    draw = np.random.default_rng(5)
-    gold = draw.integers(0, 4, 250)
-    for row in rows:
-        correct = draw.binomial(gold, min(1, row.f1 / 100 + better))
-        results.write_counts(folder, row, np.stack([correct, gold, gold], 1))
-    results.append(folder / "types.csv", [
-        TypeRow(row.experiment, "CRAFT", row.label, row.head, row.seed, "test", row.protocol, kind, 50, 50, 50.5, 80)
-        for row in rows if row.corpus == "CRAFT" for kind in ("Gene", "Species")
-    ], results.TypeRow)  # fmt: skip
-    with (folder / "metrics.jsonl").open("w") as file:
-        for row in rows:
-            for epoch in (1, 2, 3):
-                point = {"experiment": row.experiment, "corpus": row.corpus, "label": row.label, "seed": row.seed}
-                file.write(json.dumps(point | {"epoch": epoch, "loss": 1 / epoch, "devel_f1": None}) + "\n")
-    about = {
-        "command": "kd-jax train --seeds=3",
-        "experiment": {"name": "logits"},
-        "corpora": {"NCBI": {"hash": "f" * 64}},
-        "device": "1 x cpu",
-    }
-    (folder / "settings.json").write_text(json.dumps(about))
-    return folder
-
-
-def reported(*workdirs, of_paper=False, output=None, alpha=0.05, method="nemenyi"):
-    console = Console(width=100, file=io.StringIO(), color_system=None)
-    reporting.report(list(workdirs), of_paper=of_paper, output=output, alpha=alpha, method=method, console=console)
-    return console.file.getvalue()
-
-
-def records(path):
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 @pytest.fixture
@@ -231,56 +188,6 @@ def test_tests_are_about_the_pairs_that_were_named_before_the_run(workdir):
     assert len(every.comparison.pairs) > 2
     p = {frozenset(pair[:2]): pair.wilcoxon for pair in every.comparison.pairs}
     assert all(pair.wilcoxon <= p[frozenset(pair[:2])] for pair in subject.comparison.pairs)
-
-
-def test_two_runs_are_compared_model_by_model(tmp_path, workdir):
-    other = tmp_path / "B"
-    other.mkdir()
-    rows = made_rows(1, CORPORA)
-    better = [replace(row, f1=row.f1 + 5) for row in rows if row.label != "SM a=1"]
-    made_workdir(other, better, better=0.1)
-    shown = reported(workdir, other)
-    assert "logits: B against A" in shown
-    assert re.search(r"STM \[B\] − STM \[A\] +3:0", shown)
-    assert "SM a=1 was run in one of the two only." in shown
-    assert "+5.0" in shown
-    assert re.search(r"STM \[B\] beats STM \[A\] on", shown)
-    index = workdir / "report" / "against-B" / "index.html"
-    page = index.read_text()
-    order = ["kd-jax report /", "F1 of the second run less the first&#39;s", "What the second run gains",
-             "What the tests say", "A: logits, its own table", "hashes of"]  # fmt: skip
-    assert [page.index(part) for part in order] == sorted(page.index(part) for part in order)
-    assert "ranks.png" not in {path.name for path in (index.parent / "logits-train+devel").iterdir()}
-    assert (index.parent / "logits-train+devel" / "gains.png").exists()
-    tests = records(index.parent / "logits-train+devel" / "tests.csv")
-    assert len(tests) == 4 + 3 * 4
-    assert all(row["first"].split(" [")[0] == row["second"].split(" [")[0] for row in tests)
-
-
-def test_corpora_of_one_run_alone_stay_out_of_the_comparison(tmp_path, workdir):
-    other = tmp_path / "B"
-    other.mkdir()
-    made_workdir(other, made_rows(1, ["NCBI", "CRAFT", "AnatEM"], seeds=(1, 2)))
-    shown = reported(workdir, other)
-    for corpus in ("ExPTM", "AnatEM"):
-        assert f"{corpus} was not run in both for every model: left out of the tests." in shown
-    assert "2 corpora with scores of every model" in shown
-
-
-def test_runs_that_cannot_be_compared_are_refused(tmp_path, workdir):
-    other = tmp_path / "B"
-    other.mkdir()
-    results.append(other / "results.csv", made_rows(7, CORPORA), results.Row)
-    with pytest.raises(InputError, match="no experiment under the same protocol in both: A has logits"):
-        reported(workdir, other)
-    with pytest.raises(InputError, match="given 3 times"):
-        reported(workdir, other, other)
-    (other / "results.csv").unlink()
-    results.append(
-        other / "results.csv", [replace(r, label="X " + r.label) for r in made_rows(1, CORPORA)], results.Row
-    )
-    with pytest.raises(InputError, match="have no model in common"):
-        reported(workdir, other)
 
 
 def test_wrong_requests_are_answered(tmp_path, workdir):
